@@ -16,6 +16,7 @@ import pytest
 from p2pool.app.config import load_config
 from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
+from p2pool.stratum.reputation import REPEATED_LOGIN_COST, Offence
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
@@ -298,6 +299,15 @@ def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
     assert len(quoted) >= 9
     assert [text for text in quoted if not is_said(text)] == []
     assert not is_said("the moon ... is full")
+
+
+def test_offences_of_the_guide_are_those_that_the_node_charges():
+    rows = table(ROOT / "docs" / "miners.md", "offence")
+    listed = [(re.match(r"`([^`]+)`: ", row[0]), re.match(r"[0-9]+", row[1])) for row in rows]
+    assert [(name and name[1], cost and float(cost[0])) for name, cost in listed] == [
+        (offence.text, offence.cost) for offence in Offence
+    ]
+    assert rows[1][1].startswith(f"{Offence.LOGIN.cost:g}; {REPEATED_LOGIN_COST:g} if the same ")
 
 
 def test_files_of_the_backup_are_files_of_the_node():

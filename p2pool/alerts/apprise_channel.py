@@ -38,13 +38,13 @@ class AppriseChannel:
         """Send the entry's subject and body, and return the result."""
         subject, body = str(entry.content.get("subject", "")), str(entry.content.get("body", ""))
         if self._is_busy:
-            return failed("the previous attempt has not ended yet")
+            return failed("the previous attempt is still running")
         self._is_busy = True
         result: DeliveryResult = await self._run_in_thread(lambda: self._notify(subject, body))
         return result
 
     def _notify(self, subject: str, body: str) -> DeliveryResult:
-        """Notify, in the thread: whoever waits may have given up, but there is never more than one."""
+        """Notify, in the thread. The caller may have given up meanwhile, but only one call is made at a time."""
         try:
             return notify(self._url, subject, body)
         finally:
@@ -84,7 +84,7 @@ def notify(url: str, subject: str, body: str) -> DeliveryResult:
         return delivered("the service accepted the message")
     secret = url.partition("://")[2]
     why = without_secrets(" ".join(captured.lines), f"{secret} {unquote(secret)}")
-    return failed(why or "apprise could not deliver it, without a reason")
+    return failed(why or "apprise could not deliver it and gave no reason")
 
 
 class _Captured(logging.Handler):

@@ -7,6 +7,7 @@ from typing import Final
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.text import format_dash
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord
 
 MAX_BLOCKS: Final = 2000
@@ -49,16 +50,16 @@ class BlockWatch:
         return self._event(EventKind.BLOCK_FOUND, record, record.time)
 
     def _event(self, kind: EventKind, record: BlockRecord, time: float) -> EventRecord:
-        block_hash = f"{record.block_hash:064x}"
+        block_hash = hash_hex(record.block_hash)
         here = record.found_here
         value = f"{format_dash(record.subsidy)} {self._symbol}"
         text = {
             EventKind.BLOCK_FOUND: f"found by {record.worker if here else 'another node of the pool'}: {value}",
             EventKind.BLOCK_CONFIRMED: f"is confirmed: its {value} can be spent",
             EventKind.BLOCK_ORPHANED: (
-                f"is orphaned{_because(record)}: its {value} are lost unless the block returns to the chain"
+                f"is orphaned{_because(record)}: its {value} is lost unless the block returns to the chain"
             ),
-            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} are lost",
+            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} is lost",
         }[kind]
         return EventRecord(
             time,
@@ -72,7 +73,7 @@ class BlockWatch:
                 "value_duffs": record.subsidy,
                 "worker": record.worker,
                 "found_here": here,
-                "share_hash": None if record.share_hash is None else f"{record.share_hash:064x}",
+                "share_hash": optional_hash_hex(record.share_hash),
                 "status": record.status.value,
                 "reason": record.reason,
                 "confirmations": record.confirmations,

@@ -182,7 +182,7 @@ def _talk(smtp: _Smtp, server: MailServer, *, recipient: str, message: EmailMess
             smtp.ehlo()
         elif server.user is not None:
             return failed(
-                f"{host_and_port(server.host, server.port)} offers no encryption (STARTTLS), and a login is "
+                f"{host_and_port(server.host, server.port)} does not offer encryption (STARTTLS), and a login is "
                 "never sent unencrypted; give smtps://... if it has a port for that",
                 outcome=DeliveryOutcome.REJECTED,
             )

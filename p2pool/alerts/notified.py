@@ -29,7 +29,7 @@ class NotifiedOnce:
     def __init__(self) -> None:
         self._keys: BoundedDict[str, None] = BoundedDict(MAX_NOTIFIED)
         self.is_restored = False
-        """Set if an earlier run left its list."""
+        """Whether an earlier run left its list."""
 
     def knows(self, event: EventRecord) -> bool:
         """Return whether an event was notified."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
 from p2pool.base.setting_values import read_path
 from p2pool.base.settings import Given, Reader, Secret, Shown, format_number, read_number, setting, switch
-from p2pool.base.text import printable
+from p2pool.base.text import printable, without_login
 from p2pool.pool_stats import EventKind
 
 MAX_DESTINATIONS: Final = 16
@@ -42,7 +42,7 @@ def read_webhook(given: Given) -> str:
         parse_url(given.text)
     except ValueError as error:
         raise OperatorError(
-            f"{given.source}: a URL cannot be used: {error}; give one like https://example.org/hook"
+            f"{given.source}: unusable URL: {error}; give one like https://example.org/hook"
         ) from None
     return given.text
 
@@ -101,8 +101,8 @@ def event_list(default: frozenset[EventKind]) -> Reader:
                 found.add(known[word])
             else:
                 raise OperatorError(
-                    f"{given.source}: there is no event {printable(word)!r}; there are {', '.join(known)}; or "
-                    "all, or default"
+                    f"{given.source}: unknown event {printable(without_login(word))!r}; give any of "
+                    f"{', '.join(known)}, or all, or default"
                 )
         if not found:
             raise OperatorError(
@@ -117,16 +117,18 @@ def read_quiet_hours(given: Given) -> QuietHours:
     """Return times of the day, like 22:00-07:00, separated by commas."""
     spans = []
     for part in given.text.replace(",", " ").split():
-        one = Given(given.source, part)
+        one = replace(given, text=part)
         match = re.fullmatch(r"([01]?[0-9]|2[0-4]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])", part)
         if match is None:
             raise one.refused("give times of the day like 22:00-07:00")
         minutes = [int(match[n]) * 60 + int(match[n + 1]) for n in (1, 3)]
         if max(minutes) > 1440 or minutes[0] % 1440 == minutes[1] % 1440:
-            raise one.refused("this is no part of a day; give one like 22:00-07:00")
+            raise one.refused("this is not a period within a day; give one like 22:00-07:00")
         spans.append((minutes[0] % 1440, minutes[1] % 1440))
     if len(spans) > MAX_QUIET:
-        raise OperatorError(f"{given.source}: {len(spans)} quiet periods are too many; give at most {MAX_QUIET}")
+        raise OperatorError(
+            f"{given.source}: {len(spans)} quiet periods are given; at most {MAX_QUIET} can be used"
+        )
     return QuietHours(tuple(spans))
 
 
@@ -195,7 +197,7 @@ class WebhookOptions:
     )
     webhook_allow_private: bool = switch(
         shown=Shown.NEVER,
-        help="let webhooks follow redirects to private, loopback and link-local addresses, too",
+        help="let webhooks follow redirects to private, loopback and link-local addresses",
     )
 
 
@@ -216,7 +218,7 @@ class AlertOptions:
         None,
         metavar="HOST[:PORT]",
         shown=Shown.NEVER,
-        help="the mail server; smtps://HOST:PORT for TLS from the first byte",
+        help="the mail server; smtps://HOST:PORT for implicit TLS",
         default_text=f"port {SMTP_PORT}; {SUBMISSION_PORT} with a login; {SMTPS_PORT} with smtps",
     )
     alert_smtp_user: str | None = setting(
@@ -271,7 +273,8 @@ class AlertOptions:
         read=read_threshold,
         collect=collect_thresholds,
         shown=Shown.NEVER,
-        help="threshold of an alert: seconds, or for hash_rate_drop percent of the last hour's average",
+        help="set the threshold of an alert, in seconds, or for hash_rate_drop in percent of the last hour's "
+        "average",
         default_text=", ".join(f"{each.name}={each.default:g}" for each in fields(Thresholds)),
     )
     alert_group: float | None = setting(
@@ -281,7 +284,7 @@ class AlertOptions:
         limits=(1, 3600),
         unit="seconds",
         shown=Shown.NEVER,
-        help="put events of one kind within this time into one message",
+        help="combine events of one kind that occur within this time into one message",
         default_text=format_number(GROUP_TIME),
     )
     alert_quiet: QuietHours | None = setting(
@@ -312,5 +315,5 @@ class AlertOptions:
         read=read_page,
         shown=Shown.NEVER,
         help="URL of this node's pages for links in messages",
-        default_text="the address on this machine",
+        default_text="this machine's address",
     )

@@ -1,8 +1,8 @@
 """The outbox: which entry of a destination is tried next and when, until it is delivered or too old. Pure; changes
 are collected for the file that keeps them (`outbox_file`).
 
-Two waits grow with each failure: that of the entry, so that one which its server cannot take does not hold up the
-others, and that of the destination, so that a server that is down is not asked a thousand times.
+Two waits grow with each failure: that of the entry, so that an entry that its server cannot take does not delay
+the others, and that of the destination, so that a server that is down is not asked a thousand times.
 """
 
 from __future__ import annotations

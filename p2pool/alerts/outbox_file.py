@@ -88,7 +88,7 @@ class OutboxFile:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if not 0 <= version <= _VERSION:
                 raise OperatorError(
-                    newer_than_known(self.path, found=version, known=_VERSION, holds="the alerts that wait in it")
+                    newer_than_known(self.path, found=version, known=_VERSION, holds="the pending alerts in it")
                 )
             if version < _VERSION:  # else each save would write, and wait for the disk, twice
                 database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")

@@ -135,7 +135,7 @@ class Alerts:
         ]
 
     def leave(self) -> None:
-        """Report that the node is stopping, and group nothing with it any more."""
+        """Report that the node is stopping, and send that message without grouping."""
         if self._started is None or self._leave_by is not None:
             return
         now = self._environment.clock()
@@ -333,7 +333,7 @@ class Alerts:
             return failed("the node was stopped")
         except Exception:
             _log.failure("internal error: delivering to {destination} failed", destination=entry.destination)
-            return failed("internal error; see the log of the node")
+            return failed("internal error; see the node's log")
 
     def _log_lost(self, lost: LostEntry | None) -> None:
         if lost is not None:
@@ -381,7 +381,7 @@ class Alerts:
         chosen = [each for each in self._destinations.values() if destination in (each.id, "all")]
         if not chosen:
             known = ", ".join(self._destinations) or "none: see --webhook, --alert-email and --alert-url"
-            raise ValueError(f"there is no such destination; there are: {known}")
+            raise ValueError(f"there is no destination with this id; known ids: {known}")
         if self._testing:
             raise ValueError("another test is running: wait for its result")
         self._testing = True

@@ -25,7 +25,7 @@ from p2pool.alerts.rules import DEFAULT_EVENTS, GROUP_TIME, QuietHours, Rules
 from p2pool.alerts.watch import Thresholds
 from p2pool.alerts.webhook import parse_url
 from p2pool.base.errors import OperatorError
-from p2pool.base.text import printable
+from p2pool.base.text import printable, without_login
 from p2pool.pool_stats import EventKind
 
 
@@ -121,7 +121,7 @@ def _mail(options: AlertOptions) -> MailServer | None:
     if server is None:
         raise OperatorError(
             "--alert-email without --alert-smtp-server: give the mail server, HOST[:PORT], or smtps://HOST for "
-            "one that is encrypted from the first byte"
+            "implicit TLS"
         )
     if (user is None) != (password is None):
         raise OperatorError(
@@ -133,7 +133,9 @@ def _mail(options: AlertOptions) -> MailServer | None:
         raise OperatorError(f"--alert-smtp-ca: {ca} is not a file; give certificates in PEM")
     sender = options.alert_from or (user if user and is_mail_address(user) else f"p2pool@{socket.gethostname()}")
     if not is_mail_address(sender):
-        raise OperatorError(f"--alert-from {printable(sender)}: give an address like p2pool@example.org")
+        raise OperatorError(
+            f"--alert-from {printable(without_login(sender))}: give an address like p2pool@example.org"
+        )
     return MailServer(
         host=host, port=port, sender=sender, encrypted=encrypted, user=user, password=password, authorities=ca
     )
@@ -145,7 +147,8 @@ def _mail_server(text: str, has_login: bool) -> tuple[str, int, bool]:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]{1,253}))(?::([0-9]{1,5}))?/?", rest)
     if scheme not in ("", "smtp", "smtps") or match is None:
         raise OperatorError(
-            f"--alert-smtp-server {printable(text)}: give HOST, HOST:PORT, smtp://HOST:PORT or smtps://HOST:PORT"
+            f"--alert-smtp-server {printable(without_login(text))}: give HOST, HOST:PORT, smtp://HOST:PORT or "
+            "smtps://HOST:PORT"
         )
     default_port = SMTPS_PORT if scheme == "smtps" else SUBMISSION_PORT if has_login else SMTP_PORT
     port = int(match[3]) if match[3] else default_port

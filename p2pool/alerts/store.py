@@ -18,6 +18,7 @@ from p2pool.alerts.outbox import Outbox
 from p2pool.alerts.outbox_file import OutboxFile
 from p2pool.alerts.rules import Grouper
 from p2pool.base.environment import Environment
+from p2pool.base.write_problem import WriteProblem
 
 _log = Logger(namespace="p2pool.alerts")
 
@@ -35,11 +36,12 @@ class AlertStore:
         notified: NotifiedOnce,
     ) -> None:
         self.file = OutboxFile(path)
+        self._write_problem = WriteProblem(path)
         self.problem: str | None = None
         """Why pending alerts are not on disk; None while they are."""
         self.is_loaded = False
         self.is_ending = False
-        """Set when the node is stopping: no write begins by itself any more."""
+        """Whether the node is stopping: no write begins by itself from then on."""
         self._outbox = outbox
         self._grouper = grouper
         self._notified = notified
@@ -98,6 +100,7 @@ class AlertStore:
 
     def _written(self) -> None:
         self._writing = None
+        self._write_problem.succeeded()
         self.problem = None
         if not self.is_ending:
             self._environment.call_soon(self.save)
@@ -115,12 +118,5 @@ class AlertStore:
             self.problem = "internal error; see the log"
 
     def _failed(self, error: OSError) -> None:
-        problem = error.strerror or str(error)
-        if self.problem is None:
-            _log.error(
-                "cannot write {path}: {problem}; retrying every second; pending alerts are lost if the node "
-                "stops before the file can be written",
-                path=str(self.file.path),
-                problem=problem,
-            )
-        self.problem = problem
+        self._write_problem.failed(error)
+        self.problem = self._write_problem.reason

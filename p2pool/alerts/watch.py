@@ -17,6 +17,7 @@ from p2pool.alerts.other_nodes import OtherNodesWatch
 from p2pool.alerts.votes import VoteWatch
 from p2pool.alerts.workers import MAX_WORKERS, WorkerWatch
 from p2pool.base.text import format_duration, format_rate, printable
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats import BanRecord, BlockRecord, EventKind, EventRecord, PoolSnapshot
 
 AT_START: Final = 300.0
@@ -111,7 +112,7 @@ class Watch:
         else:
             away = max(0.0, now - last.time)
             text = (
-                f"the node started; it was stopped {format_duration(away)} ago"
+                f"the node started; it had been stopped for {format_duration(away)}"
                 if last.orderly
                 else (
                     "the node started; its last run did not stop cleanly (a crash, a kill or a power cut); it "
@@ -227,7 +228,7 @@ class Watch:
                     kinds=(EventKind.STORAGE_PROBLEM, EventKind.STORAGE_BACK),
                     subject=what,
                     bad=f"{what} cannot be written: {reason}",
-                    good=f"{what} are written again" if what != "history" else "history is written again",
+                    good=f"{what} can be written again",
                     details={"what": what, "reason": reason},
                 )
 
@@ -239,10 +240,10 @@ class Watch:
         leading = refused.branches[0] if refused.branches else None
         details: dict[str, object] = {"part": refused.part, "part_since": refused.part_since}
         if leading is not None:
-            details |= {"reason": leading.reason, "first_share": f"{leading.first_share:064x}"}
+            details |= {"reason": leading.reason, "first_share": hash_hex(leading.first_share)}
             details["software"] = ", ".join(leading.software)
         lasted = format_duration(transition.lasted)
-        good = f"most of the network's work is on shares that this node accepts, after {lasted}"
+        good = f"this node accepts most of the network's work again, after {lasted}"
         kinds = EventKind.CHAIN_SPLIT, EventKind.CHAIN_JOINED
         yield _event(
             transition, time=snapshot.time, kinds=kinds, bad=transition.reason, good=good, details=details

@@ -58,8 +58,8 @@ MAX_REDIRECTS: Final = 3
 MAX_BODY: Final = 2048
 """Bytes of a response that are read."""
 MAX_RECEIVED: Final = 256 * 1024
-"""Bytes of a response's body, on the wire, that a server may send before we disconnect: more than comes at
-once."""
+"""Bytes of a response's body, on the wire, that a server may send before this node disconnects; more than arrives
+at once."""
 MAX_URL: Final = 2048
 USER_AGENT: Final = "p2pool-dash"
 FOLLOWED: Final = frozenset({301, 302, 307, 308})
@@ -114,7 +114,7 @@ def parse_url(text: str) -> WebhookUrl:
         try:
             optionsForClientTLS(host)
         except ValueError:
-            raise ValueError(f"no certificate can be made out to {host}") from None
+            raise ValueError(f"no certificate can be issued for {host}") from None
     login, authorization = parts.netloc.rpartition("@")[0], _authorization(parts)
     hidden = f"{login} {parts.path} {parts.query}"
     secret = f"{hidden} {unquote(hidden)} {(authorization or '').removeprefix('Basic ')}"
@@ -283,7 +283,7 @@ def _retry_after(headers: Headers) -> float:
 def _redirect(target: WebhookUrl, location: str, status: int) -> WebhookUrl:
     """Return the target of a redirect. Raises _Rejected."""
     if not location:
-        raise _Rejected(f"HTTP {status} without a Location", status=status)
+        raise _Rejected(f"HTTP {status} without a Location header", status=status)
     try:
         new = parse_url(urljoin(target.url, location))
     except ValueError as error:

@@ -120,7 +120,7 @@ class WorkerWatch:
                 del self._watched[name]  # it never really worked
             return None
         watched.down_since, watched.proven = watched.last, True
-        state = "it is still connected" if connections else "it has no connection"
+        state = "it is still connected" if connections else "it is not connected"
         rate = f"; its hash rate was {format_rate(watched.hash_rate)}" if watched.hash_rate else ""
         return EventRecord(
             now,

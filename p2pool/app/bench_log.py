@@ -1,5 +1,5 @@
 """The log of --bench: how long templates and new work take, which submissions and other steps are slow, and a
-summary once a minute. Without --bench none of it is in use."""
+summary once a minute. None of it is used without --bench."""
 
 from __future__ import annotations
 

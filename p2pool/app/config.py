@@ -29,6 +29,7 @@ from p2pool.app.settings_file import read_settings_file
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import parse_path
 from p2pool.base.settings import Given, Shown, derived, format_number, settings_of
+from p2pool.base.text import without_login
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
@@ -220,7 +221,7 @@ def _set_payouts(values: Values, options: PayoutOptions, *, network: Network, no
     try:
         values["key_hash"] = payout_hash160(address, network.parent.addresses, network.name)
     except AddressError as error:
-        raise OperatorError(f"-a {address}: {error} (give a Dash address, or 'dynamic')") from None
+        raise OperatorError(f"-a {without_login(address)}: {error} (give a Dash address, or 'dynamic')") from None
     values["payout_address"] = address
 
 
@@ -242,7 +243,7 @@ def _check_simnet(values: Values, network: Network) -> None:
         if network is SIMNET and other is not None and values.get(name):  # without it there are 0 miners
             raise OperatorError(
                 f"--{name.replace('_', '-')} is for the simulated Dash Core in this process, which {other} "
-                "replaces: leave one of them out (python -m p2pool.simnet.miner mines at any node)"
+                "replaces: leave one of them out (python -m p2pool.simnet.miner mines on any node)"
             )
 
 

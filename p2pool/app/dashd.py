@@ -55,7 +55,7 @@ SAVE_PERIOD = 1.0
 ROOM_PERIOD = 2.0
 """Seconds between two checks whether a disk that refused a found block has room again."""
 MAX_CLOCK_OFFSET = 60.0
-"""Seconds by which our clock may differ from those of the network before the operator is warned."""
+"""Seconds by which this machine's clock may differ from those of the network before the operator is warned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class DashdAssembly:
         self._node.thought.subscribe(lambda thought: self._list_blocks(thought.verified))
 
     def _list_blocks(self, shares: Iterable[Share]) -> None:
-        """List those of these shares that are blocks, whoever found them."""
+        """List those of the shares that are blocks, regardless of who found them."""
         found = [share for share in shares if share.is_block]
         if self._lister is None or not found:
             return
@@ -309,13 +309,13 @@ class DashdAssembly:
 
     @property
     def problem(self) -> str | None:
-        """Why there are no fresh templates; None while there are."""
-        return "not asked yet" if self.pool is None else self.pool.problem
+        """Return why there are no fresh templates; None while there are."""
+        return "not polled yet" if self.pool is None else self.pool.problem
 
     def figures(self) -> DashCoreFigures:
         """Return what pages and metrics show of Dash Core."""
         if self.pool is None:
-            return DashCoreFigures("not asked yet", ["dashd: not asked yet"])
+            return DashCoreFigures("not polled yet", ["dashd: not polled yet"])
         spool = [] if self.spool.problem is None else [f"blocks: {self.spool.problem}"]
         return DashCoreFigures(
             problem=self.pool.problem,

@@ -11,7 +11,7 @@ from p2pool.base.errors import OperatorError
 
 
 class DataDirectory:
-    """Holds the lock while it lives. Raises OperatorError where the directory cannot be used."""
+    """The data directory, locked while this object lives. Raises OperatorError if the directory cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,5 +42,5 @@ class DataDirectory:
             raise OperatorError(f"--datadir: cannot write to {path}: {error.strerror}") from None
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Release the lock, so that another process can use the directory."""
         self._file.close()

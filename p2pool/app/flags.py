@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -10,6 +11,7 @@ from typing import Any, Final, NoReturn
 from p2pool import __version__
 from p2pool.app.settings import GROUPS, Group, all_settings
 from p2pool.base.settings import Given, Setting
+from p2pool.base.text import without_login
 
 _DESCRIPTION: Final = """\
 A p2pool node for Dash: miners connect to it, and each block that the pool finds pays all of them directly in its
@@ -28,7 +30,7 @@ http://THIS_MACHINE:PORT/ in a browser. A TOML file (--config) can set everythin
 place for secrets: other users of this machine can see the command line.
 """
 WORDS: Final = "rpc_arguments"
-"""The key of what is not a flag: [RPCUSER] RPCPASS."""
+"""The key of the words that are not flags: [RPCUSER] RPCPASS."""
 _HELP: Final = "help"
 
 
@@ -115,9 +117,10 @@ def help_text(setting: Setting, default: str) -> str:
 def parse_command_line(
     arguments: Sequence[str], default_datadir: Path
 ) -> tuple[dict[str, tuple[Given, ...]], tuple[str, ...]]:
-    """Return what was given for each key, and the words that are no flags. `--help`, `--version` and unknown flags
-    end the program as argparse does."""
+    """Return what was given for each key, and the words that are not flags. `--help`, `--version` and unknown
+    flags end the program as argparse does."""
     parser = build_parser(default_datadir)
+    _check_switches(arguments, parser)
     namespace, unknown = parser.parse_known_args(list(arguments))
     found = vars(namespace)
     if _HELP in found:
@@ -136,17 +139,26 @@ def parse_command_line(
     return given, words
 
 
+def _check_switches(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """End the program if a flag that takes no value has one. (argparse would repeat it: it may be a secret.)"""
+    switches = {"--version", *(each.flag for each in all_settings().values() if each.is_switch)}
+    for word in itertools.takewhile(lambda word: word != "--", arguments):
+        flag, equals, _ = word.partition("=")
+        if equals and flag in switches:
+            parser.error(f"{flag} takes no value; write {flag} alone")
+
+
 def _why_unknown(word: str) -> str:
     """Return what is wrong with a word of the command line, without what may be a secret in it."""
     if word.startswith("-"):
-        return f"there is no flag {word.partition('=')[0]}; --help lists all flags"
-    return "a word between the flags belongs to none of them; give RPCUSER and RPCPASS next to each other"
+        return f"unknown flag {without_login(word.partition('=')[0])}; --help lists all flags"
+    return "unexpected argument between the flags; give RPCUSER and RPCPASS next to each other"
 
 
 def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:
     """Print the help of all groups, or of the one with this name, and end the program."""
     groups = {group.name: group for group in GROUPS}
     if name and name not in groups:
-        parser.error(f"--help {name}: there is no such group of settings; give one of {', '.join(groups)}")
+        parser.error(f"--help {name}: unknown group of settings; give one of {', '.join(groups)}")
     (build_parser(default_datadir, groups[name]) if name else parser).print_help()
     parser.exit()

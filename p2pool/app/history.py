@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from p2pool.app.config import Config
 from p2pool.base.environment import Environment
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import ParseError, reason_of
 from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
@@ -89,7 +89,7 @@ def node_name(directory: Path) -> str:
             "cannot write {path}: {error}; after a restart this node would begin a new history. Make the data "
             "directory writable",
             path=str(file.path),
-            error=error.strerror,
+            error=reason_of(error),
         )
     return name
 

@@ -11,15 +11,17 @@ from typing import Final
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import decode_text
 from p2pool.base.settings import Shown, read_integer, setting, settings_of, switch
+from p2pool.base.text import without_login
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.networks import NETWORKS
 
 _COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
-"""Of init scripts. None of them is a likely RPC user."""
+"""Of init scripts. None of them is a likely name of an RPC user."""
 _WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
 _NETWORK_WORDS: Final = ("mainnet", "testnet", "regtest", "main", "test")
 _SHORTEST_PASSWORD: Final = 6
 """Characters; a shorter single word is more likely a typing error than a password."""
+_TOO_SHORT: Final = "a single word is dashd's RPC password, and this one is very short"
 _MAX_FILE: Final = 1 << 20
 _MAX_NESTED: Final = 10
 
@@ -79,7 +81,7 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
             expanded.append(argument)
             continue
         if depth == _MAX_NESTED:
-            raise OperatorError(f"{argument}: argument files refer to each other more than {_MAX_NESTED} deep")
+            raise OperatorError(f"{argument}: argument files are nested more than {_MAX_NESTED} deep")
         try:
             with open(Path(argument[1:]), "rb") as file:
                 data = file.read(_MAX_FILE + 1)
@@ -87,9 +89,9 @@ def expand_files(arguments: Sequence[str], depth: int = 0) -> list[str]:
                 raise ValueError(f"it has more than {_MAX_FILE} bytes")  # a word cut in two may be another address
             words = decode_text(data).split()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
+            why, shown = getattr(error, "strerror", None) or error, "@" + without_login(argument[1:])
             raise OperatorError(
-                f"{argument}: cannot read arguments from the file {argument[1:]}: {why} (a password that begins "
+                f"{shown}: cannot read arguments from the file {shown[1:]}: {why} (a password that begins "
                 "with @ is given as --rpcpassword=@...)"
             ) from None
         expanded += expand_files(words, depth + 1)
@@ -103,13 +105,14 @@ def check_positional(words: Sequence[str]) -> None:
     for word in words:
         problem = _problem(word, len(words) == 1)
         if problem is not None:
+            shown = "RPCPASS" if problem == _TOO_SHORT else without_login(word)
             raise OperatorError(
-                f"{word}: {problem}. If it is dashd's RPC password, give it as --rpcpassword (with --rpcuser)"
+                f"{shown}: {problem}. If it is dashd's RPC password, give it as --rpcpassword (with --rpcuser)"
             )
 
 
 def _problem(word: str, alone: bool) -> str | None:
-    """Return why a word is no plausible user or password; None if it may be one."""
+    """Return why a word is not a plausible user or password; None if it may be one."""
     lower = word.lower()
     if lower in _COMMANDS or (alone and lower in _WORDS):
         return "there are no commands: the node starts without one, and Ctrl-C or SIGTERM stops it"
@@ -120,9 +123,10 @@ def _problem(word: str, alone: bool) -> str | None:
     if _is_address(word):
         return f"give a payout address as -a {word}"
     if alone and lower.endswith((".toml", ".conf")):
-        return f"give a file of settings as --config {word}, a dash.conf as --dashd-config-path {word}"
+        shown = without_login(word)
+        return f"give a file of settings as --config {shown}, a dash.conf as --dashd-config-path {shown}"
     if alone and len(word) < _SHORTEST_PASSWORD:
-        return "a single word is dashd's RPC password, and this one is very short"
+        return _TOO_SHORT
     return None
 
 

@@ -156,7 +156,7 @@ class Logging:
             self._file.reopen()
         except OSError as error:
             _log.warn(
-                "cannot reopen the log file {path}: {error}; still writing to the open one",
+                "cannot reopen the log file {path}: {error}; still writing to the file that is open",
                 path=self._file.path,
                 error=error.strerror,
             )

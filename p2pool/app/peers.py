@@ -41,7 +41,7 @@ _log = Logger(namespace="p2pool.peers")
 
 PROGRESS_PERIOD = 5.0
 PROGRESS_SHARES = 100
-"""Fewer shares in a period are everyday life."""
+"""Fewer new shares in a period are normal and not logged."""
 
 SHOWN_SOFTWARE = 100
 """Characters of what a peer calls its software."""
@@ -123,7 +123,7 @@ class PeersAssembly:
             raise cannot_listen(error, where, purpose="other nodes", flag="--p2pool-port") from None
 
     async def start(self, dashd: DaemonPool) -> None:
-        """Begin, once the shares are loaded."""
+        """Start to connect to other nodes; called once the shares are loaded."""
         self._dashd = dashd
         self._news = PeerNews(
             self._node,
@@ -149,7 +149,7 @@ class PeersAssembly:
             self._mapping.start()
 
     async def stop(self) -> None:
-        """Say goodbye to all."""
+        """Close all connections to other nodes."""
         if self._timer is not None:
             self._timer.stop()
         if self._mapping is not None:
@@ -162,7 +162,7 @@ class PeersAssembly:
             self._news.share_announced(announced)
 
     def figures(self) -> list[PeerFigures]:
-        """What pages show of each peer, those connected longest first."""
+        """Return what pages show of each peer, those connected longest first."""
         now = self.hub.monotonic()
         return [
             PeerFigures(
@@ -182,11 +182,11 @@ class PeersAssembly:
         ]
 
     def traffic(self) -> PeerTraffic:
-        """Bytes exchanged with other nodes since the start."""
+        """Return the bytes exchanged with other nodes since the start."""
         return PeerTraffic(self.hub.bytes_received, self.hub.bytes_sent)
 
     def known_nodes(self) -> list[KnownNode]:
-        """Where other nodes were seen."""
+        """Return the known addresses of other nodes."""
         return list(self.hub.addresses.seen())
 
     def look_ups(self) -> NodeLookUps:
@@ -194,7 +194,7 @@ class PeersAssembly:
         return self.service.last_look_up
 
     def _log_progress(self) -> None:
-        """While a chain is fetched: how far it is, and how long it will take at this pace."""
+        """Log, while a chain is downloaded, how much of it is here and how long the rest will take."""
         received, before = self.hub.downloader.received, self._received
         self._received = received
         if received - before < PROGRESS_SHARES or not self._node.wanted:
@@ -210,7 +210,7 @@ class PeersAssembly:
         )
 
     def _software_of(self, label: str) -> str:
-        """What a peer calls its software; empty if it is gone."""
+        """Return what a peer calls its software; empty if it is gone."""
         session = self.hub.session_of(label)
         return "" if session is None else session.software(SHOWN_SOFTWARE)
 
@@ -241,7 +241,7 @@ class PeersAssembly:
             sending.addErrback(lambda failure: _log.failure("cannot send a new block's header to peers", failure))
 
     async def _send_best_block(self, block_hash: int) -> None:
-        """Peers hear of a new block from us, too."""
+        """Announce a new block of the parent chain to peers."""
         if self._dashd is None or not self.hub.peers:
             return
         try:

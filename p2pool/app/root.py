@@ -30,7 +30,7 @@ from p2pool.app.web import WebAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.text import format_dash
 from p2pool.base.timer import Timer
-from p2pool.dash.hashes import short_hash
+from p2pool.dash.hashes import hash_hex, short_hash
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.merged import MergedMining
 from p2pool.dashd.payout_service import PayoutService
@@ -106,7 +106,7 @@ class App:
         )
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
-        """Construct what people see of it: history, alerts, web, log."""
+        """Construct what people see of the pool: history, alerts, web, log."""
         config, environment = self.config, self.environment
         self.history = HistoryAssembly(environment, config)
         self.alerts = AlertsAssembly(
@@ -170,7 +170,7 @@ class App:
     # --- start -------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open for business. Raises OperatorError."""
+        """Start all services. Raises OperatorError."""
         config = self.config
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         built_in = built_in_pages()
@@ -249,11 +249,11 @@ class App:
         self.alerts.subscribe(self.dashd.block_store, self.stratum.server.guard.banned)
 
     def _timed(self, what: str, function: Callable[[Any], None], kind: str | None = None) -> Callable[[Any], None]:
-        """With --bench: log how long it takes."""
+        """Log how long the call takes, if --bench is given."""
         return function if self._bench is None else self._bench.timed(what, function, kind)
 
     def _find_dashd(self) -> list[DaemonAddress]:
-        """The daemons; starts the simulated one where it is asked for."""
+        """Return the daemons; start the simulated one if it is requested."""
         if not self.config.embeds_simnet:
             return daemon_addresses(self.config)
         return [self.simnet.start_daemon()]
@@ -268,15 +268,15 @@ class App:
                 "share {share_hash} accepted for {address}; see {url}",
                 share_hash=short_hash(share.hash),
                 address=script_to_text(self.node, share.script),
-                url=f"{self._url}web/share/{share.hash:064x}",
+                url=f"{self._url}web/share/{hash_hex(share.hash)}",
             )
 
     def _block_found(self, found: FoundBlock) -> None:
         self.dashd.block_found(found)
         _log.info(
-            "BLOCK {height} {block_hash:064x} found by {worker}: {value} {symbol}",
+            "BLOCK {height} {block_hash} found by {worker}: {value} {symbol}",
             height=found.height,
-            block_hash=found.block_hash,
+            block_hash=hash_hex(found.block_hash),
             worker=found.worker,
             value=format_dash(found.subsidy),
             symbol=self.config.network.parent.symbol,
@@ -293,15 +293,15 @@ class App:
 
     @property
     def _url(self) -> str:
-        """The first page's address on this machine."""
+        """Return the first page's address on this machine."""
         return self.web.url or self.stratum.url
 
     def _work_problem(self) -> str | None:
-        """Why there is no fresh work for miners; None while there is."""
+        """Return why there is no fresh work for miners; None while there is."""
         return self.dashd.problem or self.node.work_problem
 
     def _ports(self) -> NodePorts:
-        """For pages; a port 0 was whatever was free."""
+        """Return the ports that were opened, for pages; port 0 in the settings means any free one."""
         external = self.config.external_ip
         return NodePorts(
             external_ip=None if external is None else external[0],
@@ -311,7 +311,7 @@ class App:
         )
 
     def _listening(self) -> list[OpenPort]:
-        """The ports that are open, for pages."""
+        """Return the ports that are open, for pages."""
         ports = [*self.stratum.listening(), *self.web.listening()]
         p2p = self.peers.service.port
         return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
@@ -323,7 +323,7 @@ class App:
     # --- stop --------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """Leave nothing behind: miners, connections, blocks under way, shares, the simulation, in this order."""
+        """Stop everything: miners, connections, blocks under way, shares, the simulation, in this order."""
         self._stopping = True
         _log.info("stopping")
         await self._end(self._starting.acquire)
@@ -346,7 +346,8 @@ class App:
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:
-        """Stop one of them; what fails or hangs must not keep the others, the shares above all, from it."""
+        """Stop one part; one that fails or hangs must not prevent the others, above all the shares, from being
+        stopped."""
         try:
             result = stop()
             if result is not None:
@@ -356,7 +357,7 @@ class App:
 
 
 def built_in_pages() -> Path:
-    """The web files: beside the package in a checkout, inside it where it is installed."""
+    """Return the web files: beside the package in a checkout, inside it where it is installed."""
     checkout = Path(__file__).resolve().parents[2] / "web-static"
     if (checkout / "index.html").is_file():
         return checkout

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from p2pool.base.errors import OperatorError
+from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.paths import decode_text, parse_path
 from p2pool.base.settings import Given, Setting
 
@@ -70,7 +70,7 @@ def _read_text(path: Path, source: str, advice: str) -> str:
             return decode_text(data)
         reason = f"it has more than {MAX_FILE} bytes"
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
     except UnicodeDecodeError:
         reason = "it is not text"
     raise OperatorError(f"{source}: cannot read {path}: {reason}; {advice}")

@@ -30,7 +30,7 @@ LOG_NAME: Final = "log"
 
 @dataclass(frozen=True, kw_only=True)
 class StartOptions:
-    """What the rest of the configuration depends on."""
+    """Settings that the rest of the configuration depends on."""
 
     net: str = setting(
         DASH.name,
@@ -45,7 +45,7 @@ class StartOptions:
         read=read_path,
         in_file=False,
         shown=Shown.NEVER,
-        help="read settings from this TOML file; each has the name of its flag",
+        help="read settings from this TOML file, under the names of their flags",
     )
     datadir: Path | None = setting(
         None,
@@ -69,7 +69,7 @@ class GeneralSettings:
         help="write the log to this file as well as to the console",
         default_text=f"DATADIR/NET/{LOG_NAME}",
     )
-    debug: bool = switch(help="log much more")
+    debug: bool = switch(help="log debug messages as well")
     bench: bool = switch(
         help=(
             "log how long each block template and job broadcast takes, each submission and job that takes more "

@@ -25,7 +25,7 @@ def read_settings_file(path: Path) -> dict[str, tuple[Given, ...]]:
     for name, value in table.items():
         key = name.replace("-", "_")
         if key not in settings and key not in files:
-            raise _refused(path, f"there is no setting {name!r} (settings are named like the flags)")
+            raise _refused(path, f"unknown setting {name!r} (settings are named like the flags)")
         setting = settings.get(key)
         label = files[key].file_flag if setting is None else setting.label
         texts = _texts(path, name=name, value=value, setting=setting)
@@ -33,10 +33,16 @@ def read_settings_file(path: Path) -> dict[str, tuple[Given, ...]]:
             # A list may be written under both spellings of its name, with - and with _.
             former = given.get(key, ()) if setting is not None and setting.is_list else ()
             given[key] = (*former, *(Given(f"--config: {path}: {label}", text) for text in texts))
-        if setting is not None and setting.read in (read_integer, read_number):
+        if setting is not None and setting.read is not None and _is_read_always(setting):
             for each in given[key]:
-                setting.read(each)  # refused even if a flag replaces it
+                setting.read(each)
     return given
+
+
+def _is_read_always(setting: Setting) -> bool:
+    """Return whether a wrong value is refused even if a flag replaces it: what a right one is does not depend on
+    the machine."""
+    return setting.read in (read_integer, read_number) or setting.name == "net"
 
 
 def _refused(path: Path, message: str) -> OperatorError:
@@ -47,7 +53,7 @@ def _texts(path: Path, *, name: str, value: Any, setting: Setting | None) -> lis
     """Return the texts that flags would have had for a value; none for a switch that is off."""
     if setting is not None and setting.is_switch:
         if not isinstance(value, bool):
-            raise _refused(path, f"{name} is true or false, not {value!r}")
+            raise _refused(path, f"{name} must be true or false")
         return ["true"] if value else []
     is_list = setting is not None and setting.is_list and isinstance(value, list)
     values = value if is_list else [value]
@@ -62,9 +68,7 @@ def _read_table(path: Path) -> Mapping[str, Any]:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE + 1)
         if len(data) > MAX_FILE:
-            raise OperatorError(
-                f"--config: {path} has more than {MAX_FILE} bytes: is it the file with the settings?"
-            )
+            raise OperatorError(f"--config: {path} has more than {MAX_FILE} bytes: is this the right file?")
         return tomllib.loads(decode_text(data))
     except OSError as error:
         raise OperatorError(f"--config: cannot read {path}: {error.strerror}") from None

@@ -215,7 +215,7 @@ class StratumAssembly:
         )
 
     def _check_work(self) -> None:
-        """Send miners away if there is no fresh work for long, and let them in again when there is."""
+        """Disconnect miners if there is no fresh work for too long, and accept them again when there is."""
         problem = self._problem()
         state = self._patience.check(problem, self._clock())
         if state is WorkState.FRESH and self.server.suspended:
@@ -276,7 +276,8 @@ def _affordable_connections(requested: int) -> int:
         return requested
     possible = max(soft - OTHER_FILES, soft // 2)
     _log.warn(
-        "this system allows {limit} open files: room for {possible} miners instead of {requested} (see ulimit -n)",
+        "this system allows {limit} open files, enough for {possible} miners instead of {requested}; raise the "
+        "limit with ulimit -n",
         limit=soft,
         possible=possible,
         requested=requested,

@@ -1,4 +1,4 @@
-"""The lowest layer: what every other package may use. Imports nothing of ours.
+"""The lowest layer: what every other package may use. Imports no other package of the project.
 
 - `environment`: reactor, clock, threads and randomness as one value; `timer`: periodic tasks; `backoff`:
   waits between attempts; `daemon_thread`
@@ -7,7 +7,7 @@
 - `turns`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values
-- `state_file`, `files`, `known_databases`, `paths`, `compact_json`: files of the data directory
+- `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
 - `endpoints`, `hosts`, `http_client`, `direct_write`: addresses and connections
 - `signals`, `terminal`, `text`, `warn_once`: what operators see and send
 """

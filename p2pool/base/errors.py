@@ -5,6 +5,11 @@ class ParseError(ValueError):
     """Bytes or text from outside are not of the form they must have. Costs the sender; never a traceback."""
 
 
+def reason_of(error: Exception) -> str:
+    """Return why something failed, for people: the words of a system error without its number and path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
 class OperatorError(Exception):
     """Something that the operator has to put right.
 

@@ -35,7 +35,7 @@ class _Group(Generic[T]):
         self.size = 0
 
     def resized(self, name: Hashable, before: int, after: int) -> None:
-        """Move a member from one bucket to another; drop one that holds nothing any more."""
+        """Move a member from one bucket to another; drop one that no longer holds anything."""
         self.size += after - before
         if before:
             bucket = self.by_size[before]

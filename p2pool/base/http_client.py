@@ -1,9 +1,9 @@
-"""What our HTTP clients share: request bodies that are sent in one piece, and connections on which the server may
-send only so much for each request.
+"""What the HTTP clients of this node share: request bodies that are sent in one piece, and connections on which
+the server may send only so much for each request.
 
 Twisted's HTTP client keeps every header of an answer, however many there are, and waits for the end of the headers
-for ever: a server, or whatever listens on its port, must not fill our memory with them. The caller limits the
-time that a response may take.
+forever: a server, or whatever listens on its port, must not fill the memory with them. The caller limits the time
+that a response may take.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_INTERIM: Final = 5
 
 
 class ResponseTooLarge(ConnectionClosed):
-    """We disconnected because the server sent more than a response may have."""
+    """The server sent more than a response may have, and was disconnected."""
 
 
 class ResponseMeter:
@@ -98,7 +98,7 @@ def _is_interim(status_line: bytes) -> bool:
 
 
 class _Metered(ProtocolWrapper):
-    """Measures what arrives; each write of ours begins a new measurement."""
+    """Measures what arrives; each write to the server begins a new measurement."""
 
     _problem: str | None = None
 
@@ -144,7 +144,7 @@ class _MeteringFactory(WrappingFactory):
 
 @implementer(IStreamClientEndpoint)
 class MeteredEndpoint:
-    """Wraps `endpoint` so that we disconnect from a server that responds to a request with more than a body of
+    """Wraps `endpoint` so as to disconnect from a server that responds to a request with more than a body of
     `limit` bytes and a head of MAX_HEAD."""
 
     def __init__(self, endpoint: Any, limit: int) -> None:

@@ -38,15 +38,14 @@ class KnownDatabases:
             path.touch()
             kept = quarantine_database(path, stamp)
         if size == 0:
-            problem = f"{path} is empty (0 bytes): something emptied it"
+            problem = f"{path} is empty (0 bytes), although this node has used it"
         elif kept is not None or self._knows(path):
-            problem = f"{path} is missing, and this node used it before"
+            problem = f"{path} is missing, although this node has used it"
         else:
             return None
         rest = "" if kept is None else f"; what is left of it is kept as {kept.name} and {kept.name}-wal"
         return (
-            f"{problem}. Starting with a new one; to have the old one back, stop the node and restore a "
-            f"backup{rest}"
+            f"{problem}. Starting with a new one; to recover the old one, stop the node and restore a backup{rest}"
         )
 
     def _knows(self, path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.text import without_login
 
 MAX_NAME: Final = 255
 """Bytes of a file's name on common file systems."""
@@ -29,7 +30,8 @@ def parse_path(flag: str, text: str | Path, environment: Mapping[str, str] = os.
             why = _why_too_long(path)
             if why is None:
                 return path
-    shown = given if len(given) <= 200 and given.isprintable() else ascii(given[:200])
+    shown = without_login(given)
+    shown = shown if len(shown) <= 200 and shown.isprintable() else ascii(shown[:200])
     raise OperatorError(f"{flag} {shown}: {why}")
 
 

@@ -57,7 +57,8 @@ class GarbageWatch:
         gc.callbacks.append(self._ran)
 
     def _ran(self, phase: str, info: dict[str, int]) -> None:
-        """Python calls this in whichever thread collects, never in two at a time."""
+        """Record a run of the garbage collector. Python calls this in the thread that collects, never in two at a
+        time."""
         if phase == "start":
             self._began = self._clock()
         elif self._began is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read_existing_directory(given: Given) -> Path:
     """Return the path of a directory that exists."""
     path = read_path(given)
     if not path.is_dir():
-        raise Given(given.source, str(path)).refused("this is not a directory")
+        raise replace(given, text=str(path)).refused("this is not a directory")
     return path
 
 

@@ -29,7 +29,7 @@ from enum import Enum
 from typing import Any
 
 from p2pool.base.errors import OperatorError
-from p2pool.base.text import printable
+from p2pool.base.text import printable, without_login
 
 _METADATA = "setting"
 _METADATA_SHOWN = "shown"
@@ -55,10 +55,16 @@ class Given:
 
     source: str
     text: str = field(repr=False)
+    is_secret: bool = False
+    """Whether no error may repeat the text; `Setting.parse` sets it."""
 
-    def refused(self, reason: str) -> OperatorError:
-        """Return the error for this value; `reason` says what is wrong and what to write instead."""
-        return OperatorError(f"{self.source} {printable(self.text, 200)}: {reason}")
+    def refused(self, reason: str, shown: str | None = None) -> OperatorError:
+        """Return the error for this value; `reason` says what is wrong and what to write instead. The error
+        repeats `shown`, by default the text without a password; for a secret, it repeats nothing."""
+        if self.is_secret:
+            return OperatorError(f"{self.source}: {reason}")
+        value = printable(without_login(self.text), 200) if shown is None else shown
+        return OperatorError(f"{self.source} {value}: {reason}")
 
 
 Reader = Callable[[Given], Any]
@@ -67,14 +73,14 @@ Reader = Callable[[Given], Any]
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Other sources of a setting that is, or contains, a secret: besides its flag it can be read from the file
-    that `--FLAG-file` names (a list: one per line, # begins a comment) and from the environment variable
+    """The other sources of a setting that is, or contains, a secret: besides its flag, it can be read from the
+    file that `--FLAG-file` names (a list: one per line, # begins a comment) and from the environment variable
     `variable` (a list: separated by white space, with `commas` also by commas)."""
 
     variable: str
     commas: bool = False
     only_with: str = ""
-    """The variable counts only if the setting of this key is given, too."""
+    """The variable counts only if the setting of this key is given as well."""
     may_be_empty: bool = False
     """Whether the file may have no value in it."""
 
@@ -149,7 +155,10 @@ class Setting:
         return f"{format_number(low)} and {format_number(high)}{self.unit and ' '}{self.unit}"
 
     def parse(self, given: Sequence[Given]) -> Any:
-        """Return the value of what was written, of which there is at least one. Raises OperatorError."""
+        """Return the value of what was written, of which there is at least one. Raises OperatorError, which does
+        not repeat a secret."""
+        if self.secret is not None:
+            given = [replace(each, is_secret=True) for each in given]
         if self.most is not None and len(given) > self.most:
             raise OperatorError(f"{self.flag} is given {len(given)} times; at most {self.most} can be used")
         if self.parse_all is not None:
@@ -163,9 +172,7 @@ class Setting:
     def _read(self, given: Given) -> Any:
         value: Any = given.text if self.read is None else self.read(given)
         if self.limits is not None and not self.limits[0] <= value <= self.limits[1]:
-            raise OperatorError(
-                f"{given.source} {format_number(value)}: must be between {self.described_limits()}"
-            )
+            raise given.refused(f"must be between {self.described_limits()}", shown=format_number(value))
         return value
 
 
@@ -195,9 +202,12 @@ _READERS: dict[type, Reader] = {int: read_integer, float: read_number}
 
 def setting(default: Any, *, help: str, shown: Shown, metavar: str, **more: Any) -> Any:
     """Return a dataclass field that declares a setting; `more` are fields of `Setting`. The default says how the
-    value is read if it is a number and no `read` is given."""
+    value is read if it is a number and no `read` is given. Raises ValueError for a secret whose value would be
+    public."""
     more.setdefault("read", _READERS.get(type(default)))
     declared = Setting(help=help, shown=shown, metavar=metavar, **more)
+    if declared.secret is not None and shown is Shown.VALUE:
+        raise ValueError(f"{declared.secret.variable} is a secret and cannot be shown: use another `Shown`")
     return field(default=default, repr=declared.secret is None, metadata={_METADATA: declared})
 
 
@@ -207,7 +217,7 @@ def switch(*, help: str, shown: Shown = Shown.VALUE, **more: Any) -> Any:
 
 
 def derived(default: Any = MISSING, *, shown: Shown, **more: Any) -> Any:
-    """Return a dataclass field that is no setting, but follows from one; `more` are arguments of
+    """Return a dataclass field that is not a setting but follows from one; `more` are arguments of
     `dataclasses.field`. Without a default it must be given."""
     return field(default=default, metadata={_METADATA_SHOWN: shown}, **more)
 

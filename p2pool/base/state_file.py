@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 import orjson
 from twisted.logger import Logger
 
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.errors import OperatorError, ParseError, reason_of
 from p2pool.base.files import quarantine, write_file
+from p2pool.base.write_problem import WriteProblem
 
 T = TypeVar("T")
 _log = Logger(namespace="p2pool.files")
@@ -82,9 +83,8 @@ class StateFile:
         self.path = path
         self._form = form
         self._in_the_way = False
-        """It could not be read, and was not renamed: it must not be overwritten."""
-        self._has_failed = False
-        """The last `save` failed, which was logged."""
+        """Whether the file could be neither read nor renamed: it must not be overwritten."""
+        self._problem = WriteProblem(path)
 
     def read(self, parse: Callable[[Any], T]) -> T | None:
         """Return `parse(document)` of the JSON in the file; None if there is no file, or it was quarantined.
@@ -116,14 +116,14 @@ class StateFile:
         self._in_the_way = True
         _log.error(
             "{path} cannot be read now ({why}): starting without {holds}, and not saving any in this run; "
-            "restart the node",
+            "restart the node to try again",
             path=str(self.path),
-            why=_reason(error),
+            why=reason_of(error),
             holds=self._form.holds,
         )
 
     def _quarantine(self, error: OSError | ParseError) -> None:
-        why = _reason(error)
+        why = reason_of(error)
         try:
             moved = quarantine(self.path).name
         except OSError as failure:
@@ -133,7 +133,7 @@ class StateFile:
                 "{holds}, and not saving any in this run; move the file away and restart the node",
                 path=str(self.path),
                 why=why,
-                failure=_reason(failure),
+                failure=reason_of(failure),
                 holds=self._form.holds,
             )
         else:
@@ -147,30 +147,30 @@ class StateFile:
 
     def write(self, document: Mapping[str, Any]) -> None:
         """Replace the file by JSON with the format's version; only its owner may read it. Raises OSError."""
-        self.write_bytes(orjson.dumps({"version": self._form.version, **document}) + b"\n")
+        self.write_bytes(self._pack(document))
+
+    def _pack(self, document: Mapping[str, Any]) -> bytes:
+        return orjson.dumps({"version": self._form.version, **document}) + b"\n"
 
     def save(self, document: Mapping[str, Any]) -> bool:
         """Replace the file as `write` does, and return whether it succeeded. A failure is logged once, until a
         write succeeds."""
+        return self.save_bytes(self._pack(document))
+
+    def save_bytes(self, data: bytes) -> bool:
+        """Replace the file as `write_bytes` does; otherwise as `save`."""
         try:
-            self.write(document)
+            self.write_bytes(data)
         except OSError as error:
-            if not self._has_failed:
-                self._has_failed = True
-                _log.warn(
-                    "cannot write {path}: {why}; changes since the last successful write are lost if the node "
-                    "stops before the next one",
-                    path=str(self.path),
-                    why=_reason(error),
-                )
+            self._problem.failed(error)
             return False
-        self._has_failed = False
+        self._problem.succeeded()
         return True
 
     def write_bytes(self, data: bytes) -> None:
         """Replace the file; only its owner may read it. Raises OSError."""
         if self._in_the_way:
-            raise FileExistsError(0, "the former file could not be read, or could not be quarantined")
+            raise FileExistsError(0, "the previous file could not be read, or could not be quarantined")
         write_file(self.path, data, mode=0o600)
 
 
@@ -185,10 +185,6 @@ def _read_bytes(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise ParseError(f"it has more than {limit} bytes")
     return data
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _parse_json(data: bytes) -> object:

@@ -45,7 +45,7 @@ class Terminal(io.TextIOBase):
 
     @override
     def isatty(self) -> bool:
-        """Return whether it is a terminal; False when it is closed."""
+        """Return whether the stream is a terminal; False if it is closed."""
         try:
             return self._stream is not None and self._stream.isatty()
         except (OSError, ValueError):
@@ -101,7 +101,7 @@ def open_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Write out what is buffered. If nobody reads it any more, discard it: else the interpreter would complain and
+    """Write out what is buffered. If nobody reads it, discard it: otherwise the interpreter would complain and
     change the exit status."""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from reprlib import Repr
 
 _EXCERPT = Repr()
 _EXCERPT.maxlevel, _EXCERPT.maxstring, _EXCERPT.maxlist, _EXCERPT.maxdict = 2, 70, 3, 3
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://(?=.*@)|(?=.*:.*@)).*@", re.DOTALL)
 
 
 def printable(text: str, limit: int = 64) -> str:
     """Return `text` without control characters or surrogates, cut to `limit` characters."""
     cut = text[:limit]
     return cut if cut.isprintable() else "".join(c if c.isprintable() else "?" for c in cut)
+
+
+def without_login(text: str) -> str:
+    """Return `text` for an error message, with "..." in place of all before its last @ if a password may be in it:
+    "https://user:password@host" and "user:password@host", but not "user@host"."""
+    login = _LOGIN.match(text)
+    return text if login is None else f"{login[1]}...@{text[login.end() :]}"
 
 
 def excerpt(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Fair scheduling of the reactor among connections whose other side determines how much work we do.
+"""Fair scheduling of the reactor among connections whose other side determines how much work there is.
 
 Pure; the clock is passed in.
 A client's input is processed at once while there is time left in this turn of the reactor. When that is used up,
@@ -23,16 +23,16 @@ SLICE_STEPS = 50
 CREDIT = TURN_TIME
 """Seconds by which a host that was idle is served before those that wait already: so much work is done soon."""
 _STEP_CHARGE = 1e-6
-"""Seconds that a step costs at least: what is too short to be measured is work, too."""
+"""Seconds that a step costs at least: even a step too short to be measured is work."""
 _REMEMBERED_HOSTS = 1024
 
 
 class Client(Protocol):
-    """A connection. Its host is who is charged: several connections of one host have one share together."""
+    """A connection. Its host is charged: several connections of one host have one share together."""
 
     @property
     def host_key(self) -> str:
-        """The host that is charged, as `base.hosts.host_key` gives it."""
+        """Return the host that is charged, as `base.hosts.host_key` gives it."""
 
     def step(self) -> bool:
         """Do a bounded piece of the pending work, in order; return False if nothing is left."""
@@ -45,8 +45,8 @@ class Client(Protocol):
 
 
 class Turns:
-    """Shares the reactor's time out. `clock` gives seconds, `call_soon` runs a callable in the reactor's next
-    turn.
+    """Divides the reactor's time among clients. `clock` gives seconds, `call_soon` runs a callable in the
+    reactor's next turn.
 
     Bound: a client waits once; what it holds meanwhile is bounded by itself, as it is held.
     """
@@ -67,9 +67,9 @@ class Turns:
         """By host."""
         self._held: set[Client] = set()
         self._spent: BoundedDict[str, float] = BoundedDict(_REMEMBERED_HOSTS)
-        """By host: seconds used. Who was idle does not save them up: it begins a little below `_level`."""
+        """By host: seconds used. An idle host does not save them up: it begins a little below `_level`."""
         self._level = 0.0
-        """What those that wait have used at least."""
+        """The least that any of the waiting hosts has used."""
         self._used = 0.0
         """Seconds of this turn."""
         self._due = False
@@ -115,7 +115,7 @@ class Turns:
                 self._schedule()
 
     def _serve_next(self) -> None:
-        """Give a slice to the client of the host that has had least."""
+        """Give a slice to a client of the host that has had the least time."""
         host = min(self._waiting, key=self._has_used)
         client = self._waiting[host][0]
         try:

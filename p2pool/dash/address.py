@@ -44,7 +44,7 @@ class AddressVersions:
 
 
 def base58_encode(data: bytes) -> str:
-    """Bytes -> base58; leading zero bytes become leading '1's."""
+    """Return the base58 of bytes; leading zero bytes become leading '1's."""
     number = int.from_bytes(data, "big")
     digits = []
     while number:
@@ -55,9 +55,9 @@ def base58_encode(data: bytes) -> str:
 
 
 def base58_decode(text: str) -> bytes:
-    """Base58 -> bytes. ParseError names a letter outside the alphabet.
+    """Return the bytes of a base58 text. ParseError names a letter outside the alphabet.
 
-    For texts that our side bounds: the time is worse than linear in their length.
+    Only for texts whose length the caller has bounded: the time grows faster than the length.
     """
     bad = next((letter for letter in text if letter not in DIGITS), None)
     if bad is not None:
@@ -69,7 +69,7 @@ def base58_decode(text: str) -> bytes:
 
 
 def encode_address(version: int, hash_bytes: bytes) -> str:
-    """Version byte and 20 bytes of hash -> address."""
+    """Return the address of a version byte and 20 bytes of hash."""
     payload = bytes([version]) + hash_bytes
     return base58_encode(payload + sha256d(payload)[:4])
 
@@ -90,7 +90,7 @@ def payee_text(script: bytes, versions: AddressVersions) -> str:
 
 
 def decode_address(text: str) -> tuple[int, bytes]:
-    """Address -> (version, 20 bytes). AddressError says what is wrong with it."""
+    """Return (version, 20 bytes) of an address. AddressError says what is wrong with it."""
     if len(text) > _MAX_ADDRESS:
         raise AddressError(f"an address has 34 characters, this one {len(text)}")
     try:
@@ -105,7 +105,7 @@ def decode_address(text: str) -> tuple[int, bytes]:
 
 
 def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
-    """The 20 bytes of key hash to pay for an address that a person gave. A share can express nothing but
+    """Return the 20 bytes of key hash to pay for an address that a person gave. A share can express nothing but
     P2PKH, so P2SH is refused: treating its hash as a key's would pay nobody.
 
     Raises AddressError: bad checksum, another network, or P2SH.
@@ -119,7 +119,7 @@ def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
 
 
 def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
-    """The script that a share's payee text (one character a byte) stands for; None if it is skipped.
+    """Return the script that a share's payee text (one character a byte) stands for; None if it is skipped.
 
     Consensus ("Packed payments" in docs/protocol/share-chain.md): raises ParseError if the text makes the share
     invalid, and never because of anything else. `payee_script_steps` does the same in steps.
@@ -153,7 +153,7 @@ def payee_script_steps(payee: str, versions: AddressVersions) -> Generator[None,
 
 
 def _begins_with_an_address(digits: str, zeros: int) -> Generator[None, None, bool]:
-    """Whether so many zero bytes and the number of these digits begin with 21 bytes and their checksum."""
+    """Return whether so many zero bytes and the number of these digits begin with 21 bytes and their checksum."""
     count = _ADDRESS_BYTES - zeros
     low, high = leading_bytes(digits, count)
     if low == high:

@@ -38,7 +38,7 @@ _LOOKS_LIKE_ONE: Final = range(LENGTH - 4, LENGTH + 5)
 
 
 def address_problem(text: str, versions: AddressVersions, network: str) -> str:
-    """Return a sentence that says why `text`, which is no address to pay to, is none, and what to set."""
+    """Return a sentence that says why `text` is not an address to pay to, and what to set."""
     first = encode_address(versions.pubkey_hash, bytes(20))[0]
     wanted = f"a Dash address ({LENGTH} characters, begins with {first})"
     if not text:
@@ -59,15 +59,15 @@ def _not_decoded(text: str, *, shown: str, first: str, wanted: str) -> str:
         if text.lower().startswith(prefix):
             return f"{shown} is {kind}, not a Dash address: set {wanted} as the username"
     if text[0] == first and len(text) in _LOOKS_LIKE_ONE:
-        return f"{shown} is mistyped, {_slip(text)}: copy the address again"
+        return f"{shown} is mistyped ({_slip(text)}): copy the address again"
     return f"{shown} is not {wanted}: set one as the username"
 
 
 def _slip(text: str) -> str:
-    """What is wrong with a text that looks like an address."""
+    """Return what is wrong with a text that looks like an address."""
     bad = _NOT_BASE58.search(text)
     if bad is not None:
-        return f"no address has the character {printable(bad[0])!r}"
+        return f"no address contains the character {printable(bad[0])!r}"
     if len(text) != LENGTH:
         return f"it has {len(text)} characters instead of {LENGTH}"
     return "its checksum is wrong"

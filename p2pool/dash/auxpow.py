@@ -41,7 +41,7 @@ class AuxWork:
 
 
 def slot_of(chain_id: int, size: int, nonce: int = _NONCE) -> int:
-    """Where the tree of `size` leaves (a power of two) holds the block of a chain."""
+    """Return where the tree of `size` leaves (a power of two) holds the block of a chain."""
     state = (nonce * _MULTIPLIER + _INCREMENT + chain_id) & _MASK_32
     return ((state * _MULTIPLIER + _INCREMENT) & _MASK_32) % size
 
@@ -61,16 +61,16 @@ class AuxCommitment:
 
     @property
     def data(self) -> bytes:
-        """The 44 bytes that the coinbase script holds: magic, root as it is displayed, size, nonce."""
+        """Return the 44 bytes that the coinbase script holds: magic, root as it is displayed, size, nonce."""
         return MAGIC + self.root[::-1] + pack_uint32(self.size) + pack_uint32(_NONCE)
 
     def met_by(self, found: int) -> tuple[AuxWork, ...]:
-        """The works that a hash is enough for."""
+        """Return the works that a hash is enough for."""
         return tuple(work for work in self.works if found <= work.target)
 
 
 def commit_to(works: Iterable[AuxWork]) -> AuxCommitment | None:
-    """The commitment to one block of each chain; None for no blocks.
+    """Return the commitment to one block of each chain; None for no blocks.
 
     Raises ValueError for ids that are not between 0 and MAX_CHAIN_ID, or come twice.
     """
@@ -97,8 +97,8 @@ def commit_to(works: Iterable[AuxWork]) -> AuxCommitment | None:
 
 
 def _tree(leaves: dict[int, bytes], depth: int) -> tuple[bytes, dict[int, tuple[bytes, ...]]]:
-    """(root, branch of each leaf) of a tree in which absent leaves are 0. What holds nothing is hashed once a
-    level, so that a huge tree with few leaves costs little."""
+    """Return (root, branch of each leaf) of a tree in which absent leaves are 0. What holds nothing is hashed once
+    a level, so that a huge tree with few leaves costs little."""
     branches: dict[int, list[bytes]] = {slot: [] for slot in leaves}
     level, nothing = leaves, bytes(32)
     for height in range(depth):
@@ -122,7 +122,7 @@ class Commitment:
 
 
 def find_commitment(script: bytes) -> Commitment:
-    """The one commitment in a coinbase script. ParseError if there is none, or more than one."""
+    """Return the one commitment in a coinbase script. ParseError if there is none, or more than one."""
     start = script.find(MAGIC)
     if start < 0:
         raise ParseError("the coinbase script holds no merged mining commitment")
@@ -148,7 +148,7 @@ class AuxPow:
     header: bytes
 
     def pack(self) -> bytes:
-        """The bytes that `getauxblock` takes, in hex, as its second argument."""
+        """Return the bytes that `getauxblock` takes, in hex, as its second argument."""
         return b"".join(
             (
                 self.coinbase,
@@ -161,7 +161,7 @@ class AuxPow:
 
 
 def parse_auxpow(data: bytes) -> AuxPow:
-    """The proof that is all of `data`. Raises ParseError."""
+    """Return the proof that is all of `data`. Raises ParseError."""
     reader = Reader(data)
     read_transaction(reader)
     coinbase = data[: reader.position]

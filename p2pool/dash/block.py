@@ -34,12 +34,12 @@ class BlockHeader:
         )
 
     def hash(self) -> int:
-        """The block hash and at the same time the proof of work: one X11 a call, so keep the result."""
+        """Return the block hash and at the same time the proof of work: one X11 a call, so keep the result."""
         return x11(self.pack())
 
 
 def read_header(reader: Reader) -> BlockHeader:
-    """The header at the reader's position. Raises ParseError."""
+    """Return the header at the reader's position. Raises ParseError."""
     return BlockHeader(
         reader.uint32(), reader.uint256(), reader.uint256(), reader.uint32(), reader.uint32(), reader.uint32()
     )
@@ -54,14 +54,14 @@ class Block:
 
 
 def read_block(reader: Reader) -> Block:
-    """The block at the reader's position. Raises ParseError."""
+    """Return the block at the reader's position. Raises ParseError."""
     header = read_header(reader)
     count = reader.count(MIN_TRANSACTION)
     return Block(header, tuple(read_transaction(reader) for _ in range(count)))
 
 
 def parse_block(data: bytes) -> Block:
-    """The block that is all of `data`. Raises ParseError."""
+    """Return the block that is all of `data`. Raises ParseError."""
     reader = Reader(data)
     block = read_block(reader)
     reader.expect_end()
@@ -69,7 +69,7 @@ def parse_block(data: bytes) -> Block:
 
 
 def assemble_block(header: bytes, coinbase: bytes, other_transactions: tuple[bytes, ...]) -> bytes:
-    """A block from bytes that are ready: what is sent to dashd when a share solves it."""
+    """Return a block from bytes that are ready: what is sent to dashd when a share solves it."""
     if len(header) != HEADER_SIZE:
         raise ValueError(f"a header has {HEADER_SIZE} bytes, not {len(header)}")
     return b"".join((header, pack_varint(1 + len(other_transactions)), coinbase, *other_transactions))

@@ -25,18 +25,24 @@ def sha256d(data: bytes) -> bytes:
 
 
 def sha256d_int(data: bytes) -> int:
-    """SHA-256 twice, as the little-endian number that names transactions and shares."""
+    """Return the double SHA-256 as the little-endian number that names transactions and shares."""
     return int.from_bytes(sha256(sha256(data).digest()).digest(), "little")
 
 
 def hash160(data: bytes) -> bytes:
-    """RIPEMD-160 of SHA-256: the 20 bytes of a key hash. ValueError where OpenSSL was built without RIPEMD-160."""
+    """Return the RIPEMD-160 of the SHA-256: the 20 bytes of a key hash. ValueError if OpenSSL was built without
+    RIPEMD-160."""
     return hashlib.new("ripemd160", sha256(data).digest()).digest()
 
 
 def hash_hex(value: int) -> str:
     """Return a hash as Dash Core displays it: 64 hex digits, the most significant first."""
     return f"{value:064x}"
+
+
+def optional_hash_hex(value: int | None) -> str | None:
+    """Return `hash_hex(value)`; None without a hash."""
+    return None if value is None else hash_hex(value)
 
 
 def short_hash(value: int | None) -> str:
@@ -55,7 +61,7 @@ def _rotate_right(x: int, n: int) -> int:
 
 
 def _cube_root_constants(count: int) -> list[int]:
-    """The first 32 fractional bits of the cube roots of the first primes, computed exactly in integers."""
+    """Return the first 32 fractional bits of the cube roots of the first primes, computed exactly in integers."""
     primes: list[int] = []
     candidate = 2
     while len(primes) < count:
@@ -80,7 +86,7 @@ _ROUND_CONSTANTS = _cube_root_constants(64)
 
 
 def _compress_python(state: bytes, data: bytes) -> bytes:
-    """SHA-256's compression function over whole blocks (FIPS 180-4, 6.2.2)."""
+    """Run SHA-256's compression function over whole blocks (FIPS 180-4, 6.2.2)."""
     words = list(struct.unpack(">8I", state))
     for offset in range(0, len(data), BLOCK_SIZE):
         w = list(struct.unpack_from(">16I", data, offset))
@@ -117,7 +123,8 @@ _STATE = struct.Struct(">8I")
 
 
 def _compress_through(library: ctypes.CDLL) -> CompressFunction:
-    """SHA-256's compression function out of OpenSSL's low-level interface. AttributeError if it is missing."""
+    """Return SHA-256's compression function from OpenSSL's low-level interface. AttributeError if it is
+    missing."""
     init, update = library.SHA256_Init, library.SHA256_Update
     init.argtypes = [ctypes.POINTER(_Sha256Context)]
     update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]
@@ -133,7 +140,7 @@ def _compress_through(library: ctypes.CDLL) -> CompressFunction:
 
 
 def _load_libcrypto() -> CompressFunction | None:
-    """libcrypto's compression function if one is found that computes a known answer, else None."""
+    """Return libcrypto's compression function if it computes a known answer, else None."""
     for name in ("libcrypto.so.3", "libcrypto.so.1.1", ctypes.util.find_library("crypto")):
         if name is None:
             continue
@@ -155,7 +162,7 @@ _compress: CompressFunction = _compress_libcrypto or _compress_python
 
 
 def midstate(data: bytes, compress: CompressFunction = _compress) -> bytes:
-    """The state (32 bytes, eight big-endian words) after the whole 64-byte blocks of `data`."""
+    """Return the state (32 bytes, eight big-endian words) after the whole 64-byte blocks of `data`."""
     whole = len(data) - len(data) % BLOCK_SIZE
     return compress(INITIAL_STATE, data[:whole]) if whole else INITIAL_STATE
 
@@ -163,8 +170,8 @@ def midstate(data: bytes, compress: CompressFunction = _compress) -> bytes:
 def continue_from_midstate(
     state: bytes, hashed_length: int, data: bytes, *, compress: CompressFunction = _compress
 ) -> bytes:
-    """The SHA-256 digest of a message whose first `hashed_length` bytes (a multiple of 64) led to `state` and
-    which goes on with `data`."""
+    """Return the SHA-256 digest of a message whose first `hashed_length` bytes (a multiple of 64) led to `state`
+    and which goes on with `data`."""
     total = hashed_length + len(data)
     padding = b"\x80" + b"\x00" * ((55 - total) % BLOCK_SIZE) + (total * 8).to_bytes(8, "big")
     return compress(state, data + padding)

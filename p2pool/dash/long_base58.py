@@ -39,7 +39,8 @@ Limbs = list[Decimal]
 
 
 def value_of(digits: str) -> int:
-    """The number that base58 digits stand for. For at most a few thousand of them: the time is worse than linear.
+    """Return the number that base58 digits stand for. For at most a few thousand of them: the time is worse than
+    linear.
 
     Neighbouring chunks are joined, then neighbouring pairs, and so on: digit by digit the time would be quadratic.
     """
@@ -66,7 +67,8 @@ def _chunk_value(digits: str) -> int:
 
 
 def leading_bytes(digits: str, count: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The lowest and the highest possible (length of the number in bytes, value of its first `count` bytes).
+    """Return the lowest and the highest possible (length of the number in bytes, value of its first `count`
+    bytes).
 
     They are equal, or neighbours. `digits` has more than LEADING digits and does not begin with "1" (zero).
     """
@@ -76,7 +78,7 @@ def leading_bytes(digits: str, count: int) -> tuple[tuple[int, int], tuple[int, 
 
 
 def _power_of_58(exponent: int) -> tuple[int, int, int]:
-    """(low, high, shift) with low * 2**shift <= 58**exponent <= high * 2**shift."""
+    """Return (low, high, shift) with low * 2**shift <= 58**exponent <= high * 2**shift."""
     low, high, shift = 1, 1, 0
     for bit in f"{exponent:b}":
         low, high, shift = low * low, high * high, 2 * shift
@@ -89,7 +91,7 @@ def _power_of_58(exponent: int) -> tuple[int, int, int]:
 
 
 def _first_bytes(mantissa: int, exponent: int, count: int) -> tuple[int, int]:
-    """(length in bytes, value of the first `count` bytes) of mantissa * 2**exponent."""
+    """Return (length in bytes, value of the first `count` bytes) of mantissa * 2**exponent."""
     length = (mantissa.bit_length() + exponent + 7) // 8
     shift = 8 * (length - count) - exponent
     return length, mantissa >> shift if shift >= 0 else mantissa << -shift
@@ -109,7 +111,7 @@ def reaches(digits: str, mantissa: int, exponent: int) -> Generator[None, None, 
 
 
 def _to_limbs(digits: str) -> Generator[None, None, Limbs]:
-    """Blocks become limbs; then neighbours are combined, as in `value_of`."""
+    """Turn blocks into limbs, then combine neighbours, as in `value_of`."""
     first = len(digits) % _BLOCK
     blocks = [digits[:first]] if first else []
     blocks += [digits[at : at + _BLOCK] for at in range(first, len(digits), _BLOCK)]
@@ -144,7 +146,7 @@ def _multiply_all(factor: Decimal, exponent: int) -> Generator[None, None, Limbs
 
 
 def _multiply(left: Limbs, right: Limbs, added: Limbs) -> Generator[None, None, Limbs]:
-    """left * right + added. A step is one product of whole limbs, or some of shorter numbers."""
+    """Return left * right + added. A step is one product of whole limbs, or some of shorter numbers."""
     columns: Limbs = [Decimal(0)] * (len(left) + len(right))
     columns[: len(added)] = added
     for at, one in enumerate(left):
@@ -156,7 +158,7 @@ def _multiply(left: Limbs, right: Limbs, added: Limbs) -> Generator[None, None, 
 
 
 def _carried(columns: Limbs) -> Iterator[Decimal]:
-    """Columns of any size as limbs, without the empty ones at the top."""
+    """Return columns of any size as limbs, without the empty ones at the top."""
     limbs: Limbs = []
     carry, waiting = Decimal(0), deque(columns)
     while waiting or carry:

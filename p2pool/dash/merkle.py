@@ -14,7 +14,7 @@ def _parent(left: bytes, right: bytes) -> bytes:
 
 
 def merkle_root(hashes: Sequence[int]) -> int:
-    """The root of transaction hashes given as numbers."""
+    """Return the root of transaction hashes given as numbers."""
     if not hashes:
         return 0
     level = [h.to_bytes(32, "little") for h in hashes]
@@ -26,8 +26,8 @@ def merkle_root(hashes: Sequence[int]) -> int:
 
 
 def merkle_branch(hashes: Sequence[bytes], index: int = 0) -> list[bytes]:
-    """The branch that leads from the leaf at `index` to the root. `hashes` are 32 bytes each; the one at `index`
-    does not matter (pass anything of 32 bytes). IndexError if there is no such leaf."""
+    """Return the branch that leads from the leaf at `index` to the root. `hashes` are 32 bytes each; the one at
+    `index` does not matter (pass anything of 32 bytes). IndexError if there is no such leaf."""
     if not 0 <= index < max(1, len(hashes)):
         raise IndexError(f"no leaf {index} among {len(hashes)}")
     branch: list[bytes] = []
@@ -42,7 +42,8 @@ def merkle_branch(hashes: Sequence[bytes], index: int = 0) -> list[bytes]:
 
 
 def coinbase_branch(other_hashes: Sequence[bytes]) -> list[bytes]:
-    """The branch of the coinbase transaction (index 0), which is not known yet, over the other transactions."""
+    """Return the branch of the coinbase transaction (index 0), which is not known yet, over the other
+    transactions."""
     branch: list[bytes] = []
     level = list(other_hashes)  # without the unknown left-most entry
     while level:
@@ -54,14 +55,14 @@ def coinbase_branch(other_hashes: Sequence[bytes]) -> list[bytes]:
 
 
 def walk_branch(leaf: bytes, branch: Sequence[bytes]) -> bytes:
-    """The root over `leaf` at index 0: what a miner computes, and how a share leads to its header."""
+    """Return the root over `leaf` at index 0: what a miner computes, and how a share leads to its header."""
     for entry in branch:
         leaf = sha256(sha256(leaf + entry).digest()).digest()
     return leaf
 
 
 def walk_branch_indexed(leaf: bytes, branch: Sequence[bytes], index: int) -> bytes:
-    """The root over `leaf` at `index`. IndexError if the index does not fit the branch."""
+    """Return the root over `leaf` at `index`. IndexError if the index does not fit the branch."""
     if index >= 1 << len(branch):
         raise IndexError("index too large")
     for entry in branch:

@@ -30,7 +30,7 @@ from p2pool.wire.fields import (
 )
 
 PROTOCOL_VERSION = 70238
-"""The protocol version that we announce in `version`."""
+"""The protocol version that this node announces in `version`."""
 
 NODE_NETWORK = 1
 """The service bit of a node that keeps all blocks."""
@@ -66,7 +66,7 @@ NO_ADDRESS = NetworkAddress(0, "0.0.0.0", 0)
 
 @dataclass(frozen=True, slots=True)
 class InventoryItem:
-    """A thing that a peer has or wants. Kinds that are not known here are kept, and skipped by who reads them."""
+    """A thing that a peer has or wants. Unknown kinds are kept; readers skip them."""
 
     kind: int
     hash: int

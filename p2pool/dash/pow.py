@@ -72,7 +72,7 @@ not checked here: pass 80 bytes."""
 
 
 def x11(header: bytes) -> int:
-    """The X11 hash of an 80-byte header, as the little-endian number compared with targets.
+    """Return the X11 hash of an 80-byte header, as the little-endian number compared with targets.
 
     Raises ValueError if the header is not 80 bytes long.
     """

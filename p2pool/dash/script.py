@@ -24,7 +24,7 @@ def p2pk_script(public_key: bytes) -> bytes:
 
 
 def p2pkh_hash(script: bytes) -> bytes | None:
-    """The key hash of a P2PKH or pay-to-pubkey script; None for any other."""
+    """Return the key hash of a P2PKH or pay-to-pubkey script; None for any other."""
     if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
         return script[3:23]
     if len(script) in (35, 67) and script[0] == len(script) - 2 and script[-1] == 0xAC:
@@ -33,15 +33,15 @@ def p2pkh_hash(script: bytes) -> bytes | None:
 
 
 def p2sh_hash(script: bytes) -> bytes | None:
-    """The script hash of a P2SH script; None for any other."""
+    """Return the script hash of a P2SH script; None for any other."""
     if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22] == 0x87:
         return script[2:22]
     return None
 
 
 def push_number(number: int) -> bytes:
-    """Push a non-negative number as BIP 34 wants a height: 0 -> 00, 1..16 -> 51..60, else minimal little-endian
-    with a sign byte."""
+    """Push a non-negative number as BIP 34 requires for a height: 0 -> 00, 1..16 -> 51..60, else minimal
+    little-endian with a sign byte."""
     if number == 0:
         return b"\x00"
     if number <= 16:
@@ -51,14 +51,14 @@ def push_number(number: int) -> bytes:
 
 
 def push_data(data: bytes) -> bytes:
-    """Push up to 75 bytes. ValueError for more: no coinbase of ours holds longer pushes."""
+    """Push up to 75 bytes. ValueError for more: no coinbase that this node makes has longer pushes."""
     if len(data) > 75:
         raise ValueError(f"a push of {len(data)} bytes")
     return bytes([len(data)]) + data
 
 
 def coinbase_height(script: bytes) -> int:
-    """The block height that a coinbase script starts with (BIP 34). ParseError if there is none."""
+    """Return the block height that a coinbase script starts with (BIP 34). ParseError if there is none."""
     if not script:
         raise ParseError("empty coinbase script")
     opcode = script[0]
@@ -73,7 +73,7 @@ def coinbase_height(script: bytes) -> int:
 
 
 def coinbase_script(height: int, flags: bytes, extension: bytes, *, commitment: bytes = b"") -> bytes:
-    """Height push, merged mining commitment (its push only if there is one), coinbase flags and the pool's
+    """Return height push, merged mining commitment (its push only if there is one), coinbase flags and the pool's
     name, cut to the 100 bytes that a coinbase may have; the commitment is at a place that is never cut."""
     pushed = push_data(commitment) if commitment else b""
     return (push_number(height) + pushed + flags + extension)[:100]
@@ -84,7 +84,8 @@ _SIGNATURE_OPERATIONS = {0xAC: 1, 0xAD: 1, 0xAE: 20, 0xAF: 20}
 
 
 def script_operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """Operations of a script: (opcode, pushed bytes or None); a push that is cut short ends it with opcode -1."""
+    """Yield the operations of a script: (opcode, pushed bytes or None); a push that is cut short ends it with
+    opcode -1."""
     position = 0
     while position < len(script):
         opcode = script[position]
@@ -103,7 +104,8 @@ def script_operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
 
 
 def script_signature_operations(script: bytes) -> int:
-    """Signature operations of a script as blocks count them: each CHECKSIG one, each CHECKMULTISIG twenty."""
+    """Return the signature operations of a script as blocks count them: each CHECKSIG one, each CHECKMULTISIG
+    twenty."""
     return sum(_SIGNATURE_OPERATIONS.get(opcode, 0) for opcode, _ in script_operations(script))
 
 

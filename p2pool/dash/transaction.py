@@ -71,11 +71,11 @@ class Transaction:
 
     @property
     def has_payload(self) -> bool:
-        """Whether the form of this transaction carries an extra payload."""
+        """Return whether the form of this transaction carries an extra payload."""
         return self.version >= 3 and self.type != 0
 
     def pack(self) -> bytes:
-        """The bytes on the wire. Their double SHA-256 is the hash of every type but some asset unlocks."""
+        """Return the bytes on the wire. Their double SHA-256 is the hash of every type but some asset unlocks."""
         parts = [pack_uint16(self.version), pack_uint16(self.type), pack_varint(len(self.inputs))]
         for item in self.inputs:
             parts += [
@@ -94,7 +94,8 @@ class Transaction:
 
     @property
     def has_stable_hash(self) -> bool:
-        """Whether the hash leaves out what a quorum signs: an asset unlock with a payload of version 2 or more."""
+        """Return whether the hash leaves out what a quorum signs: an asset unlock with a payload of version 2 or
+        more."""
         return (
             self.type == ASSET_UNLOCK_TYPE
             and self.has_payload
@@ -104,18 +105,18 @@ class Transaction:
 
     @property
     def hash(self) -> int:
-        """The hash that names the transaction in inputs and merkle trees (computed anew at each call)."""
+        """Return the hash that names the transaction in inputs and merkle trees (computed anew at each call)."""
         data = self.pack()
         return sha256d_int(_without_signing(data) if self.has_stable_hash else data)
 
     @property
     def instance_hash(self) -> int:
-        """The double SHA-256 of all bytes. It differs from `hash` where that leaves bytes out."""
+        """Return the double SHA-256 of all bytes. It differs from `hash` where that leaves bytes out."""
         return sha256d_int(self.pack())
 
     @property
     def is_coinbase(self) -> bool:
-        """One input that spends nothing."""
+        """Return whether this is a coinbase: one input that spends nothing."""
         return (
             len(self.inputs) == 1
             and self.inputs[0].previous_hash == 0
@@ -124,7 +125,7 @@ class Transaction:
 
 
 def read_transaction(reader: Reader) -> Transaction:
-    """The transaction at the reader's position. Raises ParseError."""
+    """Return the transaction at the reader's position. Raises ParseError."""
     version, kind = reader.uint16(), reader.uint16()
     inputs = tuple(
         TxInput(reader.uint256(), reader.uint32(), reader.varstr(), reader.uint32())
@@ -153,7 +154,7 @@ def _pass_body(reader: Reader) -> bool:
 
 
 def _pass_scripts(reader: Reader, count: int, *, before: int, after: int) -> None:
-    """So many scripts, each with so many bytes before and after it."""
+    """Move the reader past `count` scripts, each with fixed numbers of bytes before and after it."""
     data, end, position = reader.data, reader.end, reader.position
     for _ in range(count):
         position += before
@@ -170,7 +171,7 @@ def _pass_scripts(reader: Reader, count: int, *, before: int, after: int) -> Non
 
 
 def parse_transaction(data: bytes) -> Transaction:
-    """The transaction that is all of `data`. Raises ParseError."""
+    """Return the transaction that is all of `data`. Raises ParseError."""
     reader = Reader(data)
     transaction = read_transaction(reader)
     reader.expect_end()
@@ -178,7 +179,8 @@ def parse_transaction(data: bytes) -> Transaction:
 
 
 def _without_signing(data: bytes) -> bytes:
-    """The bytes that the hash of an asset unlock with a stable hash is made of: its payload is the end of it."""
+    """Return the bytes that the hash of an asset unlock with a stable hash is made of: its payload is the end of
+    it."""
     return data[:-_UNLOCK_SIGNING_SIZE] + bytes(_UNLOCK_SIGNING_SIZE)
 
 
@@ -201,8 +203,8 @@ def has_stable_hash(data: bytes) -> bool:
 
 
 def transaction_hash(data: bytes) -> bytes:
-    """Return the hash of a packed transaction, in hashing order, as Dash Core computes it for its type. Bytes
-    that are no transaction are hashed whole."""
+    """Return the hash of a packed transaction, in hashing order, as Dash Core computes it for its type. Bytes that
+    are not a transaction are hashed whole."""
     return sha256d(_without_signing(data) if has_stable_hash(data) else data)
 
 
@@ -213,7 +215,7 @@ def special_type(data: bytes) -> int:
 
 
 def transaction_type(data: bytes) -> int:
-    """The type of a packed transaction without reading the rest. Raises ParseError."""
+    """Return the type of a packed transaction without reading the rest. Raises ParseError."""
     if len(data) < 4:
         raise ParseError("a transaction of fewer than 4 bytes")
     return int.from_bytes(data[2:4], "little")

@@ -9,8 +9,8 @@ Connections: `rpc` with `credentials` and `daemon_url`; `p2p` moves the bytes of
 subscribes to hashblock; `broadcaster` keeps connections to `network_peers`, and counts in `broadcast_counts`.
 
 Found blocks: a `found_block` is written to the `spool`, then `submission` drives its `delivery`; `answers` is what
-those of submitblock mean. `followup` follows blocks in the chain, `chain_blocks` lists those known from shares
-alone, `block_store` keeps the records.
+those of submitblock mean, and `delivery_log` has the log lines. `followup` follows blocks in the chain,
+`chain_blocks` lists those known from shares alone, `block_store` keeps the records.
 
 The operator's addresses: `payout_addresses`, taken from the `wallet` and kept by `payout_service`. Auxiliary
 chains: `merged` polls their daemons, `aux_submission` delivers their blocks. `settings` is what an operator can

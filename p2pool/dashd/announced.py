@@ -1,4 +1,5 @@
-"""How high the chain is, as others prove with headers: what shows that our own daemons have fallen behind."""
+"""The height of the chain, as other nodes prove it with headers: it shows when this node's own daemons have fallen
+behind."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ class AnnouncedChain:
     them.
 
     A claim without proof of work changes nothing here, so nobody can make a daemon look stuck for free. What is
-    proved is work alone: the block may be invalid or withheld, so the pool believes it only if our own daemon
-    has had no block for long.
+    proved is work alone: the block may be invalid or withheld, so the pool believes it only if its own daemon has
+    had no block for long.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,8 @@ class AnnouncedChain:
     def headers(self, headers: Sequence[BlockHeader]) -> int | None:
         """Take headers that somebody sent, oldest first. Return the hash of the newest block that was not known
         before. A header on an unknown block, or one that is much easier than it should be, proves nothing (a test
-        network has easy blocks now and then). Raises ParseError if a header has not the work that it claims."""
+        network has easy blocks now and then). Raises ParseError if a header does not have the work that it
+        claims."""
         newest = None
         for header in headers[:MAX_HEADERS]:
             parent, target = self._heights.get(header.previous_block), bits_to_target(header.bits)
@@ -58,5 +60,5 @@ class AnnouncedChain:
         return newest
 
     def knows(self, block_hash: int) -> bool:
-        """Whether the block's height is known."""
+        """Return whether the block's height is known."""
         return block_hash in self._heights

@@ -42,9 +42,9 @@ _SETTLED = MAX_REFUSALS
 class AuxReceiver:
     """One daemon as the receiver of blocks: those that it took and refused, and those under way."""
 
-    def __init__(self, environment: Environment, rpc: Caller, where: str) -> None:
+    def __init__(self, environment: Environment, rpc: Caller, url: str) -> None:
         self.rpc = rpc
-        self.where = where
+        self.url = url
         self.accepted = self.refused = 0
         self.under_way: set[int] = set()
         """Hashes of blocks; MAX_UNDER_WAY at most."""
@@ -123,11 +123,11 @@ class AuxSubmitter:
         if reason is None:
             receiver.settle(work)
             _log.info(
-                "BLOCK of chain {chain} {block_hash:064x} found by {worker}, accepted by {where}",
+                "BLOCK of chain {chain} {block_hash} found by {worker}, accepted by {url}",
                 chain=work.chain_id,
-                block_hash=work.hash,
+                block_hash=hash_hex(work.hash),
                 worker=worker,
-                where=receiver.where,
+                url=receiver.url,
             )
             return
         receiver.refuse(work)
@@ -135,12 +135,12 @@ class AuxSubmitter:
         others = receiver.may_report()
         if others is not None:
             _log.error(
-                "block of chain {chain} {block_hash:064x} found by {worker} NOT ACCEPTED by {where}: "
+                "block of chain {chain} {block_hash} found by {worker} NOT ACCEPTED by {url}: "
                 "{reason}{others}; the proof is {kept}",
                 chain=work.chain_id,
-                block_hash=work.hash,
+                block_hash=hash_hex(work.hash),
                 worker=worker,
-                where=receiver.where,
+                url=receiver.url,
                 reason=reason,
                 others=others,
                 kept="lost" if kept is None else f"kept in {kept}",
@@ -169,7 +169,7 @@ class AuxSubmitter:
                     return None
                 if await self._is_in_chain(receiver, work):
                     return None
-                reason = f"the daemon answers {excerpt(result)}"
+                reason = f"the daemon answered {excerpt(result)}"
                 if isinstance(result, str) and judge(result) is Verdict.REFUSED:
                     return reason
         return reason

@@ -44,7 +44,6 @@ class BlockStore:
         self._run_in_thread = run_in_thread
         self._dirty = False
         self._saving = DeferredLock()
-        self._complained = False
 
     def put(self, record: BlockRecord) -> None:
         """Keep a record, in place of an earlier one of the same block."""
@@ -76,7 +75,7 @@ class BlockStore:
         self.loaded.fire(tuple(self.records.values()))
 
     async def save(self) -> None:
-        """Write what changed. If the disk refuses, that is logged once and retried."""
+        """Write what changed. A failure is logged once; the next call tries again."""
         await self._saving.acquire()
         try:
             if self._dirty:
@@ -87,27 +86,12 @@ class BlockStore:
     async def _write(self) -> None:
         self._dirty = False
         document = {"blocks": [_plain(record) for record in self.records.values()]}
+        written = False
         try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            self._dirty = True
-            if not self._complained:
-                self._complained = True
-                _log.error(
-                    "cannot write {path}: {error}; retrying. The newest records of the pool's blocks are lost if "
-                    "this node stops first",
-                    path=str(self._file.path),
-                    error=_why(error),
-                )
-        except Exception:
-            self._dirty = True  # or a bug would end all later attempts
-            raise
-        else:
-            self._complained = False
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+            written = await self._run_in_thread(lambda: self._file.save(document))
+        finally:
+            if not written:
+                self._dirty = True  # after a bug as well, or it would end all later attempts
 
 
 def _plain(record: BlockRecord) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class BroadcastCounts:
     refreshed: float | None = None
 
     def count_failure(self, failure: Failure) -> None:
-        """An attempt failed before there was a connection."""
+        """Count an attempt that failed before there was a connection."""
         self.failed += 1
         self.timeouts += failure.check(TimeoutError) is not None
         self.refused += failure.check(ConnectionRefusedError) is not None

@@ -1,7 +1,7 @@
 """Connections to nodes of the Dash network, kept ready for the moment when a block is found.
 
-They are sent each block that we find, announce new blocks (with headers, which prove their work), and show whether
-our clock is right.
+This node sends them each block that it finds; they announce new blocks (with headers, which prove their work), and
+show whether this machine's clock is right.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ others have announced long ago."""
 MAX_ADDRESSES = 200
 """Addresses that one node may send: a tenth of the book, so that it takes many to fill it with bad ones."""
 CLOCKS = 4
-"""Nodes whose clocks must be known before ours is judged by them."""
+"""Nodes whose clocks must be known before this machine's clock is compared with them."""
 NETWORK_PEERS_FILE = StateFormat(
     "broadcaster-peers.json", "the addresses of the Dash network's nodes", 1024 * 1024
 )
@@ -79,9 +79,9 @@ class BroadcasterSettings:
 
 @dataclass(frozen=True, slots=True)
 class BroadcasterPeer:
-    """What pages show of one connection. `clock_offset` is how far its clock is ahead of ours, in seconds; `score`
-    and `source` are what is known of its address; `delivered` are the blocks that it took, `failed` those that
-    could not be sent to it, `told` the new blocks that it announced."""
+    """What pages show of one connection. `clock_offset` is how far its clock is ahead of this machine's, in
+    seconds; `score` and `source` are what is known of its address; `delivered` are the blocks that it took,
+    `failed` those that could not be sent to it, `relayed` the new blocks that it announced."""
 
     host: str
     port: int
@@ -92,7 +92,7 @@ class BroadcasterPeer:
     source: str = FROM_NETWORK
     delivered: int = 0
     failed: int = 0
-    told: int = 0
+    relayed: int = 0
 
 
 class _Peer:
@@ -108,7 +108,7 @@ class _Peer:
         """The newest block that it announced."""
         self.asked_headers = float("-inf")
         self.addresses = 0
-        self.delivered = self.failed = self.told = 0
+        self.delivered = self.failed = self.relayed = 0
 
 
 class _PeerFactory(Factory):
@@ -197,15 +197,11 @@ class BlockBroadcaster(Service, P2pOwner):
             self.book.restore(entries)
 
     async def save(self) -> None:
-        """Write the addresses to disk. If the disk refuses, that is logged."""
+        """Write the addresses to disk. A failure is logged once."""
         await self._saving.acquire()
         document = self.book.dump()
         try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            _log.warn(
-                "cannot write {path}: {error}; retrying", path=str(self._file.path), error=error.strerror or error
-            )
+            await self._run_in_thread(lambda: self._file.save(document))
         finally:
             self._saving.release()
 
@@ -311,10 +307,10 @@ class BlockBroadcaster(Service, P2pOwner):
                 self._ask_headers(peer)
 
     def _announced(self, peer: _Peer, block_hash: int) -> None:
-        """Record that a node has a block; before or after our own daemons."""
+        """Record that a node has a block, whether before or after the own daemons."""
         if block_hash == self._newest != peer.announced:
             self._of_use(peer)
-        peer.told += block_hash != peer.announced
+        peer.relayed += block_hash != peer.announced
         peer.announced = block_hash
 
     def _of_use(self, peer: _Peer) -> None:
@@ -322,8 +318,8 @@ class BlockBroadcaster(Service, P2pOwner):
         self.book.useful(peer.address)
 
     def block_known(self, block_hash: int) -> None:
-        """Note that our daemons have a new block: every node should announce it as well. One that lags behind is
-        of no use."""
+        """Note that the own daemons have a new block: every node should announce it as well. One that lags behind
+        is of no use."""
         now = self._reactor.seconds()
         chance = now - self._newest_since >= MISSED_PAUSE
         self._newest, self._newest_since = block_hash, now
@@ -366,7 +362,8 @@ class BlockBroadcaster(Service, P2pOwner):
         return taken
 
     def clock_offset(self) -> float | None:
-        """Return by how many seconds the network's clocks are ahead of ours; None if too few are known."""
+        """Return by how many seconds the network's clocks are ahead of this machine's; None if too few are
+        known."""
         offsets = [peer.clock_offset for peer in self._peers.values()]
         return statistics.median(offsets) if len(offsets) >= CLOCKS else None
 
@@ -385,7 +382,7 @@ class BlockBroadcaster(Service, P2pOwner):
                 source=known.source,
                 delivered=peer.delivered,
                 failed=peer.failed,
-                told=peer.told,
+                relayed=peer.relayed,
             )
             for connection, peer in self._peers.items()
             if connection.session.version is not None

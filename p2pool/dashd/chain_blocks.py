@@ -15,8 +15,9 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.block_store import MAX_BLOCKS, BlockStore
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
+from p2pool.dashd.delivery_log import BEATEN
 from p2pool.dashd.followup import CONFIRMED
-from p2pool.dashd.submission import BEATEN, BURIED
+from p2pool.dashd.submission import BURIED
 from p2pool.pool_stats import BlockRecord, BlockStatus
 
 LIST_PERIOD: Final = 5.0
@@ -55,7 +56,7 @@ class ChainBlockLister:
 
     @property
     def waiting(self) -> int:
-        """Blocks of which it is not known yet what became of them."""
+        """Return how many blocks wait until it is known what became of them."""
         return len(self._waiting)
 
     async def poll(self) -> None:

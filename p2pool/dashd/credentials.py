@@ -16,7 +16,7 @@ from p2pool.networks.parameters import ParentChain
 
 _MAX_FILE = 1024 * 1024
 _BLANK = " \t\r\n"
-"""What Dash Core trims around names and values."""
+"""The characters that Dash Core trims around names and values."""
 _NETWORK_ONLY = frozenset({"bind", "port", "rpcbind", "rpcport"})
 """Settings that Dash Core takes for a test network only from that network's own section."""
 
@@ -65,12 +65,12 @@ class CookieFile(CredentialSource):
             if self.configuration is not None:
                 before, give = f"none given, none in {self.configuration}, and ", "RPCUSER RPCPASS"
             raise OperatorError(
-                f"no RPC password: {before}the cookie file {self.path} cannot be read ({error.strerror}). Is "
-                f"dashd running, and may this user read its files? Otherwise give {give}."
+                f"no RPC password: {before}the cookie file {self.path} cannot be read ({error.strerror}). "
+                f"Check that dashd is running and that this user may read its files, or give {give}."
             ) from None
         user, separator, password = text.partition(":")
         if not separator:
-            raise OperatorError(f"the cookie file {self.path} does not hold user:password")
+            raise OperatorError(f"the cookie file {self.path} does not contain user:password")
         return Credentials(user, password, f"from the cookie file {self.path}")
 
 
@@ -84,13 +84,13 @@ class DashConf:
     def port(self, name: str) -> int | None:
         """Return a port; None if it is not set or not a port."""
         text = self.settings.get(name, "")
-        usable = text.isascii() and text.isdigit() and len(text) <= 5  # "²" is a digit, too, but no number
+        usable = text.isascii() and text.isdigit() and len(text) <= 5  # "²" is a digit but not a number
         return int(text) if usable and 0 < int(text) < 65536 else None
 
 
 def _read_text(path: Path) -> str:
-    """At most _MAX_FILE bytes of a file; what is not UTF-8 is kept as surrogates, so that a password in another
-    encoding is sent as the bytes that it is. Raises OSError."""
+    """Return at most _MAX_FILE bytes of a file; what is not UTF-8 is kept as surrogates, so that a password in
+    another encoding is sent as the bytes that it is. Raises OSError."""
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_FILE).decode("utf-8-sig", "surrogateescape")
@@ -99,8 +99,8 @@ def _read_text(path: Path) -> str:
 
 
 def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
-    """The file's settings for a chain: its own section's win over the common ones, the first of several counts
-    (as in Dash Core). A missing file is empty unless `required`. Raises OperatorError."""
+    """Return the file's settings for a chain: its own section's win over the common ones, the first of several
+    counts (as in Dash Core). A missing file is empty unless `required`. Raises OperatorError."""
     try:
         text = _read_text(path)
     except FileNotFoundError:
@@ -131,7 +131,8 @@ def read_dash_conf(path: Path, parent: ParentChain, required: bool) -> DashConf:
 
 
 def credential_source(arguments: Sequence[str], conf: DashConf, parent: ParentChain) -> CredentialSource:
-    """Arguments win over dash.conf, that over the cookie. `arguments`: [], [password] or [user, password]."""
+    """Return the source of credentials: arguments win over dash.conf, and that over the cookie. `arguments`: [],
+    [password] or [user, password]."""
     if arguments:
         user = arguments[0] if len(arguments) == 2 else ""
         return FixedCredentials(Credentials(user, arguments[-1], "given on the command line"))

@@ -23,8 +23,8 @@ POSITION_TIMEOUT = 5.0
 RESPONSIVE = 1.0
 """Seconds within which a healthy daemon answers a heartbeat."""
 FRESH = 30.0
-"""Seconds for which the work of a daemon that does not answer any more still counts as the newest, if it is higher
-than that of the others."""
+"""Seconds for which the work of a daemon that no longer answers still counts as the newest, if it is higher than
+that of the others."""
 MAX_PEERS_READ = 1000
 
 
@@ -60,35 +60,34 @@ class Daemon:
         self.stuck: str | None = None
         """Why it counts as failed though it answers; the pool decides."""
         self.outdated: str | None = None
-        """Why it must not serve at all: it follows rules that another daemon knows to be over; the pool
-        decides."""
+        """Why it must not serve at all: it follows outdated rules, as another daemon shows; the pool decides."""
         self._clock = clock
 
     # --- health ------------------------------------------------------------------------------------------
 
     @property
     def template(self) -> BlockTemplate | None:
-        """The newest template that it gave; None before the first."""
+        """Return the newest template that it gave; None before the first."""
         return self.service.current
 
     @property
     def facts(self) -> DaemonFacts | None:
-        """What it last reported of itself."""
+        """Return what it last reported of itself."""
         return self.service.facts
 
     @property
     def height(self) -> int:
-        """The height of the block that its work builds on; -1 without any."""
+        """Return the height of the block that its work builds on; -1 without any."""
         return -1 if self.template is None else self.template.height - 1
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, for people; None while all is well."""
+        """Return what is wrong, for people; None while all is well."""
         return self.service.problem or self.outdated or self.stuck
 
     @property
     def responsive(self) -> bool:
-        """Whether it answers as fast as a healthy one."""
+        """Return whether it answers as fast as a healthy one."""
         return self.problem is None and self.service.delay < RESPONSIVE
 
     def rank(self) -> tuple[int, bool, bool]:
@@ -140,7 +139,7 @@ class Daemon:
             return None
 
     async def block_header(self, block_hash: int) -> BlockHeader:
-        """The header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
+        """Return the header of a block that it knows. Raises RpcError, RpcUnavailable, ParseError."""
         answer = await self.rpc.call("getblockheader", hash_hex(block_hash), False)
         try:
             reader = Reader(bytes.fromhex(answer))
@@ -151,7 +150,7 @@ class Daemon:
         return header
 
     async def network_peers(self) -> list[str]:
-        """host:port of the nodes that it connected to itself. Raises RpcError, RpcUnavailable."""
+        """Return host:port of the nodes that it connected to itself. Raises RpcError, RpcUnavailable."""
         answer: Any = await self.rpc.call("getpeerinfo")
         entries = answer[:MAX_PEERS_READ] if isinstance(answer, list) else []
         return [

@@ -35,7 +35,7 @@ class DaemonUrl:
     zmq: str | None = None
 
     def address(self, default_port: int) -> str:
-        """The address without credentials, fit for logs and for requests."""
+        """Return the address without credentials, fit for logs and for requests."""
         return f"{self.scheme}://{host_and_port(self.host, self.port or default_port)}/"
 
     def credentials(self, origin: str) -> CredentialSource | None:
@@ -46,7 +46,7 @@ class DaemonUrl:
 
 
 def parse_daemon_url(flag: str, text: str) -> DaemonUrl:
-    """The value of `--dashd URL` or `--merged URL`. Raises OperatorError, which never shows a password."""
+    """Return the value of `--dashd URL` or `--merged URL`. Raises OperatorError, which never shows a password."""
 
     def refuse(why: str) -> OperatorError:
         return OperatorError(
@@ -96,8 +96,8 @@ def _without_secrets(text: str) -> str:
 
 
 def is_host(name: str) -> bool:
-    """Whether Twisted can connect to it: an IP address, or labels of ASCII letters, digits and hyphens. Names with
-    "_", as containers may have, are none."""
+    """Return whether Twisted can connect to it: an IP address, or labels of ASCII letters, digits and hyphens.
+    Names with "_", as containers may have, are none."""
     if isIPv6Address(name):
         return True
     return len(name) <= 253 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", name) is not None
@@ -112,7 +112,8 @@ def _p2p_port(text: str | None, refuse: Callable[[str], OperatorError]) -> int |
 
 
 def check_zmq_address(flag: str, text: str) -> str:
-    """`tcp://HOST:PORT`, as Dash Core's -zmqpubhashblock takes it. Raises OperatorError."""
+    """Check an address `tcp://HOST:PORT`, as Dash Core's -zmqpubhashblock takes it, and return it. Raises
+    OperatorError."""
     match = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", text)
     if match is None or not 0 < int(match[2]) < 65536 or (match[1][0] == "[" and not _is_ipv6(match[1][1:-1])):
         raise OperatorError(f"{flag}: the ZMQ address {_without_secrets(text)!r} is not tcp://HOST:PORT")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 
+from p2pool.base.environment import IReactor
 from p2pool.dashd.answers import Verdict
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.found_block import FoundBlock
@@ -76,7 +77,7 @@ class BlockDelivery:
         self.writing: Deferred[None] = succeed(None)
         """The newest attempt to write it."""
         self.offered_until = float("inf")
-        """When daemons that do not answer are not asked any more, in seconds of the reactor."""
+        """When daemons that do not answer are no longer asked, in seconds of the reactor."""
         self.complained = False
         self.change: Deferred[None] | None = None
         """Fires when something happens that may settle it; None while nobody waits for that."""
@@ -84,7 +85,7 @@ class BlockDelivery:
         """Whether something happened since that was last waited for."""
 
     def is_over(self) -> bool:
-        """Whether this run has nothing more to do for the block."""
+        """Return whether this run has nothing more to do for the block."""
         return self.state in (DeliveryState.SETTLED, DeliveryState.POSTPONED)
 
     def sent(self) -> None:
@@ -102,7 +103,7 @@ class BlockDelivery:
         self.wake()
 
     def is_on_its_way(self, daemons: Sequence[BlockDaemon]) -> bool:
-        """Whether no daemon has it, and one that has not failed yet may take it."""
+        """Return whether no daemon has it, and one that has not failed yet may take it."""
         nobody = not self.is_over() and all(self.refused_by(daemon) for daemon in self.answers)
         return nobody and any(daemon not in self.answers and daemon not in self.failed for daemon in daemons)
 
@@ -112,6 +113,23 @@ class BlockDelivery:
         change, self.change = self.change, None
         if change is not None:
             change.callback(None)
+
+    async def wait_for_change(self, reactor: IReactor, at_most: float) -> bool:
+        """Wait until a daemon answered, but not longer than so many seconds. Return whether one did."""
+        answered = True
+        if not self.changed:
+            change: Deferred[None] = Deferred()
+            self.change = change
+            late = reactor.callLater(at_most, self.wake)
+            try:
+                await change
+                answered = late.active()
+            finally:
+                self.change = None
+                if late.active():
+                    late.cancel()
+        self.changed = False
+        return answered
 
     def answered(self, daemon: BlockDaemon, answer: SubmissionAnswer) -> SubmissionAnswer:
         """Keep an answer and return it, joined with an earlier one without a verdict if that says more."""
@@ -134,3 +152,33 @@ class BlockDelivery:
         """Return what daemons object to in the block, refusals first."""
         refusals = {daemon: answer.text for daemon, answer in self.answers.items() if self.refused_by(daemon)}
         return refusals | self.unclear
+
+
+async def wait_at_most(reactor: IReactor, done: Deferred[None], seconds: float) -> None:
+    """Wait until something is done, for at most so many seconds."""
+    either: Deferred[None] = Deferred()
+    late = reactor.callLater(seconds, either.callback, None)
+
+    def ended(result: Any) -> Any:
+        if late.active():
+            late.cancel()
+            either.callback(None)
+        return result
+
+    done.addBoth(ended)
+    try:
+        await either
+    finally:
+        if late.active():
+            late.cancel()
+
+
+async def block_positions(daemons: Sequence[BlockDaemon], block_hash: int) -> dict[BlockDaemon, BlockPosition]:
+    """Return the position of a block at each daemon that answers."""
+    asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in daemons]
+    answers = await DeferredList(asked, consumeErrors=True)
+    return {
+        daemon: position
+        for daemon, (_, position) in zip(daemons, answers, strict=True)
+        if isinstance(position, BlockPosition)
+    }

@@ -1,4 +1,4 @@
-"""What a Dash Core reports of itself: is it the right one, is it ready, what does it warn of."""
+"""What a Dash Core reports of itself: whether it is the right one and ready, and what it warns of."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DaemonFacts:
 
     @property
     def line(self) -> str:
-        """A short description, for the log."""
+        """Return a short description, for the log."""
         return f"{self.agent} on chain {self.chain}, height {self.blocks}"
 
     def problems(self) -> list[str]:
@@ -85,7 +85,7 @@ def _number(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
 
 
 def _text(answer: Mapping[str, Any], name: str) -> str:
-    """A text, or a list of them (as newer versions give warnings)."""
+    """Return a text, or a list of them (as newer versions give warnings)."""
     value = answer.get(name, "")
     parts = value[:10] if isinstance(value, list) else [value]
     return printable("; ".join(part for part in parts if isinstance(part, str)).strip(), _MAX_WARNING)
@@ -107,7 +107,7 @@ def _forks(chain_info: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
 
 
 def parse_facts(chain_info: Any, network_info: Any) -> DaemonFacts:
-    """Return the facts in two answers. Raises RpcUnavailable if they are no objects."""
+    """Return the facts in two answers. Raises RpcUnavailable if they are not objects."""
     if not isinstance(chain_info, Mapping) or not isinstance(network_info, Mapping):
         raise RpcUnavailable("getblockchaininfo or getnetworkinfo did not answer with an object")
     progress = chain_info.get("verificationprogress", 0.0)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from twisted.logger import Logger
-
 from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery import BlockDaemon
+from p2pool.dashd.delivery_log import BEATEN, log_change, log_orphaned
 from p2pool.dashd.spool import BlockSpool
-from p2pool.dashd.submission import BEATEN, SAFE
+from p2pool.dashd.submission import SAFE
 from p2pool.pool_stats import BlockRecord, BlockStatus
-
-_log = Logger(namespace="p2pool.blocks")
 
 CONFIRMED = 100
 """Confirmations after which the coins of a coinbase can be spent."""
@@ -23,9 +20,9 @@ FOLLOW_PERIOD = 5.0
 
 
 class BlockFollower:
-    """Follows blocks in the chain, and those that may come into it: orphans, those that our daemons refused,
-    and those of which nothing is known since their file is gone. `serving` gives the daemon to ask;
-    `lost(hash)` is called for a block that it does not know any more."""
+    """Follows blocks in the chain, and those that may come into it: orphans, those that the own daemons refused,
+    and those of which nothing is known because their file is gone. `serving` gives the daemon to ask; `lost(hash)`
+    is called for a block that it no longer knows."""
 
     def __init__(
         self,
@@ -73,11 +70,11 @@ class BlockFollower:
             status = BlockStatus.CONFIRMED if depth >= CONFIRMED else BlockStatus.ACCEPTED
             now = replace(record, status=status, reason="", confirmations=depth, chainlocked=position.chainlocked)
             if record.status is BlockStatus.ORPHANED:
-                self._log_change("is back in the chain", now)
+                log_change(now, "is back in the chain")
             elif record.status is not BlockStatus.ACCEPTED:
-                self._log_change("is in the chain", now)
+                log_change(now, "is in the chain")
             if status is BlockStatus.CONFIRMED:
-                self._log_change(f"has {CONFIRMED} confirmations", now)
+                log_change(now, f"has {CONFIRMED} confirmations")
             self._store.put(now)
             if record.confirmations < SAFE <= depth:
                 await self._spool.forget(record.height, record.block_hash)
@@ -87,19 +84,6 @@ class BlockFollower:
             self._store.put(
                 replace(record, status=BlockStatus.ORPHANED, reason=reason, confirmations=0, chainlocked=False)
             )
-            _log.warn(
-                "block {height} {block_hash:064x} is orphaned: {reason}",
-                height=record.height,
-                block_hash=record.block_hash,
-                reason=reason,
-            )
+            log_orphaned(record, reason)
             if depth == 0 and record.status is BlockStatus.ACCEPTED:
                 self._lost(record.block_hash)
-
-    def _log_change(self, what: str, record: BlockRecord) -> None:
-        _log.info(
-            "block {height} {block_hash:064x} {what}",
-            height=record.height,
-            block_hash=record.block_hash,
-            what=what,
-        )

@@ -57,7 +57,7 @@ class BlockHeights:
         self._queue.clear()
 
     async def _ask(self) -> None:
-        """One after another: it is not urgent, and templates must not wait behind it."""
+        """Request the heights one after another: they are not urgent, and templates must not wait behind them."""
         while self._queue:
             block_hash = next(iter(self._queue))
             try:

@@ -85,7 +85,7 @@ def parse_aux_work(answer: Any) -> AuxWork:
         if expected != target:
             raise ParseError(f"getauxblock: {name} is not the target of bits {excerpt(answer['bits'])}")
     if target == 0:
-        raise ParseError(f"getauxblock: {name} is 0, which no hash meets")
+        raise ParseError(f"getauxblock: {name} is 0, which no hash can meet")
     return AuxWork(chain_id, block_hash, target)
 
 
@@ -125,7 +125,7 @@ class AuxTable:
         if held is not None and held[0] is not daemon:
             self.drop(daemon)
             raise ChainTaken(
-                f"chain {work.chain_id} is already mined with {held[0].where}, so this daemon is not used; name "
+                f"chain {work.chain_id} is already mined with {held[0].url}, so this daemon is not used; name "
                 "one daemon per chain"
             )
         if held is not None and held[1] == work:
@@ -135,14 +135,14 @@ class AuxTable:
         self._notify()
 
     def drop(self, daemon: AuxDaemon) -> None:
-        """Forget the work of a daemon that gives none any more."""
+        """Forget the work of a daemon that no longer gives any."""
         remaining = {c: entry for c, entry in self._works.items() if entry[0] is not daemon}
         if len(remaining) < len(self._works):
             self._works = remaining
             self._notify()
 
     def stop(self) -> None:
-        """Cause no more job broadcasts."""
+        """Stop causing job broadcasts."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -170,7 +170,7 @@ class AuxTable:
 class AuxFigures:
     """What pages show of a daemon. `chain_id` is None before its first answer; `problem` while all is well."""
 
-    where: str
+    url: str
     chain_id: int | None
     accepted: int
     refused: int
@@ -178,12 +178,12 @@ class AuxFigures:
 
 
 class AuxDaemon:
-    """One daemon, which is polled. `where` is its address without credentials."""
+    """One daemon, which is polled. `url` is its address without credentials."""
 
-    def __init__(self, environment: Environment, rpc: Caller, *, where: str, table: AuxTable) -> None:
-        self.where = where
-        self.receiver = AuxReceiver(environment, rpc, where)
-        self.problem: str | None = "not asked yet"
+    def __init__(self, environment: Environment, rpc: Caller, *, url: str, table: AuxTable) -> None:
+        self.url = url
+        self.receiver = AuxReceiver(environment, rpc, url)
+        self.problem: str | None = "not polled yet"
         self.chain_id: int | None = None
         self._reactor = environment.reactor
         self._rpc = rpc
@@ -196,13 +196,13 @@ class AuxDaemon:
         self._quiet_until = float("-inf")
 
     def knows(self, work: AuxWork) -> bool:
-        """Whether it gave this work."""
+        """Return whether it gave this work."""
         return work in self._given
 
     @property
     def figures(self) -> AuxFigures:
         """Return what pages show of this daemon."""
-        return AuxFigures(self.where, self.chain_id, self.receiver.accepted, self.receiver.refused, self.problem)
+        return AuxFigures(self.url, self.chain_id, self.receiver.accepted, self.receiver.refused, self.problem)
 
     async def run(self) -> None:
         """Poll the daemon until cancelled."""
@@ -219,8 +219,8 @@ class AuxDaemon:
                 wait = backoff.next_wait()
             except Exception:
                 # A bug must not end the work of the chain.
-                if self._report("internal error of p2pool: see the log"):
-                    _log.failure("internal error in merged mining with {where}", where=self.where)
+                if self._report("internal error; see the log"):
+                    _log.failure("internal error in merged mining with {url}", url=self.url)
                 backoff.skip_to_longest()
                 wait = backoff.next_wait()
             await deferLater(self._reactor, wait, lambda: None)
@@ -229,7 +229,7 @@ class AuxDaemon:
         work = parse_aux_work(await self._rpc.call("getauxblock", timeout=POLL_TIMEOUT))
         self._table.take(self, work)
         if self.chain_id is None:
-            _log.info("merged mining of chain {chain} with {where}", chain=work.chain_id, where=self.where)
+            _log.info("merged mining of chain {chain} with {url}", chain=work.chain_id, url=self.url)
         self.chain_id = work.chain_id
         self._given.add(work)
         self._last_work = self._reactor.seconds()
@@ -242,7 +242,7 @@ class AuxDaemon:
         self.problem = None
         if self._reported is not None and now - self._well_since >= WELL_AFTER:
             self._reported = None
-            _log.info("merged mining with {where} works again", where=self.where)
+            _log.info("merged mining with {url} works again", url=self.url)
 
     def _report(self, problem: str) -> bool:
         """Keep a problem for pages and log it, once, and not often. Return whether it was logged."""
@@ -253,7 +253,7 @@ class AuxDaemon:
         if problem == self._reported or now < self._quiet_until:
             return False
         self._reported, self._quiet_until = problem, now + REPORT_PERIOD
-        _log.warn("merged mining with {where}: {problem}; retrying", where=self.where, problem=problem)
+        _log.warn("merged mining with {url}: {problem}; retrying", url=self.url, problem=problem)
         return True
 
 
@@ -271,7 +271,7 @@ class MergedMining:
             RpcClient(environment, url.address(0), _credentials(url), max_answer=MAX_ANSWER) for url in urls
         ]
         self.daemons = [
-            AuxDaemon(environment, client, where=client.url, table=self.table) for client in self._clients
+            AuxDaemon(environment, client, url=client.url, table=self.table) for client in self._clients
         ]
         self._tasks: list[Deferred[None]] = []
 
@@ -308,7 +308,7 @@ class MergedMining:
 
 def _ended(failure: Failure) -> None:
     if not failure.check(CancelledError):
-        _log.failure("internal error: merged mining with a daemon ended", failure)
+        _log.failure("internal error: merged mining with a daemon has stopped", failure)
 
 
 def _credentials(url: DaemonUrl) -> CredentialSource:

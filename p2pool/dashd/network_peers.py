@@ -19,14 +19,14 @@ Address = tuple[str, int]
 MAX_KNOWN = 2000
 _FORGOTTEN_AT_ONCE = MAX_KNOWN // 10
 MIN_PORT = 1024
-"""Others must not be able to make us connect to, say, a mail server."""
+"""Others must not be able to make this node connect to, say, a mail server."""
 MAX_SCORE = 10.0
 FIRST_PAUSE, LAST_PAUSE = 60.0, 86400.0
 """Seconds before an address that failed is tried again, doubled with each failure."""
 MAX_RESTING = 50
 """Addresses that failed recently, for pages."""
 FROM_DASHD, FROM_NETWORK, REMEMBERED = "dashd", "network", "remembered"
-"""Who named an address: our dashd, another node, an earlier run."""
+"""Where an address comes from: dashd, another node, an earlier run."""
 MAX_FAILURES = 10
 """An address that failed so often without ever having worked is forgotten."""
 

@@ -1,5 +1,5 @@
 """Connections of Dash's p2p protocol, and the link to a dashd: fast notification of new blocks, and a second
-delivery channel for found ones. Everything works without it."""
+delivery channel for found ones. The node also works without it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SILENCE_TIME = 600.0
 MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that a node may leave unread before it is disconnected: eight of the largest blocks."""
 MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
-"""Bytes that a node may send at once, and bytes a second that it may go on with. What we request is a few
+"""Bytes that a node may send at once, and bytes a second that it may go on with. What this node requests is a few
 kilobytes a block; the most that can come unrequested is one message of 3 MiB."""
 MAX_SENT = 100
 """Blocks that a connection remembers to have been sent."""
@@ -41,7 +41,7 @@ _log = Logger(namespace="p2pool.dashd")
 
 
 class P2pOwner(Protocol):
-    """What a connection calls: whoever made it."""
+    """What a connection calls: the object that made it."""
 
     def p2p_ready(self, connection: P2pConnection) -> None:
         """Handle the end of the handshake."""
@@ -85,18 +85,21 @@ class P2pConnection(TwistedProtocol):
         """Whether the transport still holds bytes that the other side has not taken."""
         self._may_receive, self._received_at = float(MAX_RECEIVED), self._reactor.seconds()
         self._sent: BoundedSet[bytes] = BoundedSet(MAX_SENT)
-        """Headers of blocks. A node has what it was sent, or would refuse it again, and may ban us for that."""
+        """Headers of blocks that were sent. A node has them, or would refuse them again and may ban this node for
+        it."""
         self._was_ready = False
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or is about to."""
+        """Return whether it has ended, or is about to."""
         return self._closing
 
     @override
     def connectionMade(self) -> None:
         cast(IConsumer, self.transport).registerProducer(self, True)
-        self._deadline = self._reactor.callLater(HANDSHAKE_TIME, self.disconnect, "silent for too long")
+        self._deadline = self._reactor.callLater(
+            HANDSHAKE_TIME, self.disconnect, "it has sent nothing for too long"
+        )
         self.write(self.session.hello())
 
     def write(self, data: bytes) -> None:
@@ -112,7 +115,7 @@ class P2pConnection(TwistedProtocol):
             self._unsent = 0
 
     def pauseProducing(self) -> None:
-        """Note that the transport holds more unsent bytes than it likes."""
+        """Note that the transport holds too many unsent bytes."""
         self._clogged = True
 
     def resumeProducing(self) -> None:
@@ -258,13 +261,14 @@ class DashdLink(ClientService, P2pOwner):
         )
 
     def _pause(self, attempt: int) -> float:
-        """Return the seconds until the next attempt. Twisted's own count begins anew with each connection, also to
-        something that is no dashd."""
+        """Return the seconds until the next attempt. Twisted's own count begins anew with each connection, even to
+        something that is not dashd."""
         self._attempts += 1
         return self._wait_after(self._attempts)
 
     def stopService(self) -> Deferred[None]:
-        """End the connection. What dashd has not read is given up: it could keep us from ending."""
+        """End the connection. What dashd has not read is given up: waiting for it could delay the end of the
+        process."""
         stopping = super().stopService()
         if self._newest is not None:
             self._newest.disconnect()
@@ -304,6 +308,7 @@ class DashdLink(ClientService, P2pOwner):
             _log.warn("p2p connection to dashd at {name} closed: {why}; reconnecting", name=self._name, why=why)
 
     def send_block(self, data: bytes) -> int:
-        """Send dashd a packed block that we found, once a connection. Return how many connections took it."""
+        """Send dashd a packed block that the pool found, once per connection. Return how many connections took
+        it."""
         up = self.up
         return int(up is not None and up.needs(data) and up.send_block(pack_block(self._magic, data)))

@@ -76,7 +76,7 @@ class P2pSession:
         )
 
     def hello(self) -> bytes:
-        """Return the bytes that we send first."""
+        """Return the bytes that this side sends first."""
         return self._pack(self._version)
 
     def _pack(self, message: Message) -> bytes:
@@ -118,12 +118,12 @@ class P2pSession:
         match parse_message(command, payload):
             case Version() as version:
                 if self.version is not None:
-                    raise ParseError("a second version message")
+                    raise ParseError("it sent a second version message")
                 self.version = version
                 return Heard(self._pack(Verack()))
             case Verack():
                 if self.version is None:
-                    raise ParseError("verack before version")
+                    raise ParseError("it sent verack before version")
                 self.ready = True
             case Ping(nonce):
                 return Heard(self._pack(Pong(nonce)))

@@ -48,10 +48,10 @@ class OwnAddress:
 
 
 def own_address(text: object, network: Network, taken: float | None = None) -> OwnAddress:
-    """Return the address in an answer or a file. Raises ParseError for what is no text, or nothing that a share
-    can pay on this network (AddressError says why)."""
+    """Return the address in an answer or a file. Raises ParseError for what is not text, or cannot be paid by a
+    share on this network (AddressError says why)."""
     if not isinstance(text, str):
-        raise ParseError("it is not a text")
+        raise ParseError("it is not text")
     if len(text) > _MAX_TEXT:
         raise ParseError(f"it has {len(text)} characters")
     return OwnAddress(text, payout_hash160(text, network.parent.addresses, network.name), taken)
@@ -86,7 +86,7 @@ class PayoutAddresses:
 
     @property
     def newest(self) -> OwnAddress | None:
-        """The address that came last."""
+        """Return the address that came last."""
         return self.addresses[-1] if self.addresses else None
 
     def seconds_until_due(self, now: float) -> float | None:

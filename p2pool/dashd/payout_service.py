@@ -69,7 +69,6 @@ class PayoutService:
         self._unchecked: list[OwnAddress] = []
         """Addresses of earlier runs that the wallet was not asked about yet."""
         self._unsaved = False
-        self._disk_failed = False
         self._waiting = False
         """Whether dashd is unreachable, which was logged."""
 
@@ -190,21 +189,10 @@ class PayoutService:
     async def _save(self) -> None:
         addresses = self._payouts.addresses
 
-        def write() -> None:
+        def write() -> bool:
             if self._mode is PayoutMode.WALLET:
-                self._file.write_bytes(render_cached(addresses[-1]))
-            else:
-                self._file.write(render_dynamic(addresses))
+                return self._file.save_bytes(render_cached(addresses[-1]))
+            return self._file.save(render_dynamic(addresses))
 
-        try:
-            await self._run_in_thread(write)
-        except OSError as error:
-            if not self._disk_failed:
-                self._disk_failed = True
-                _log.warn(
-                    "payout addresses cannot be written to {path}: {error}; retrying",
-                    path=str(self._file.path),
-                    error=error,
-                )
-            return
-        self._unsaved = self._disk_failed = False
+        if await self._run_in_thread(write):
+            self._unsaved = False

@@ -1,8 +1,8 @@
 """Several daemons as one source of templates: the best serves work, the others are watched.
 
-The best is the one with the newest work; among equals the one that serves stays, so that a hiccup of one does not
-make new jobs for everybody. A daemon that answers but stays behind the others, or behind what the network proves
-with headers, counts as failed. One that was not upgraded for a hard fork does not serve: see `_outdated`.
+The best is the one with the newest work; among equals the one that serves stays, so that a short delay of one does
+not cause new jobs for all miners. A daemon that answers but stays behind the others, or behind what the network
+proves with headers, counts as failed. One that was not upgraded for a hard fork does not serve: see `_outdated`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ QUICKER, QUICKER_BY = 3.0, 0.2
 SLOWER = 2.0
 """A slow daemon is replaced by a healthy one if it takes so many times as long."""
 MAX_CLOCK_DIFFERENCE = 120.0
-"""Seconds between our clock and a daemon's; blocks may be two hours ahead, shares much less."""
+"""Seconds between this machine's clock and a daemon's; blocks may be two hours ahead, shares much less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class DaemonPool:
         older = serving.responsive and best.height > serving.height
         self.serving, self._serving_since = best, self._reactor.seconds()
         if started and older:
-            _log.debug("dashd at {name} was first with a block", name=best.name)
+            _log.debug("dashd at {name} had a new block first", name=best.name)
         elif started:
             _log.warn(
                 "switched to dashd at {name} (was {former}): {why}",
                 name=best.name,
                 former=serving.name,
-                why=serving.problem or "the former one answers slowly",
+                why=serving.problem or "the former dashd answers slowly",
             )
         self.template.fire(best.template)
         return True
@@ -191,7 +191,7 @@ class DaemonPool:
             if outdated is None and daemon.outdated is not None:
                 _log.info("dashd at {name} follows the current rules again", name=daemon.name)
             elif outdated is not None and daemon.outdated is None:
-                _log.error("dashd at {name} has {outdated}", name=daemon.name, outdated=outdated)
+                _log.error("dashd at {name} follows {outdated}", name=daemon.name, outdated=outdated)
             daemon.outdated = outdated
 
     def _outdated(self, daemon: Daemon) -> str | None:
@@ -215,16 +215,16 @@ class DaemonPool:
         if newer:
             other, self._required[daemon] = newer[0]
             return (
-                f"outdated rules: its coinbase payload for block {own.height} has version "
-                f"{own.payload_version}, that of dashd at {other.name} {newer[0][1]}. The network would refuse "
-                "its blocks, so its templates are not used: upgrade it"
+                f"outdated rules, upgrade it: its coinbase payload for block {own.height} has version "
+                f"{own.payload_version}, while dashd at {other.name} uses version {newer[0][1]}; the network "
+                "would refuse its blocks, so this node does not use its templates"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
         return daemon.outdated if daemon in self._required else None
 
     def _is_left_alone(self, outdated: Daemon) -> bool:
-        """Whether the network went on with the blocks of this daemon, and without all that others make."""
+        """Return whether the network went on with the blocks of this daemon, and without all that others make."""
         since = self._reactor.seconds() - LEFT_ALONE_TIME
         return all(
             other.height + LEFT_ALONE_BLOCKS <= outdated.height and self._moved.get(other, (0, 0.0))[1] <= since
@@ -251,7 +251,7 @@ class DaemonPool:
 
     @property
     def problem(self) -> str | None:
-        """Why there are no fresh templates, for people; None while there are."""
+        """Return why there are no fresh templates, for people; None while there are."""
         service = self.serving.service
         if service.problem is None or service.last_answer is None:
             return self.serving.problem
@@ -286,7 +286,10 @@ class DaemonPool:
                 continue
             for name, height in facts.not_expected(other.facts):
                 when = f"begins at block {height}" if height else "has begun"
-                text = f"does not know that hard fork {name} {when}, as dashd at {other.name} says: upgrade it"
+                text = (
+                    f"must be upgraded: it does not know hard fork {name}, which {when} according to dashd at "
+                    f"{other.name}"
+                )
                 coming.setdefault(name, text)
         return list(coming.values())
 
@@ -329,7 +332,7 @@ class DaemonPool:
                 return await daemon.rpc.call(method, *params, timeout=timeout)
             except RpcUnavailable as error:
                 trouble = trouble or error
-        raise trouble or RpcUnavailable("there is no dashd")
+        raise trouble or RpcUnavailable("no dashd is configured")
 
     async def block_header(self, block_hash: int) -> BlockHeader:
         """Return a header from the daemon that serves. Raises RpcError, RpcUnavailable, ParseError."""

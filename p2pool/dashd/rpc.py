@@ -92,7 +92,7 @@ class RpcClient:
         self._credentials: Credentials | None = None
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.maxPersistentPerHost = CONNECTIONS
-        # dashd closes idle connections after 30 s; one that it just closed must not cost us a call
+        # dashd closes idle connections after 30 s; one that it just closed must not cost a call
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
         most = MAX_ANSWER if max_answer is None else max_answer
@@ -130,14 +130,14 @@ class RpcClient:
         if status == 403 and not body.startswith(b"{"):
             whom = f"user {credentials.user!r} call it: add {method} to its rpcwhitelist in dash.conf"
             if self._is_let_in:
-                raise RpcForbidden(f"{self.url} answers {method} with HTTP 403: it does not let {whom}")
+                raise RpcForbidden(f"{self.url} answered {method} with HTTP 403: it does not let {whom}")
             raise RpcForbidden(
-                f"{self.url} answers {method} with HTTP 403: it does not let this machine in (allow it with "
+                f"{self.url} answered {method} with HTTP 403: it does not let this machine in (allow it with "
                 f"rpcallowip in dash.conf), or does not let {whom}"
             )
         if status == 503 or (status == 500 and _QUEUE_FULL in body[:200]):
             raise RpcUnavailable(
-                f"{self.url} answers {method} with HTTP {status}: too many calls are queued; set rpcworkqueue=64 "
+                f"{self.url} answered {method} with HTTP {status}: too many calls are queued; set rpcworkqueue=64 "
                 "and rpcthreads=16 in dash.conf"
             )
 
@@ -171,7 +171,7 @@ class RpcClient:
                 raise CancelledError from None
             for reason in getattr(error, "reasons", ()):
                 if reason.check(ResponseTooLarge):
-                    raise RpcUnavailable(f"{self.url} answers {method} with {reason.value}") from None
+                    raise RpcUnavailable(f"{self.url} answered {method} with {reason.value}") from None
             raise RpcUnavailable(f"{self.url} closed the connection during its answer to {method}") from None
         finally:
             if deadline.active():

@@ -73,7 +73,7 @@ class DashdService(Service):
         self.facts: DaemonFacts | None = None
         self.last_answer: float | None = None
         """When dashd last gave a template (Unix seconds)."""
-        self.problem: str | None = "not asked yet"
+        self.problem: str | None = "not polled yet"
         """What is wrong, for people; None while all is well."""
         self._reported: str | None = None
         """The problem that was logged last; None if its end was logged as well."""
@@ -133,20 +133,20 @@ class DashdService(Service):
 
     @property
     def delay(self) -> float:
-        """The seconds for which it has not answered a heartbeat, or those that it took for the last one."""
+        """Return the seconds for which it has not answered a heartbeat, or those that it took for the last one."""
         waiting: float = 0.0 if self._asked is None else self._reactor.seconds() - self._asked
         return max(self._heartbeat_took, waiting)
 
     def _report(self, error: Exception) -> None:
-        """Report a problem, once. A call that ended because the service stops is none."""
+        """Report a problem, once. A call that ended because the service stops is not a problem."""
         if not self.running:
             raise CancelledError
-        text = printable(str(error), _MAX_PROBLEM)  # a path in it may be no UTF-8, which pages could not show
+        text = printable(str(error), _MAX_PROBLEM)  # a path in it may not be UTF-8, which pages could not show
         problem = text.removeprefix(f"{self._name}: ").removeprefix(f"{self._name} ")
         if isinstance(error, RpcError) and error.code in STILL_COMING_UP:
             problem = f"dashd is not ready: {error.message}"
         if isinstance(error, RpcTimeout):
-            problem += " (is it busy? It has few RPC threads: rpcthreads=16 in dash.conf gives it more)"
+            problem += " (is it busy? rpcthreads=16 in dash.conf gives it more RPC threads)"
         changed, self.problem = problem != self.problem, problem
         if problem != self._reported and self._may_report():
             self._reported = problem
@@ -260,7 +260,7 @@ class DashdService(Service):
             self.refresh(source)
 
     def refresh(self, source: NotificationSource = NotificationSource.POLL) -> None:
-        """Request a template now from a daemon that was checked. Calls that come together are one."""
+        """Request a template now from a daemon that was checked. Calls that come together cause one request."""
         if not self._ready:
             return  # it is not known yet which daemon answers: it may be on another chain
         if self._fetching is not None:
@@ -309,7 +309,7 @@ class DashdService(Service):
             except RpcTimeout:
                 if not self.running:
                     raise CancelledError from None
-                continue  # nothing happened; whether dashd is alive, the heartbeat finds out
+                continue  # nothing happened; the heartbeat finds out whether dashd is alive
             except _FAILURES as error:
                 self._report(error)
                 await self._sleep(backoff.next_wait())

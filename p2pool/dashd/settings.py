@@ -118,7 +118,7 @@ class DashdSettings:
         metavar="FILE",
         read=read_path,
         shown=Shown.PRESENCE,
-        help="dash.conf with rpcuser and rpcpassword",
+        help="the dash.conf to read rpcuser and rpcpassword from",
         default_text=f"~/{DASH_CONF}",
     )
     dashd_zmq: str | None = setting(

@@ -55,7 +55,7 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
     if special is not None:
         problem = f"the coinbase payload depends on special transaction {hash_hex(special.hash)}"
     elif payments is None:
-        problem = "what the masternode must be paid without these fees cannot be computed"
+        problem = "the masternode's payment without these fees cannot be computed"
     new_place = {place: number for number, place in enumerate(kept)}
     transactions = tuple(template.transactions[place] for place in kept)
     shorter = replace(
@@ -72,7 +72,7 @@ def leave_out(template: BlockTemplate, places: Iterable[int]) -> tuple[BlockTemp
             shorter, payments=payments, payment_amount=template.payment_amount - _excess(template, payments)
         )
     if problem is None and shorter.subsidy < shorter.payment_amount:
-        problem = "dashd names more fees than a block is worth"
+        problem = "dashd reports more fees than the block is worth"
     return shorter, problem
 
 

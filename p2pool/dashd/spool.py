@@ -2,8 +2,8 @@
 
 A file holds the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not
 buried deep enough to be deleted; `HASH.hex` was refused, and is quarantined for people to examine.
-`HEIGHT-HASH.json` says who found a pending block, and when; without it, the block's own header and coinbase have
-to do.
+`HEIGHT-HASH.json` says who found a pending block, and when; without it, what the block's own header and coinbase
+tell is used.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.environment import RunInThread
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import ParseError, reason_of
 from p2pool.base.files import write_file
 from p2pool.base.text import printable
 from p2pool.dash.block import read_header
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.wire.codec import Reader
@@ -100,7 +100,7 @@ class BlockSpool:
         try:
             found, unreadable = await self._run_in_thread(self._read)
         except OSError as error:
-            found, unreadable = [], [f"{self.directory} cannot be read: {error.strerror or error}"]
+            found, unreadable = [], [f"{self.directory} cannot be read: {reason_of(error)}"]
         for problem in unreadable:
             _log.warn("cannot load a found block: {problem}", problem=problem)
         return sorted(found, key=lambda block: block.height)
@@ -131,7 +131,7 @@ class BlockSpool:
         try:
             await self._run_in_thread(action)
         except OSError as error:
-            problem = f"cannot write {path}: {error.strerror or error}"
+            problem = f"cannot write {path}: {reason_of(error)}"
             if problem != self.problem:
                 _log.error(
                     "cannot keep a found block on disk: {problem}; check the disk and its free space: the block "
@@ -165,7 +165,7 @@ class BlockSpool:
                     _with_details(FoundBlock(int(name[2], 16), int(name[1]), data, UNKNOWN, None, 0), path)
                 )
             except (OSError, ValueError) as error:
-                unreadable.append(f"{path} is not a block that can be sent again: {error}")
+                unreadable.append(f"cannot resend the found block in {path}: {error}")
         return found, unreadable
 
     def _finish_writing(self) -> None:
@@ -208,7 +208,7 @@ def _write(path: Path, block: FoundBlock) -> None:
         "version": _VERSION,
         "found": block.time,
         "worker": printable(block.worker, MAX_WORKER),
-        "share_hash": None if block.share_hash is None else hash_hex(block.share_hash),
+        "share_hash": optional_hash_hex(block.share_hash),
         "value_duffs": block.subsidy,
     }
     try:

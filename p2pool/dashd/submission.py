@@ -19,12 +19,20 @@ from twisted.python.failure import Failure
 from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
-from p2pool.base.text import excerpt
 from p2pool.dash.hashes import hash_hex
+from p2pool.dashd import delivery_log
 from p2pool.dashd.answers import Verdict, judge, judge_error
 from p2pool.dashd.block_store import BlockStore
 from p2pool.dashd.daemon import BlockLink, BlockPosition
-from p2pool.dashd.delivery import BlockDaemon, BlockDelivery, DeliveryState, SubmissionAnswer
+from p2pool.dashd.delivery import (
+    BlockDaemon,
+    BlockDelivery,
+    DeliveryState,
+    SubmissionAnswer,
+    block_positions,
+    wait_at_most,
+)
+from p2pool.dashd.delivery_log import BEATEN
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.spool import UNKNOWN, BlockSpool
@@ -48,13 +56,12 @@ isolated."""
 BURIED = 6
 """Blocks on another one of the same height, after which a block that is not in the chain is given up."""
 SAFE = 6
-"""Confirmations after which a block's file is not needed any more."""
+"""Confirmations after which a block's file is no longer needed."""
 MAX_UNDER_WAY = 20
 """Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
-BEATEN = "another block at its height came first"
 
 
 class BlockSubmitter:
@@ -120,7 +127,7 @@ class BlockSubmitter:
 
     @property
     def waiting(self) -> int:
-        """The number of blocks that are not settled yet."""
+        """Return the number of blocks that are not settled yet."""
         return len(self._deliveries)
 
     # --- one block ---------------------------------------------------------------------------------------
@@ -134,13 +141,8 @@ class BlockSubmitter:
         self._start(self._deliver(delivery, sent_before))
 
     def _postpone(self, delivery: BlockDelivery) -> None:
-        """Leave a block to the next start: one that was found just now has better prospects."""
-        _log.error(
-            "{count} found blocks are not settled yet; the oldest, block {height}, stays on disk and is sent "
-            "again at the next start",
-            count=len(self._deliveries),
-            height=delivery.block.height,
-        )
+        """Leave a block to the next start: a block that was found just now has a better chance."""
+        delivery_log.log_postponed(delivery.block, len(self._deliveries))
         del self._deliveries[delivery.block.block_hash]
         delivery.postpone(self._reactor.seconds())
 
@@ -177,7 +179,7 @@ class BlockSubmitter:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
-            await self._wait_for(delivery.writing, at_most=SPOOL_PATIENCE)
+            await wait_at_most(self._reactor, delivery.writing, SPOOL_PATIENCE)
             if sent_before:
                 await self._try_to_check(delivery, send_again=False)
             if not delivery.is_over():
@@ -186,7 +188,7 @@ class BlockSubmitter:
             # Others are notified of a block once it is on disk (or after a moment) and on its way.
             self._store.put(self._record_of(block))
             while not delivery.is_over():
-                answered = await self._wait_for_change(delivery)
+                answered = await delivery.wait_for_change(self._reactor, RESEND_PERIOD)
                 await self._try_to_check(delivery, send_again=not answered)
         except CancelledError:
             await delivery.writing
@@ -211,41 +213,6 @@ class BlockSubmitter:
         except Exception:
             _log.failure("internal error while writing block {height} to disk", height=delivery.block.height)
 
-    async def _wait_for(self, done: Deferred[None], *, at_most: float) -> None:
-        """Wait until something is done, but not longer than so many seconds."""
-        either: Deferred[None] = Deferred()
-        late = self._reactor.callLater(at_most, either.callback, None)
-
-        def ended(result: Any) -> Any:
-            if late.active():
-                late.cancel()
-                either.callback(None)
-            return result
-
-        done.addBoth(ended)
-        try:
-            await either
-        finally:
-            if late.active():
-                late.cancel()
-
-    async def _wait_for_change(self, delivery: BlockDelivery) -> bool:
-        """Wait until a daemon answered, RESEND_PERIOD at most. Return whether one did."""
-        answered = True
-        if not delivery.changed:
-            change: Deferred[None] = Deferred()
-            delivery.change = change
-            late = self._reactor.callLater(RESEND_PERIOD, delivery.wake)
-            try:
-                await change
-                answered = late.active()
-            finally:
-                delivery.change = None
-                if late.active():
-                    late.cancel()
-        delivery.changed = False
-        return answered
-
     # --- sending -----------------------------------------------------------------------------------------
 
     def _send(self, delivery: BlockDelivery, daemons: Sequence[BlockDaemon]) -> None:
@@ -263,12 +230,10 @@ class BlockSubmitter:
             except Exception:
                 _log.failure("internal error while sending block {height} over p2p", height=block.height)
         if taken:
-            _log.info(
-                "block {height} was also sent over p2p, on {count} connections", height=block.height, count=taken
-            )
+            delivery_log.log_sent_over_p2p(block, taken)
 
     async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
-        """Offer a block to one daemon until that has given a verdict, or none is needed any more."""
+        """Offer a block to one daemon until it has given a verdict, or no verdict is needed."""
         backoff = Backoff(FIRST_RETRY, RESEND_PERIOD)
         try:
             while self._reactor.seconds() < delivery.offered_until:
@@ -300,60 +265,37 @@ class BlockSubmitter:
             return Verdict.UNANSWERED, str(error)
         verdict = judge(answer)
         if verdict is Verdict.LATER:
-            return verdict, f"dashd says {answer}"
+            return verdict, f"dashd answered {answer}"
         return verdict, "" if answer is None else answer
 
     def _answered(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: SubmissionAnswer) -> None:
         block, answer = delivery.block, delivery.answered(daemon, answer)
-        fields = {
-            "height": block.height,
-            "block_hash": block.block_hash,
-            "name": daemon.name,
-            "answer": answer.text,
-        }
         if answer.verdict is Verdict.ACCEPTED:
-            _log.info("block {height} {block_hash:064x} accepted by dashd at {name}", **fields)
+            delivery_log.log_accepted(block, daemon.name)
             self._settle(delivery, BlockStatus.ACCEPTED, confirmations=1)
         elif answer.verdict is Verdict.CHECK:
-            _log.debug("dashd at {name} knows block {height} ({answer})", **fields)
+            delivery_log.log_known(block, daemon.name, answer.text)
         else:
-            _log.error("block {height} {block_hash:064x} REFUSED by dashd at {name}: {answer}", **fields)
+            delivery_log.log_refused(block, daemon.name, answer.text)
         delivery.wake()
 
     def _unclear(self, delivery: BlockDelivery, daemon: BlockDaemon, answer: str) -> None:
         """Log an answer without a verdict, once for each daemon, and have the chain checked at once."""
         if daemon not in delivery.unclear:
             delivery.unclear[daemon] = answer
-            _log.error(
-                "block {height} {block_hash:064x}: dashd at {name} answered {answer}, which is not a known "
-                "verdict; retrying until the chain shows the block's fate",
-                height=delivery.block.height,
-                block_hash=delivery.block.block_hash,
-                name=daemon.name,
-                answer=excerpt(answer),
-            )
+            delivery_log.log_unclear(delivery.block, daemon.name, answer)
             delivery.wake()
 
     def _not_answered(self, delivery: BlockDelivery, daemon: BlockDaemon, trouble: str) -> None:
-        """Log that a daemon did not answer, once for each, and loudly if none has."""
+        """Log that a daemon did not answer, once for each, as an error if none has."""
         block = delivery.block
         if daemon not in delivery.failed:
             delivery.failed.add(daemon)
-            _log.warn(
-                "cannot submit block {height} to dashd at {name}: {trouble}; retrying",
-                height=block.height,
-                name=daemon.name,
-                trouble=trouble.removeprefix(f"{daemon.name}: ").removeprefix(f"{daemon.name} "),
-            )
+            delivery_log.log_not_answered(block, daemon.name, trouble)
         nobody = not delivery.answers and len(delivery.failed) == len(self._daemons)
         if nobody and not delivery.complained and not delivery.is_over():
             delivery.complained = True
-            _log.error(
-                "block {height} {block_hash:064x} NOT YET SUBMITTED: no dashd has accepted it; retrying until "
-                "one does, also after a restart. Check that dashd is running",
-                height=block.height,
-                block_hash=block.block_hash,
-            )
+            delivery_log.log_not_submitted(block)
 
     # --- what became of it -------------------------------------------------------------------------------
 
@@ -375,9 +317,7 @@ class BlockSubmitter:
         except CancelledError:
             raise
         except Exception:
-            _log.failure(
-                "internal error while checking what became of block {height}", height=delivery.block.height
-            )
+            _log.failure("internal error while checking the fate of block {height}", height=delivery.block.height)
 
     async def _check(self, delivery: BlockDelivery, send_again: bool) -> None:
         """Ask the daemons for the block's position; settle it, or send it again to those that miss it. Not if one
@@ -387,12 +327,12 @@ class BlockSubmitter:
             return
         self._keep(delivery)
         block = delivery.block
-        positions = await self._positions(block.block_hash)
+        positions = await block_positions(self._daemons, block.block_hash)
         if delivery.is_over():  # meanwhile
             return
         known = [position for position in positions.values() if position.confirmations]
         deepest = max(known, key=lambda position: position.confirmations, default=None)
-        # A stuck daemon has it in its chain for ever, though the others went on without it.
+        # A stuck daemon has it in its chain forever, though the others went on without it.
         if deepest is not None and deepest.confirmations > 0:
             left_behind = block.height + deepest.confirmations - 1 + BURIED
             if all(
@@ -415,18 +355,13 @@ class BlockSubmitter:
         """Settle a block that the chain has; the log must not end with an earlier error."""
         objections = delivery.objections()
         if objections or delivery.complained:
-            _log.info(
-                "block {height} {block_hash:064x} is in the chain after all{why}",
-                height=delivery.block.height,
-                block_hash=delivery.block.block_hash,
-                why="".join(f"; dashd at {daemon.name} said {text}" for daemon, text in objections.items()),
-            )
+            delivery_log.log_in_chain_after_all(delivery.block, objections)
         self._settle(
             delivery, BlockStatus.ACCEPTED, confirmations=position.confirmations, chainlocked=position.chainlocked
         )
 
     def _send_again(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> None:
-        """Send a block to daemons that took it and do not know it any more, and by p2p while none has answered."""
+        """Send a block to daemons that took it and no longer know it, and by p2p while none has answered."""
         missing = [
             daemon
             for daemon, position in positions.items()
@@ -439,22 +374,8 @@ class BlockSubmitter:
         """Record a block that is on a side branch; the next block decides."""
         block = delivery.block
         if self._store.records[block.block_hash].status is not BlockStatus.ORPHANED:
-            _log.warn(
-                "block {height} {block_hash:064x} is valid, but " + BEATEN,
-                height=block.height,
-                block_hash=block.block_hash,
-            )
+            delivery_log.log_beaten(block)
             self._record(delivery, BlockStatus.ORPHANED, reason=BEATEN)
-
-    async def _positions(self, block_hash: int) -> dict[BlockDaemon, BlockPosition]:
-        """Return the position of a block at each daemon that answers."""
-        asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
-        answers = await DeferredList(asked, consumeErrors=True)
-        return {
-            daemon: position
-            for daemon, (_, position) in zip(self._daemons, answers, strict=True)
-            if isinstance(position, BlockPosition)
-        }
 
     async def _is_buried(self, delivery: BlockDelivery, positions: dict[BlockDaemon, BlockPosition]) -> bool:
         """Settle a block if another one of its height is buried too deep for it to win. Return whether."""
@@ -477,21 +398,10 @@ class BlockSubmitter:
         block, record = delivery.block, self._store.records[delivery.block.block_hash]
         if record.status is BlockStatus.REFUSED:
             kept = await self._spool.quarantine(block.height, block.block_hash)
-            _log.error(
-                "block {height} {block_hash:064x} is LOST: {reason}; {kept}",
-                height=block.height,
-                block_hash=block.block_hash,
-                reason=record.reason,
-                kept=f"it is saved in {kept}" if kept else "it could not be saved to disk",
-            )
+            delivery_log.log_lost(block, record.reason, kept)
         elif record.in_chain:
             if record.confirmations >= SAFE:
                 await self._spool.forget(block.height, block.block_hash)
         else:
-            _log.warn(
-                "block {height} {block_hash:064x} is orphaned: {reason}",
-                height=block.height,
-                block_hash=block.block_hash,
-                reason=record.reason,
-            )
+            delivery_log.log_orphaned(block, record.reason)
             await self._spool.forget(block.height, block.block_hash)

@@ -26,7 +26,7 @@ class TemplateTransaction(NamedTuple):
 
     @property
     def hash(self) -> int:
-        """The hash as the number that shares carry."""
+        """Return the hash as the number that shares carry."""
         return int.from_bytes(self.hash_bytes, "little")
 
 
@@ -35,8 +35,8 @@ class BlockTemplate:
     """What the next block must be. Times in Unix seconds, amounts in duffs, hashes as numbers.
 
     `payments` are masternode, superblock and platform payees as shares carry them: an address, or "!<hex>" of a
-    raw script; the first `masternode_payments` of them are the masternode's and the platform's. `received` is our
-    clock when the answer came.
+    raw script; the first `masternode_payments` of them are the masternode's and the platform's. `received` is this
+    machine's time when the answer came.
     """
 
     height: int
@@ -68,21 +68,21 @@ class BlockTemplate:
 
     @property
     def target(self) -> int:
-        """What a block's hash must not exceed."""
+        """Return what a block's hash must not exceed."""
         return bits_to_target(self.bits)
 
     @property
     def fees(self) -> int:
-        """All fees of the template's transactions."""
+        """Return all fees of the template's transactions."""
         return sum(transaction.fee for transaction in self.transactions)
 
     @property
     def payload_version(self) -> int:
-        """The version of the coinbase payload, 0 if there is none. Nothing else of the payload is read."""
+        """Return the version of the coinbase payload, 0 if there is none. Nothing else of the payload is read."""
         return int.from_bytes(self.coinbase_payload[:2], "little")
 
     def same_work(self, other: BlockTemplate | None) -> bool:
-        """Whether a job from the other template would do as well as one from this."""
+        """Return whether a job from the other template would do as well as one from this."""
         return (
             other is not None
             and self.previous_block == other.previous_block

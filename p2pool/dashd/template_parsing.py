@@ -256,8 +256,8 @@ def _transactions(
     if not unknown:
         return tuple(transactions), wrong, []
     text = (
-        f"{_several('transaction', unknown)}: using dashd's hash, because this software does not know the type; "
-        "upgrade"
+        f"{_several('transaction', unknown)}: using dashd's hash, because this node does not know the type; "
+        "upgrade p2pool-dash"
     )
     return tuple(transactions), wrong, [text]
 

@@ -66,8 +66,8 @@ class Wallet:
             raise unusable(answer, error) from None
 
     async def ownership(self, address: str) -> Ownership:
-        """Return whether the wallet has the key of an address. Raises RpcUnavailable. (validateaddress knows
-        nothing of wallets any more.)"""
+        """Return whether the wallet has the key of an address. Raises RpcUnavailable. (validateaddress no longer
+        reports anything about wallets.)"""
         try:
             answer = await self._call("getaddressinfo", address)
         except RpcError:

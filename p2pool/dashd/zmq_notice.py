@@ -17,13 +17,13 @@ _log = Logger(namespace="p2pool.dashd")
 
 TOPIC = b"hashblock"
 MAX_MESSAGE = 1024
-"""Bytes of a frame; ours have 32 at most."""
+"""Bytes of a frame; those of a block notification have 32 at most."""
 MAX_WAITING = 100
 MAX_AT_ONCE = 50
 """Messages that are read in one turn of the reactor."""
 SILENCE_TIME = 600.0
-"""Seconds without a message after which we subscribe anew: the library does not notice that the publisher's
-machine is gone, and gives an address up for good if something else answered there for a moment."""
+"""Seconds without a message after which the subscriber connects again: the library does not notice that the
+publisher's machine is gone, and gives up an address for good if something else once answered there."""
 OPTIONS = {
     zmq.LINGER: 0,
     zmq.RCVHWM: MAX_WAITING,
@@ -38,7 +38,7 @@ OPTIONS = {
 def parse_hashblock(frames: Sequence[bytes]) -> int:
     """Return the block hash of a message: topic, 32 bytes in display order, uint32 sequence. Raises ParseError."""
     if len(frames) != 3 or frames[0] != TOPIC or len(frames[1]) != 32 or len(frames[2]) != 4:
-        raise ParseError(f"a ZMQ message of {len(frames)} frames is no hashblock")
+        raise ParseError(f"a ZMQ message of {len(frames)} frames is not a hashblock notification")
     return int.from_bytes(frames[1], "big")
 
 
@@ -128,7 +128,7 @@ class ZmqSubscriber:
                 return
             except zmq.ZMQError as error:
                 self._complain(str(error))
-                self._reactor.removeReader(self)  # else it would call us again at once, and for ever
+                self._reactor.removeReader(self)  # else it would call this again at once, and forever
                 return
             if self._silence is not None:
                 self._silence.reset(SILENCE_TIME)

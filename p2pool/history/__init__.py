@@ -1,4 +1,4 @@
-"""What was, hours and years ago, in a database: SQLite by default, PostgreSQL by URL.
+"""The history of the node, over hours and years, in a database: SQLite by default, PostgreSQL by URL.
 
 `service` is the only part on the reactor thread: it takes samples and events, and answers queries. Everything else
 runs in threads of its own:

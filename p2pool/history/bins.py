@@ -48,7 +48,7 @@ class Bins:
         return index if 0 <= index < len(self._ran) else None
 
     def ran(self, time: int, seconds: int) -> None:
-        """Note that the node ran in the period of `seconds` seconds that began at `time`."""
+        """Record that the node ran in the period of `seconds` seconds that began at `time`."""
         index = self._index(time)
         if index is not None:
             self._ran[index] += seconds

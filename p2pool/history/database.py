@@ -49,7 +49,7 @@ class DatabaseLocation:
 
     def __str__(self) -> str:
         """Return the location for people, without the password."""
-        return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
+        return str(self.path) if self.path is not None else _shown_url(self.url)
 
 
 def parse_database_location(flag: str, text: str) -> DatabaseLocation:
@@ -58,15 +58,15 @@ def parse_database_location(flag: str, text: str) -> DatabaseLocation:
         path = parse_path(flag, text)
         return DatabaseLocation(URL.create("sqlite", database=str(path)), path)
     if not _POSTGRESQL.match(text):
-        raise OperatorError(
-            f"{flag} {text.partition('://')[0]}://...: give a file, or postgresql://USER:PASSWORD@HOST/DATABASE"
-        )
+        scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text)
+        shown = "" if scheme is None else f" {scheme[0]}..."
+        raise OperatorError(f"{flag}{shown}: give a file, or postgresql://USER:PASSWORD@HOST/DATABASE")
     try:
         url = make_url(_POSTGRESQL.sub("postgresql+psycopg://", text, count=1))
     except (ArgumentError, ValueError):
         raise OperatorError(f"{flag}: this is not a URL like postgresql://USER:PASSWORD@HOST/DATABASE") from None
     if not url.database:
-        raise OperatorError(f"{flag} {url.render_as_string()}: name the database after the host: .../DATABASE")
+        raise OperatorError(f"{flag} {_shown_url(url)}: name the database after the host: .../DATABASE")
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
@@ -74,6 +74,12 @@ def parse_database_location(flag: str, text: str) -> DatabaseLocation:
             f"{flag} needs the PostgreSQL driver ({error}): install it with pip install 'psycopg[binary]'"
         ) from None
     return DatabaseLocation(url, None)
+
+
+def _shown_url(url: URL) -> str:
+    """Return a URL without its passwords, of which some may be options after the ?."""
+    options = {name: value for name, value in url.query.items() if "password" not in name.lower()}
+    return url.set(query=options).render_as_string(hide_password=True)
 
 
 class HistoryDatabase:
@@ -277,7 +283,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # Tables are made and changed in the transaction, too, and questions see one state. A writer takes the lock
+    # Tables are also made and changed in the transaction, and questions see one state. A writer takes the lock
     # at once: if it read first, another process might write meanwhile, and it would fail without waiting.
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

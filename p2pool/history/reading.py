@@ -44,7 +44,8 @@ class Stretch:
 
 
 def find_node(database: HistoryDatabase, name: str | None) -> int | None:
-    """Return the number of a node that writes into the same database, ours for None; None if there is none."""
+    """Return the number of a node that writes to the same database, of this node for None; None if there is no
+    such node."""
     if name is None:
         return database.node
     table = schema.nodes

@@ -36,7 +36,7 @@ POOL_FIGURES: Final = (
     "dashd_latency",
     "memory",
 )
-"""One number each of the node and the pool; the mean over a period."""
+"""Figures of the node and the pool, one number each: the mean over a period."""
 MEANS: Final = ("hash_rate", "dead_rate")
 """Figures of a series that are means over a period in which the node ran: 0 if the worker did nothing."""
 LEVELS: Final = ("difficulty", "payout")
@@ -76,8 +76,8 @@ TIERS: Final = (
     Tier(DAY, None),
     Tier(30 * DAY, None),
 )
-"""The finest first. The last two are there for questions about a year: who was strongest in it is asked of some
-periods, not of nine thousand."""
+"""The finest first. The last two serve queries over a year: its highest hash rates come from some periods, not
+from nine thousand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,13 +161,13 @@ def prepare(
     current = int(found) if found is not None and re.fullmatch("[0-9]{1,9}", found) else -1
     if current < min(migrations, default=version):
         raise HistoryProblem(
-            f"the tables of the history database have no version that this program knows ({found!r}): give "
-            "another database with --stats-db"
+            f"the history database has no schema version that this program knows ({found!r}): give another "
+            "database with --stats-db"
         )
     if current > version:
         raise HistoryProblem(
-            f"the tables of the history database have version {current}, and this program knows versions up to "
-            f"{version}: start the newer p2pool-dash again, or give another database with --stats-db"
+            f"the history database has schema version {current}, and this program knows versions up to {version}: "
+            f"start the newer p2pool-dash again, or give another database with --stats-db"
         )
     while current < version:
         migrations[current](connection)

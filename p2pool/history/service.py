@@ -50,8 +50,8 @@ READERS: Final = 3
 """Queries that are answered at a time."""
 MAX_QUERIES: Final = 50
 """Queries that are answered or queued."""
-_NOT_WRITTEN: Final = "history is not written: {problem}; mining continues; retrying every minute"
-_NOT_MAINTAINED: Final = "history is not read or downsampled: {problem}; mining continues; retrying every minute"
+_NOT_WRITTEN: Final = "cannot write history: {problem}; mining continues; retrying every minute"
+_NOT_MAINTAINED: Final = "cannot read or downsample history: {problem}; mining continues; retrying every minute"
 _log = Logger(namespace="p2pool.history")
 
 

@@ -9,10 +9,14 @@ from typing import Final
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.settings import Given, Secret, Shown, setting
+from p2pool.base.text import without_login
 from p2pool.history.database import DatabaseLocation, parse_database_location
 
 FILE_NAME: Final = "history.sqlite"
 """The database in the data directory that is used unless the operator names another one."""
+
+
+_WITHOUT_SCHEME: Final = "a PostgreSQL database is given as postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def default_location(datadir: Path) -> DatabaseLocation:
@@ -25,8 +29,16 @@ def read_location(given: Given) -> DatabaseLocation | None:
     not is a typing error, or a disk that is not mounted. Raises OperatorError."""
     if given.text == "none":
         return None
+    if re.match("[^/]*:[^/]*@", given.text) and "://" not in given.text:
+        raise OperatorError(
+            f"{given.source} {without_login(given.text)}: {_WITHOUT_SCHEME}; give a file of such a name as ./NAME"
+        )
     location = parse_database_location(given.source, given.text)
     if location.path is not None and not location.path.parent.is_dir():
+        if without_login(given.text) != given.text:
+            raise OperatorError(
+                f"{given.source} {without_login(given.text)}: there is no such directory, and {_WITHOUT_SCHEME}"
+            )
         raise OperatorError(
             f"{given.source} {location.path}: there is no directory {location.path.parent}: create it, or mount "
             "its disk, first"

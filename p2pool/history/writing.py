@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase, insert_new, insert_or_update
 from p2pool.history.records import (
@@ -35,7 +36,7 @@ class SampleWriter:
     as many shares and blocks as samples have."""
 
     def __init__(self, database: HistoryDatabase, former: SampleWriter | None = None) -> None:
-        """Continue the counters of `former`, which wrote into a database that is gone."""
+        """Continue the counters of `former`, which wrote to a database that is gone."""
         self._database = database
         self._counters: dict[str, _Counters] = {} if former is None else former._counters
         self._blocks: dict[int, BlockRecord] = {}
@@ -69,7 +70,7 @@ class SampleWriter:
             {
                 "node": node,
                 "time": share.time,
-                "hash": f"{share.share_hash:064x}",
+                "hash": hash_hex(share.share_hash),
                 "worker": schema.storable(share.worker),
                 "dead": share.dead,
                 "attempts": float(share.attempts),
@@ -187,7 +188,7 @@ def _growth(before: _Counters, now: _Counters) -> _Counters:
 
 
 def _add(rows: dict[str, dict[str, Any]], name: str, row: dict[str, Any]) -> None:
-    """Count a worker's row into its address's."""
+    """Add a worker's row to that of its address."""
     whole = rows.get(name)
     if whole is None:
         rows[name] = dict(row, difficulty=None)
@@ -204,11 +205,11 @@ def _json(details: Mapping[str, object]) -> str:
 def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
     return {
         "node": node,
-        "hash": f"{block.block_hash:064x}",
+        "hash": hash_hex(block.block_hash),
         "time": block.time,
         "height": block.height,
         "worker": schema.storable(block.worker),
-        "share": None if block.share_hash is None else f"{block.share_hash:064x}",
+        "share": optional_hash_hex(block.share_hash),
         "value": block.subsidy,
         "status": block.status.value,
         "reason": schema.storable(block.reason, schema.MAX_TEXT),
@@ -220,8 +221,8 @@ def _block_row(node: int, block: BlockRecord) -> dict[str, Any]:
 def _round_row(node: int, each: RoundFigures) -> dict[str, Any]:
     return {
         "node": node,
-        "hash": f"{each.block_hash:064x}",
-        "start": f"{each.start:064x}",
+        "hash": hash_hex(each.block_hash),
+        "start": hash_hex(each.start),
         "time_to_find": each.time_to_find,
         "difficulty": each.difficulty,
         "expected_work": each.expected_work,

@@ -1,9 +1,9 @@
-"""Keeps blocks within Dash's limits on size and signature operations, whoever finds them.
+"""Keeps blocks within Dash's limits on size and signature operations, regardless of which miner finds them.
 
 dashd fills a template to `blockmaxsize` of dash.conf (2,000,000 bytes by default, as many as a block may have) and
-reserves 1000 bytes and 100 signature operations for the coinbase. Our coinbase pays everybody in the PPLNS window,
-with 34 bytes and one operation each. Transactions that do not fit are left out, as far as Dash allows
-(`dashd.shortening`). The payees are a rule of the share chain and cannot be changed.
+reserves 1000 bytes and 100 signature operations for the coinbase. The coinbase of the pool pays everybody in the
+PPLNS window, with 34 bytes and one operation each. Transactions that do not fit are left out, as far as Dash
+allows (`dashd.shortening`). The payees are a rule of the share chain and cannot be changed.
 """
 
 from __future__ import annotations

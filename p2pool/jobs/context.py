@@ -37,7 +37,7 @@ class WorkContext:
     suffix: bytes
     """The part of the generation transaction after the nonce."""
     created: float
-    """When it was built, by our clock in Unix seconds."""
+    """When it was built, by this machine's clock, in Unix seconds."""
     aux: AuxCommitment | None = None
     """The commitment of the coinbase to blocks of auxiliary chains; None without merged mining."""
     whole_template: BlockTemplate | None = None
@@ -141,7 +141,7 @@ def require_outputs(template: BlockTemplate, network: Network) -> None:
     """
     skipped = len(template.payments) - paid_payments(template.payments, network.parent.addresses).count
     if skipped:
-        raise ShareInvalid(Reason.PAYEE_MALFORMED, f"{skipped} of the template's payments would make no output")
+        raise ShareInvalid(Reason.PAYEE_MALFORMED, f"{skipped} of the template's payments cannot be made outputs")
 
 
 def _reusable(previous: WorkContext | None, template: BlockTemplate) -> BlockTemplate | None:

@@ -27,7 +27,7 @@ REQUEST_TIME: Final = 10.0
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)
 _HOST: Final = re.compile(rb"\r\nhost:[ \t]*([A-Za-z0-9.:_\[\]-]{1,255})[ \t]*\r\n", re.IGNORECASE)
 _SWITCHES: Final = re.compile(rb"\r\nuser-agent:[ \t]*(?:cpuminer|cgminer|bfgminer)/", re.IGNORECASE)
-"""Miners that switch to the URL in X-Stratum. Others are not sent it: it makes cpuminer-opt wait for ever."""
+"""Miners that switch to the URL in X-Stratum. Others are not sent it: it makes cpuminer-opt wait forever."""
 
 
 class Foreign(NamedTuple):

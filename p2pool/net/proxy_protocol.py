@@ -187,4 +187,4 @@ def _check_fixed_part(buffer: bytes) -> None:
     length = int.from_bytes(buffer[14:16], "big")
     least = _ADDRESS_BYTES.get(buffer[13], 0) if is_proxy else 0
     if not least <= length <= MAX_BLOCK:
-        raise ParseError(f"PROXY protocol: {length} bytes of addresses; {least} to {MAX_BLOCK} are taken")
+        raise ParseError(f"PROXY protocol: {length} bytes of addresses; {least} to {MAX_BLOCK} are allowed")

@@ -306,7 +306,7 @@ class WebConnections:
         refusal = self.refusal(address)
         if refusal is None:
             return web.buildProtocol(address)
-        port.log(address, "no room", "rejected a web connection of {host}: {reason}", reason=refusal)
+        port.log(address, "no room", "rejected a web connection from {host}: {reason}", reason=refusal)
         return None
 
 

@@ -8,11 +8,11 @@ from p2pool.dash.address import AddressVersions
 
 SHARE_VERSION = 16
 ANNOUNCED_PROTOCOL = 3600
-"""The protocol number in our `version` message. c2pool-dash can lift the lowest number that it accepts from 1700
-to 3600, by votes of the share chain; a node that announces less is then cut off when it next connects. Messages
-are the same for both numbers, and every known node accepts any number from 1700 on."""
+"""The protocol number in this node's `version` message. c2pool-dash can lift the lowest number that it accepts
+from 1700 to 3600, by votes of the share chain; a node that announces less is then cut off when it next connects.
+Messages are the same for both numbers, and every known node accepts any number from 1700 on."""
 MINIMUM_PROTOCOL = 1700
-"""The lowest number that we accept in a peer's `version`: legacy p2pool-dash announces it."""
+"""The lowest number that this node accepts in a peer's `version`: legacy p2pool-dash announces it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,13 @@
 """The node: the only owner of mutable pool state (tip, template, tracker).
 
-Values come in finished: templates from dashd, shares from peers and miners. One event goes out when there is
-new work. Nothing here blocks, and nothing here knows of sockets.
+It receives values: templates from dashd, shares from peers and miners. It fires one event when there is new work.
+Nothing here blocks, and nothing here knows of sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,9 +16,9 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
-from p2pool.dash.address import encode_address
+from p2pool.dash.address import cached_address
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import (
     MAX_UINT256,
     average_attempts_to_target,
@@ -68,7 +67,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkChange:
-    """There is new work. `clean` if the previous block, the share-chain tip or Dash's rules changed."""
+    """New work. `clean` if the previous block, the share-chain tip or Dash's rules changed."""
 
     context: WorkContext
     clean: bool
@@ -84,7 +83,7 @@ class FoundAuxBlock:
 
 
 class Node:
-    """The owner of template, tracker, best share and current work: see the module."""
+    """The owner of template, tracker, best share and current work."""
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class Node:
         self.block_found: Event[FoundBlock] = Event()
         self.aux_block_found: Event[FoundAuxBlock] = Event()
         self.share_added: Event[tuple[Share, bool]] = Event()
-        """(share, whether it is our own), right after it is held."""
+        """(share, whether it is this node's own), right after it is held."""
         self.thought: Event[Thought] = Event()
         """After each choice of the best share: what was verified and removed."""
         self.best_changed: Event[int | None] = Event()
@@ -142,7 +141,7 @@ class Node:
     # --- from dashd --------------------------------------------------------------------------------------
 
     def set_template(self, template: BlockTemplate) -> None:
-        """A template arrived. Jobs change only if it makes other work."""
+        """Take a new template. Jobs change only if it makes other work."""
         previous, self.template = self.template, template
         self._block_heights[template.previous_block] = template.height - 1
         for transaction in template.transactions:
@@ -151,13 +150,13 @@ class Node:
             self.renew_work()
 
     def learn_block_height(self, block_hash: int, height: int) -> None:
-        """A block's height in its chain, as dashd reports it."""
+        """Take a block's height in its chain, as dashd reports it."""
         if block_hash not in self._block_heights:
             self._block_heights[block_hash] = height
             self._schedule_think()
 
     def learn_transaction(self, transaction_hash: int, size: int) -> None:
-        """A transaction's packed size: shares whose blocks would be too large are passed over."""
+        """Take a transaction's packed size: shares whose blocks would be too large are passed over."""
         self._peers_transaction_sizes[transaction_hash] = size
 
     def _transaction_size(self, transaction_hash: int) -> int | None:
@@ -167,7 +166,7 @@ class Node:
     # --- from auxiliary chains -----------------------------------------------------------------------------
 
     def set_aux(self, aux: AuxCommitment | None) -> None:
-        """The blocks of auxiliary chains that the next work, whatever it is made for, commits to."""
+        """Set the blocks of auxiliary chains to which the next work commits."""
         self._aux = aux
 
     def renew_aux_work(self) -> None:
@@ -178,7 +177,7 @@ class Node:
     # --- shares ------------------------------------------------------------------------------------------
 
     def load(self, shares: Iterable[StoredShare]) -> None:
-        """Take over from the store; `loaded` comes after the last."""
+        """Take a share from the store; `loaded` is called after the last one."""
         for stored in shares:
             share = stored.share
             if self.tracker.add(share, stored.time_seen, live=stored.live):
@@ -188,7 +187,7 @@ class Node:
                     self._own_shares.add(share)
 
     def loaded(self) -> None:
-        """Everything stored was taken over: choose the best share."""
+        """Choose the best share, now that everything stored is loaded."""
         verified, self._verified_before = self._verified_before, []
         self.tracker.trust_stored(verified)
         for tree in self.tracker.forest.trees.values():
@@ -221,11 +220,11 @@ class Node:
         return added
 
     def refused_work(self) -> RefusedWork:
-        """The last hour's work, and what of it is on shares that this node refuses."""
+        """Return the last hour's work, and how much of it is on shares that this node refuses."""
         return self.refused.figures(self._clock())
 
     def _forgot_refused(self, shares: list[Share]) -> None:
-        """They hung from a share that turned out to be refused, if any did."""
+        """Handle shares that were forgotten: perhaps they were on a share that turned out to be refused."""
         self.wanted = [share_hash for share_hash in self.wanted if share_hash not in self.refused]
         if self.best_share is not None and self.best_share not in self.tracker:
             self._think()
@@ -239,7 +238,7 @@ class Node:
             self.share_refused.fire(RefusedShareSent(arrival.sender, self.refused.cost(share, arrival.requested)))
 
     def _schedule_think(self) -> None:
-        """Shares that come together are thought about once."""
+        """Schedule one choice of the best share for all shares that come together."""
         if not self._think_due:
             self._think_due = True
             self._call_soon(self._think)
@@ -270,7 +269,7 @@ class Node:
             self.best_changed.fire(thought.best)
 
     def block_height(self, block_hash: int) -> int:
-        """Height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT if it is not known (yet)."""
+        """Return the height relative to the best block (<= 0), UNKNOWN_BLOCK_HEIGHT if it is not known (yet)."""
         height = self._block_heights.get(block_hash)
         if height is None:
             self.block_wanted.fire(block_hash)
@@ -303,7 +302,7 @@ class Node:
                 previous=previous,
             )
         except ShareInvalid as error:
-            problem = f"no share can be made on block {self.template.height}: {error}"
+            problem = f"cannot make work on block {self.template.height}: {error}"
             if problem != self.work_problem:
                 _log.error("cannot make work on block {height}: {error}", height=self.template.height, error=error)
             self.work_problem = problem  # the work from before stays
@@ -324,8 +323,8 @@ class Node:
         return found if notice is None else [*found, notice]
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:
-        """A job on the newest work; with the probability of the fee it pays the operator, if that one has an
-        address: nobody's work waits for it. None without work."""
+        """Return a job on the newest work; None without work. With the probability of the fee it pays the
+        operator, if the operator has an address: no work waits for that."""
         context = self.context
         if context is None:
             return None
@@ -353,13 +352,14 @@ class Node:
             parent = context.parent.previous_hash
             _log.error(
                 "cannot make work on share {share_hash}: {error}",
-                share_hash="none" if parent is None else f"{parent:064x}",
+                share_hash=optional_hash_hex(parent) or "none",
                 error=error,
             )
             return None
 
     def _paid(self, key_hash: bytes) -> tuple[bytes, int] | None:
-        """The key and the donation of a miner's next job; with the probability of the fee it pays the operator."""
+        """Return the key and the donation of a miner's next job; with the probability of the fee it pays the
+        operator."""
         settings = self.settings
         if settings.fee and self._rng.uniform(0, 100) < settings.fee:
             operator = settings.operator_key_hash()
@@ -374,7 +374,8 @@ class Node:
         return [share.pubkey_hash for share in self.tracker.ancestors(self.best_share, 20)]
 
     def _header_time(self, template: BlockTemplate, now: float) -> int:
-        """dashd's clock, going on since its newest answer: ours may have been set meanwhile."""
+        """Return the time by dashd's clock, advanced since its newest answer: this machine's may have been set
+        meanwhile."""
         newest = self.template
         if newest is not None and newest.previous_block == template.previous_block:
             template = newest
@@ -394,7 +395,7 @@ class Node:
         best, template = self.best_share, self.template
         if best is None or template is None or self.tracker.height(best) <= lookbehind:
             return target
-        address = _address_of(self.network.parent.addresses.pubkey_hash, key_hash)
+        address = cached_address(self.network.parent.addresses.pubkey_hash, key_hash)
         rate = self.stats.address_hash_rate(address, now)
         if self._pool_rate[0] != best:
             rate_of_pool = observed_attempts_per_second(
@@ -411,14 +412,14 @@ class Node:
         return target
 
     def is_current(self, job: Job) -> bool:
-        """Whether the job is on the tip."""
+        """Return whether the job is on the tip."""
         return self.context is not None and job.context.tip == self.context.tip
 
     # --- from miners -------------------------------------------------------------------------------------
 
     def solved(self, outcome: Outcome, worker: str) -> None:
-        """A share, a block, blocks of auxiliary chains, or several of them. The block goes out before anything
-        else is done, and auxiliary chains come last."""
+        """Handle a share, a block, blocks of auxiliary chains, or several of them. The block is sent before
+        anything else is done; auxiliary chains come last."""
         now = self._clock()
         if outcome.meets_block:
             template = outcome.job.context.template
@@ -449,7 +450,7 @@ class Node:
         self._schedule_think()
 
     def found_times(self) -> FoundTimes:
-        """Return what tells people when shares were found, as of now."""
+        """Return the times at which shares were found, for people, as of now."""
         return FoundTimes(self.tracker, self.best_share, self._clock())
 
     def own_share_hashes(self) -> list[int]:
@@ -461,14 +462,8 @@ class Node:
         return self._own_shares.counts(self.best_share)
 
 
-@lru_cache(maxsize=20_000)
-def _address_of(version: int, key_hash: bytes) -> str:
-    """Base58 is slow, and each tip asks for the address of every payee at once."""
-    return encode_address(version, key_hash)
-
-
 def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
-    """Whether what is found on the former work would be dead, or a block with a coinbase payload of other
+    """Return whether what is found on the former work would be dead, or a block with a coinbase payload of other
     rules."""
     return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
 

@@ -1,4 +1,4 @@
-"""Plugs the node and its peers together: what peers ask of the share chain, and what the chain has for them."""
+"""Connects the node and its peers: what peers ask of the share chain, and what the chain sends to them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _STOP_DEPTH = 10
 
 
 class PeerPool(PoolPort):
-    """Implements `peers.ports.PoolPort` over a node. `block_heard` is called with the header of a block that is
-    out, as a peer says."""
+    """Implements `peers.ports.PoolPort` over a node. `block_heard` is called with the header of a block that a
+    peer reports."""
 
     def __init__(self, node: Node, block_heard: Callable[[BlockHeader], None]) -> None:
         self._node = node
@@ -104,7 +104,7 @@ class PeerNews:
         self._block_found = block_found
         self._budget = RefusalBudget(node.network.share_period)
         self._held_back: set[int] = set()
-        """Blocks' shares of ours that are not on disk yet. Bound: each for the time of one write."""
+        """This node's shares that are blocks and are not on disk yet. Bound: each for the time of one write."""
         hub.broadcaster.mark_sent(node.tracker.forest.nodes)
         transactions.added.subscribe(self._transactions_added)
         node.share_added.subscribe(self._share_added)
@@ -143,13 +143,15 @@ class PeerNews:
         self._transactions.set_mining((t.hash, t.data) for t in change.context.template.transactions)
 
     def _share_refused(self, refusal: RefusedShareSent) -> None:
-        """Whose rules are others relays what this node refuses, and is no attacker: only a flood costs the host
-        its connections."""
+        """Charge a refused share to its host. A node with other rules relays what this node refuses and is not an
+        attacker: only a flood costs the host its connections."""
         session = self._hub.session_of(refusal.sender)
         if session is None:
             return
         if not self._budget.spend(session.host_key, refusal.cost, self._hub.monotonic()):
-            self._punish(refusal.sender, "it sent too many shares that break the chain's rules, or too cheap ones")
+            self._punish(
+                refusal.sender, "it sent too many shares that break the chain's rules or have too little work"
+            )
 
     def _thought(self, thought: Thought) -> None:
         self._hub.broadcaster.forget(share.hash for share in (*thought.removed, *thought.pruned))
@@ -180,7 +182,8 @@ class PeerNews:
         return known or self._node.block_height(share.previous_block) > RECENT
 
     def _submit(self, share: Share) -> None:
-        """Give dashd a block that another node found: nobody knows which of us it hears first."""
+        """Give dashd a block that another node found: nobody knows whether it gets it from that node any
+        sooner."""
         if self._node.tracker.arrival(share.hash).sender is None:
             return
         try:
@@ -200,7 +203,8 @@ class PeerNews:
         self._block_found(FoundBlock(share.hash, height, data, "another node", share.hash, share.subsidy, found))
 
     def _height(self, share: Share) -> int:
-        """The height of a share that is a block; if its parent is not known (yet), the next one's."""
+        """Return the height of a share that is a block; if its parent block is not known (yet), the height of the
+        next block."""
         template = self._node.template
         if template is None:
             return 0

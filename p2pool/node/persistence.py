@@ -41,8 +41,8 @@ _IMPORTED = "imported share files"
 class Persistence:
     """The store behind a node. `directory` is the network's own below the data directory.
 
-    `announce` fires with (share, whether it is ours) once others may hear of a share: at once, but for a
-    share that is a block, which is on disk first.
+    `announce` fires with (share, whether it is this node's own) once others may hear of a share: at once, but for
+    a share that is a block, which is on disk first.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Persistence:
 
     @property
     def problem(self) -> str | None:
-        """Why shares are not written, for people; None while all is well."""
+        """Return why shares are not written, for people; None while all is well."""
         return self._no_store if self._store is None else self._store.problem
 
     # --- start -------------------------------------------------------------------------------------------
@@ -112,10 +112,10 @@ class Persistence:
             )
             return None
         if self.emptied is not None:
-            _log.error("{problem}. Requesting the share chain from other nodes meanwhile", problem=self.emptied)
+            _log.error("{problem}. Requesting the share chain from other nodes", problem=self.emptied)
         if set_aside is not None:
             _log.warn(
-                "the share store {path} is corrupt: quarantined as {aside}, and a new one created",
+                "the share store {path} is corrupt: quarantined as {aside}; created a new one",
                 path=str(path),
                 aside=str(set_aside),
             )

@@ -53,9 +53,7 @@ class PayoutSettings:
         limits=(0, 100),
         unit="percent",
         shown=Shown.VALUE,
-        help=(
-            "percentage of the work of all miners on this node that is mined to the node's own address (--address)"
-        ),
+        help=("percentage of the work of all miners on this node that pays the node's own address (--address)"),
     )
     give_author: float = setting(
         1.0,

@@ -17,7 +17,7 @@ MAX_ADDRESSES = 10_000
 MAX_OF_SOURCE = 1_000
 """Addresses that the peers of one neighbourhood may put into the book: a tenth of it."""
 PROVEN = ""
-"""The source of addresses that we were connected to."""
+"""The source of addresses to which this node was connected."""
 NAMED = "bootstrap"
 """The source of addresses that bootstrap names and lists gave, all together."""
 MAX_BANS = 10_000
@@ -28,7 +28,7 @@ _HOUR = 3600.0
 @lru_cache(maxsize=4096)
 def group_of(host: str) -> str:
     """Return the neighbourhood of a host, or of a network as `host_key` gives it: /16 of IPv4, /32 of IPv6, the
-    text itself if it is no address."""
+    text itself if it is not an address."""
     try:
         address = ipaddress.ip_address(host.partition("/")[0])
     except ValueError:
@@ -37,7 +37,7 @@ def group_of(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -53,8 +53,8 @@ def _is_ip(host: str) -> bool:
 
 
 def is_dialable(address: PeerAddress, heard_from: str) -> bool:
-    """Whether a node may listen there. Addresses of private networks are believed only to one of them, so that
-    nobody outside makes us knock at the doors of our own network."""
+    """Return whether a node may listen there. Addresses of private networks are believed only to one of them, so
+    that nobody outside makes this node try the addresses of its own network."""
     if not 0 < address.port < 65536:
         return False
     try:
@@ -72,7 +72,7 @@ _MAX_NAME = 260
 
 
 def _read_found_by(fields: Sequence[object]) -> FoundBy:
-    """What `to_json` wrote, or an earlier version, or anybody."""
+    """Read the origin in a file that `to_json`, an earlier version or anything else wrote."""
     match fields:
         case [str(word), str(name), *_] if word in _ORIGINS and len(name) <= _MAX_NAME and name.isprintable():
             return FoundBy(_ORIGINS[word], name)
@@ -122,7 +122,8 @@ class AddressBook:
             self._insert(key, _Known(address.services, seen, seen, found_by=found_by), source)
 
     def _makes_room(self, source: str) -> bool:
-        """Whether one more of this source may come in. A source beyond its share gives up its own oldest."""
+        """Return whether one more address of this source may be added. A source beyond its share gives up its own
+        oldest."""
         if source != PROVEN and len(self._of_source.get(source, ())) >= MAX_OF_SOURCE:
             self._forget(next(iter(self._of_source[source])))
         elif len(self._known) >= MAX_ADDRESSES:
@@ -161,7 +162,7 @@ class AddressBook:
             yield KnownNode(host, port, known.first_seen, known.last_seen, known.found_by)
 
     def good(self, count: int, now: float, rng: random.Random) -> list[SeenAddress]:
-        """Up to `count` of them by chance, those seen for long and lately more often."""
+        """Return up to `count` random addresses, preferring those seen for long and recently."""
 
         def rank(item: tuple[tuple[str, int], _Known]) -> float:
             known = item[1]
@@ -182,7 +183,7 @@ class AddressBook:
         ]
 
     def read_json(self, rows: object) -> int:
-        """Take over what `to_json` gave; what is not of that form is passed over. Returns how many."""
+        """Load what `to_json` gave; malformed entries are skipped. Return how many were loaded."""
         before = len(self._known)
         for row in rows if isinstance(rows, list) else []:
             match row:
@@ -204,8 +205,8 @@ class AddressBook:
 
 
 class Bans:
-    """Hosts that are kept out, until when (Unix seconds). A host is what `host_key` says: an IPv4 address, or the
-    network of 64 bits of an IPv6 one.
+    """Banned hosts, and until when (Unix seconds). A host is what `host_key` says: an IPv4 address, or the network
+    of 64 bits of an IPv6 one.
 
     Bound: MAX_BANS. Beyond it the oldest of the neighbourhood with most bans goes, so that nobody who has many
     addresses frees others by being banned.
@@ -220,7 +221,7 @@ class Bans:
         return len(self._until)
 
     def ban(self, host: str, now: float, seconds: float = BAN_TIME) -> None:
-        """Keep a host out. Never this machine."""
+        """Ban a host, but never this machine."""
         if is_loopback(host):
             return
         key = host_key(host)
@@ -241,7 +242,7 @@ class Bans:
                 del self._groups[group]
 
     def is_banned(self, host: str, now: float) -> bool:
-        """Whether it is kept out now."""
+        """Return whether the host is banned now."""
         key = host_key(host)
         until = self._until.get(key)
         if until is None:
@@ -256,7 +257,7 @@ class Bans:
         return dict(self._until)
 
     def read_json(self, value: object, now: float) -> None:
-        """Take over what `to_json` gave."""
+        """Load what `to_json` gave."""
         items: Iterable[tuple[object, object]] = value.items() if isinstance(value, dict) else ()
         for host, until in items:
             if isinstance(host, str) and isinstance(until, int | float) and now < until <= now + BAN_TIME:

@@ -1,8 +1,8 @@
-"""How many transactions one host may make known to everybody. Pure. Called by `hub`.
+"""How many transactions one host, and how many addresses one connection, may make known to everybody. Pure.
 
-Whatever a peer has us remember is kept for its own shares, up to MAX_REMEMBERED. To become one of the transactions
-that all peers hear of it has to fit into its host's allowance: otherwise one host could fill the pool, and have
-each of the others sent a list of it.
+Whatever a peer has this node remember is kept for its own shares, up to MAX_REMEMBERED. To become one of the
+transactions that all peers hear of it has to fit into its host's allowance: otherwise one host could fill the
+pool, and have each of the others sent a list of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ MAX_BYTES = 2 * MAX_REMEMBERED
 MAX_TRANSACTIONS = 10_000
 """Of a host in a period: more than a block has."""
 _HOSTS = 1024
+MAX_ADDRESSES = 1000
+ADDRESSES_PERIOD = 60.0
+"""So many addresses are taken of a connection in so many seconds; more of them are of no use to anybody."""
 
 
 @dataclass(slots=True)
@@ -49,3 +52,18 @@ class Allowance:
             used.size += size
             taken.append((tx_hash, data))
         return taken
+
+
+class AddressAllowance:
+    """How many addresses a connection may still send: a flood would only cost time and be passed on."""
+
+    def __init__(self, now: float) -> None:
+        self._heard, self._since = 0, now
+
+    def take(self, count: int, now: float) -> int:
+        """Return how many of so many addresses are taken."""
+        if now - self._since >= ADDRESSES_PERIOD:
+            self._heard, self._since = 0, now
+        allowed = min(count, MAX_ADDRESSES - self._heard)
+        self._heard += allowed
+        return allowed

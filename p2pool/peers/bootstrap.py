@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.endpoints import host_and_port, parse_host_and_port
-from p2pool.base.errors import ParseError
+from p2pool.base.errors import ParseError, reason_of
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.text import printable
 from p2pool.peers.figures import FoundBy, NodeOrigin
@@ -33,7 +33,7 @@ MAX_FILE: Final = 64 * 1024
 MAX_NODES: Final = 500
 """Nodes of a list: ten times the pool."""
 MAX_OF_NAME: Final = 16
-"""Addresses of one name that are used: whoever answers for a name must not fill the address book."""
+"""Addresses of one name that are used: the answers for one name must not fill the address book."""
 MAX_FOUND: Final = 1000
 """Addresses that one look-up of everything gives."""
 _REPORTED_LINES: Final = 5
@@ -41,7 +41,7 @@ _REPORTED_LINES: Final = 5
 
 
 class BootstrapNode(NamedTuple):
-    """A node as somebody wrote it: a name or an address, and a port, 0 for the network's."""
+    """A node as a list or flag names it: a name or an address, and a port, 0 for the network's."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class BootstrapNode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An address, and who named it."""
+    """An address, and where it was named."""
 
     address: PeerAddress
     by: FoundBy
@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NodeList:
-    """What a list says: its nodes, and a sentence for each line that says none."""
+    """The content of a list: its nodes, and a sentence for each line that names none."""
 
     places: tuple[BootstrapNode, ...]
     problems: tuple[str, ...]
@@ -112,8 +112,8 @@ class BootstrapSettings:
 
 
 class Bootstrap:
-    """Asks all of them. `run_in_thread` reads files, `look_up` resolves names: nobody waits for one of them at the
-    end of the program."""
+    """Asks all names and lists for nodes. `run_in_thread` reads files, `look_up` resolves names: nobody waits for
+    one of them at the end of the program."""
 
     def __init__(self, settings: BootstrapSettings, run_in_thread: InThread, look_up: InThread) -> None:
         self._settings = settings
@@ -143,7 +143,8 @@ class Bootstrap:
         return len(found)
 
     async def _places(self) -> list[tuple[BootstrapNode, NodeOrigin]]:
-        """In the order in which they are asked: the operator's come before the package's."""
+        """Yield the names and addresses in the order in which they are asked: the operator's before the
+        package's."""
         settings = self._settings
         places: dict[BootstrapNode, NodeOrigin] = {}
         file, built_in_list = settings.file, settings.built_in_list
@@ -168,7 +169,7 @@ class Bootstrap:
         except OSError as error:
             if name not in self._failed:
                 self._failed[name] = None
-                _log.warn("cannot read {file}: {error}", file=name, error=error.strerror or error)
+                _log.warn("cannot read {file}: {error}", file=name, error=reason_of(error))
             return ()
         self._failed.pop(name, None)
         parsed = parse_node_list(data)
@@ -185,7 +186,7 @@ class Bootstrap:
         return parsed.places
 
     async def _resolve(self, place: BootstrapNode) -> list[str]:
-        """The addresses of a name, at most MAX_OF_NAME."""
+        """Return the addresses of a name, at most MAX_OF_NAME."""
         try:
             answers = await self._look_up(
                 lambda: socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
@@ -201,8 +202,8 @@ class Bootstrap:
         return list(hosts)[:MAX_OF_NAME]
 
     def _usable(self, hosts: Sequence[str], place: BootstrapNode, origin: NodeOrigin) -> Iterator[Found]:
-        """Only what is written as an address, or given by the operator, may be in a private network: a name that
-        somebody blocks often has this machine's address, or none."""
+        """Return the usable addresses. Only what is written as an address, or given by the operator, may be in a
+        private network: a blocked name often has this machine's address, or none."""
         is_name = parse_address(place.host) is None
         written = place.host if place.port == self._settings.port else host_and_port(*place)
         by = FoundBy(origin, written if is_name else "")

@@ -11,7 +11,7 @@ from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
 
 MAX_SHARES = 5
-"""The newest shares of the chain that go out together."""
+"""The newest shares of the chain that are sent together."""
 
 
 class ShareBroadcaster:
@@ -23,17 +23,17 @@ class ShareBroadcaster:
         self._sent: set[int] = set()
 
     def mark_sent(self, share_hashes: Iterable[int]) -> None:
-        """What is held at the start needs no announcement."""
+        """Note that the shares held at the start need no announcement."""
         self._sent.update(share_hashes)
 
     def forget(self, share_hashes: Iterable[int]) -> None:
-        """These are not held any more."""
+        """Forget shares that are no longer held."""
         self._sent.difference_update(share_hashes)
 
     def broadcast(self, chain: Sequence[Share], peers: Sequence[PeerSession]) -> int:
         """Send the newest shares of `chain` (nearest first) down to one that was sent before, to every peer but
-        the one that each came from, as far as it has or can get their transactions: it would have to drop us for
-        others. Returns how many went out."""
+        the one that each came from, as far as it has or can get their transactions: for any others it would have
+        to drop the connection. Return how many were sent."""
         shares: list[Share] = []
         for share in chain[:MAX_SHARES]:
             if share.hash in self._sent:

@@ -1,5 +1,5 @@
 """The peers by software and announced protocol, and a software of which all peers were lost. Pure. Called by
-`hub`."""
+`peer_watch`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ESTABLISHED = 1800.0
 GAP = 60.0
 """Seconds without any of them that do not count as an interruption: connections are made anew."""
 FORGOTTEN = 86_400.0
-"""Seconds after which a software that was lost is not missed any more."""
+"""Seconds after which a software that was lost is no longer missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Presence:
 
 
 class SoftwareWatch:
-    """Which software was connected for long, and is not any more. Bound: MAX_NAMES, and none is pushed out by what
+    """The software that was connected for long and no longer is. Bound: MAX_NAMES, and none is pushed out by what
     others call themselves once its nodes were connected for ESTABLISHED seconds."""
 
     def __init__(self) -> None:

@@ -17,12 +17,13 @@ MAX_AT_ONCE = 8
 MAX_OF_HOST = 2
 """Requests under way to one host, however many connections it has."""
 PARENTS = 500
-"""A random number below it is asked for, so that one reply that is too large does not stop everything."""
+"""A random number of shares up to this is requested, so that one reply that is too large does not stop
+everything."""
 MAX_STOPS = 100
 REST = 1.0
 """Seconds before a share that a peer did not have is asked for again."""
 NEWER_REST = 600.0
-"""Seconds before a peer is asked again for a share that it says is of a newer type than we know."""
+"""Seconds before a peer is asked again for a share that it says is of a newer type than this node knows."""
 MAX_NEWER = 4096
 """Such answers that are remembered."""
 
@@ -37,8 +38,8 @@ class Downloader:
         self._asked: dict[int, PeerSession] = {}
         """Share hash -> the peer that was asked. At most MAX_AT_ONCE, and one for each peer that said its best."""
         self._announced: set[int] = set()
-        """Of these, what the peer itself said is its best. They take no places: anybody can announce shares that
-        do not exist, and again as soon as it was dropped."""
+        """Of these, what the peer itself announced as its best. They do not count towards MAX_AT_ONCE: anybody can
+        announce shares that do not exist, and again as soon as it was dropped."""
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
         self._newer: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_NEWER)
@@ -57,7 +58,7 @@ class Downloader:
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
-        self._rng.shuffle(open_hashes)  # no hash that nobody has comes before the others for ever
+        self._rng.shuffle(open_hashes)  # no hash that nobody has comes before the others forever
         room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
         stops = self._pool.request_stops(MAX_STOPS)
         for share_hash in open_hashes:
@@ -70,7 +71,8 @@ class Downloader:
                 self._ask(peer, share_hash, parents=self._rng.randrange(PARENTS), stops=stops, now=now)
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
-        """At most MAX_OF_HOST of a host, with those under way: one that never answers must not have all places."""
+        """Return at most MAX_OF_HOST peers of a host, counting those asked already: a host that never answers must
+        not take all requests."""
         asked = Counter(peer.host_key for peer in self._asked.values())
         chosen = []
         for peer in idle:

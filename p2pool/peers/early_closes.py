@@ -1,8 +1,8 @@
 """Peers that close the connection soon after it was made: what a node sees whose protocol is below the lowest that
-the others accept. Pure. Called by `hub`.
+the others accept. Pure. Called by `peer_watch`.
 
-Only those count that spoke our protocol, or once were a peer of this run: ports that are open for something else,
-and whoever tries ports, say nothing of us.
+Only hosts that spoke the p2pool protocol, or were a peer in this run, count: ports that are open for something
+else, and port scanners, say nothing about this node.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class EarlyCloseWatch:
         self._peers: BoundedSet[str] = BoundedSet(MAX_PEERS)
 
     def closed(self, host: str, protocol: int | None, now: float) -> None:
-        """A host closed the connection at once; `protocol` is what it had announced, None if it had not yet."""
+        """Record that a host closed the connection at once; `protocol` is what it had announced, None if nothing
+        yet."""
         if protocol is None and host not in self._peers:
             return
         closer = self._closers.get(host)
@@ -49,7 +50,7 @@ class EarlyCloseWatch:
         closer.protocol = protocol if protocol is not None else closer.protocol
 
     def stayed(self, host: str) -> None:
-        """A connection with the host has lasted for longer."""
+        """Record that a connection with the host has lasted for longer."""
         self._peers.add(host)
         self._closers.pop(host, None)
 

@@ -12,4 +12,4 @@ class OwnNode(Drop):
 
 
 class Misbehaviour(Drop):
-    """End it and ban its host."""
+    """End this connection and ban its host."""

@@ -46,9 +46,10 @@ class NodeLookUps(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """Another node that we are connected with. Times in seconds; `round_trip` is None if it is not known yet.
+    """Another node that this node is connected to. Times in seconds; `round_trip` is None if it is not known yet.
 
-    `known_transactions` is how many it says it has, `remembered_bytes` the size of those it has us keep.
+    `known_transactions` is how many it says it has, `remembered_bytes` the size of those that it has this node
+    keep.
     """
 
     host: str

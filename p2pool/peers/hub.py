@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,33 +17,28 @@ from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
 from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
-from p2pool.peers.allowance import Allowance
 from p2pool.peers.broadcast import ShareBroadcaster
-from p2pool.peers.census import Counted, SoftwareWatch, count_software
 from p2pool.peers.download import Downloader
-from p2pool.peers.early_closes import EARLY, EarlyCloseWatch
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.figures import FoundBy, NodeOrigin
+from p2pool.peers.handshake import Introduction, PeerState
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
     BestBlock,
     GetAddrs,
-    Message,
     PeerAddress,
-    Ping,
+    PeerPing,
     SeenAddress,
-    Version,
 )
-from p2pool.peers.newer_types import NewerTypes
+from p2pool.peers.peer_watch import LOGGED_SOFTWARE, PeerWatch
 from p2pool.peers.ports import PoolPort
-from p2pool.peers.remote_view import have_tx_messages, losing_tx_messages
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, Introduction, PeerSession, PeerState
+from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, PeerSession
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
-from p2pool.peers.software import software_name
-from p2pool.peers.transactions import MAX_FRESH, MAX_FRESH_COUNT, MiningChange, TransactionPool
+from p2pool.peers.transaction_relay import TransactionRelay
+from p2pool.peers.transactions import TransactionPool
 from p2pool.pool_stats import PeerCensus
 from p2pool.share.share import Share, ShareVersion
 
@@ -55,27 +48,21 @@ PASS_ON = 0.8
 """The probability with which an address that was heard is sent on to one peer."""
 PING_PERIOD = 100.0
 LONGEST_PAUSE = 90.0
-"""Seconds. A ping is never later than this: after 100 s of silence the other side drops us."""
+"""Seconds until the next ping at the latest: after 100 s of silence the other side disconnects."""
 ASK_ADDRESSES_PERIOD = 20.0
 PREFERRED_ADDRESSES = 1000
 TRIM_PERIOD = 10.0
 DRAWING_PERIOD = 1.0
-"""Seconds for which the addresses that we pass on are the same ones: drawing them takes milliseconds."""
+"""Seconds for which this node passes on the same addresses: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
-SENDING_TIME = 0.010
-"""Seconds of a turn of the reactor in which all peers are gone through, for one thing or another."""
 _GIVEN, _OUR_ADDRESSES = 1000, 100
-_LOGGED_SOFTWARE = 60
-"""Characters of what a peer calls its software."""
-KEPT_SHARES = 120
-"""Transactions that the newest shares introduced are kept known."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`listen_port` is 0 if we do not listen; `external` is where others are to reach us, if not where they
-    see."""
+    """`listen_port` is 0 if this node does not listen; `external` is the address at which others are to reach it,
+    if that is not the one that they see."""
 
     network: Network
     sub_version: bytes
@@ -87,7 +74,7 @@ class HubSettings:
 
 class PeerHub(Hub):
     """All connections, and what is exchanged on them. `sender_of` gives the label of the
-    peer that a held share came from, None if it is our own."""
+    peer that a held share came from, None if it is this node's own."""
 
     def __init__(
         self,
@@ -113,17 +100,13 @@ class PeerHub(Hub):
         """Of all connections since the start."""
         self.nonce = environment.nonce()
         self.sessions: set[PeerSession] = set()
-        """All connections, also those whose handshake is not done. Bound: max_incoming and those that we dial."""
+        """All connections, also those without a handshake yet. Bound: max_incoming and those that this node
+        dials."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)
         self._pool = pool
         self._clock = environment.clock
         self.monotonic = monotonic
         self._call_soon = environment.call_soon
-        self._allowance = Allowance()
-        self._unnotified: deque[tuple[PeerSession, MiningChange]] = deque()
-        """Peers to notify of a change of the template. Bound: the open connections, for each recent change."""
-        self._unnotified_due = False
-        self._trimming = False
         self.turns = Turns(monotonic, environment.call_soon)
         self._rng = chance
         self._pings: dict[PeerSession, float] = {}
@@ -132,19 +115,22 @@ class PeerHub(Hub):
         self._next_advertisement = 0.0
         self._next_drawing = monotonic()
         self._drawn: Sequence[SeenAddress] = ()
-        self._newer_types = NewerTypes()
-        self._software = SoftwareWatch()
-        self._early_closes = EarlyCloseWatch()
+        self._watch = PeerWatch()
         self.downloader = Downloader(pool, lambda: self.peers, chance)
-        transactions.added.subscribe(self._transactions_added)
-        transactions.removed.subscribe(self._transactions_removed)
-        transactions.mining_changed.subscribe(self._mining_changed)
+        self._relay = TransactionRelay(
+            pool,
+            transactions,
+            sessions=lambda: self.sessions,
+            peers=lambda: self.peers,
+            monotonic=monotonic,
+            call_soon=self.call_soon,
+        )
 
     # --- connections -------------------------------------------------------------------------------------
 
     @property
     def peers(self) -> list[PeerSession]:
-        """The connections whose handshake is done."""
+        """Return the connections whose handshake is done."""
         return [session for session in self.sessions if session.state is PeerState.READY]
 
     def session_of(self, label: str) -> PeerSession | None:
@@ -152,7 +138,7 @@ class PeerHub(Hub):
         return next((session for session in self.sessions if session.label == label), None)
 
     def may_accept(self, host: str) -> bool:
-        """Whether an incoming connection is welcome."""
+        """Return whether an incoming connection is accepted."""
         if self.bans.is_banned(host, self._clock()):
             return False
         incoming = [session for session in self.sessions if session.incoming]
@@ -173,7 +159,7 @@ class PeerHub(Hub):
         fail: Callable[[Exception], None],
         flow: Callable[[bool], None],
     ) -> PeerSession:
-        """A new connection; `ours` is our end of it. Our `version` is sent."""
+        """Take a new connection, and send this node's `version`; `ours` is this end of it."""
         introduction = Introduction(
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
@@ -198,7 +184,7 @@ class PeerHub(Hub):
         return session
 
     def close(self, session: PeerSession, error: Exception | None) -> None:
-        """A connection has ended, for a reason or by itself. One line, if there is something to say."""
+        """Handle the end of a connection, and log it in one line if there is something to say."""
         if session not in self.sessions:
             return
         self.sessions.discard(session)
@@ -228,14 +214,10 @@ class PeerHub(Hub):
         self.downloader.step(self.monotonic())
 
     def _left(self, session: PeerSession) -> None:
-        """The other side has ended the connection."""
-        version, now = session.version, self.monotonic()
-        if version is not None:
+        """Handle a connection that the other side has ended."""
+        if session.version is not None:
             _log.info("peer {peer} disconnected", peer=session.label)
-        # Who is connected already ends a second connection, and means nothing by it.
-        is_second = any(peer.host_key == session.host_key for peer in self.peers)
-        if now - session.connected_at <= EARLY and not is_second:
-            self._early_closes.closed(session.host_key, None if version is None else version.version, now)
+        self._watch.left(session, self.peers, self.monotonic())
 
     @override
     def welcome(self, session: PeerSession) -> None:
@@ -253,8 +235,8 @@ class PeerHub(Hub):
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
-            how="connected to us" if session.incoming else "connected",
-            software=session.software(_LOGGED_SOFTWARE),
+            how="connected to this node" if session.incoming else "connected",
+            software=session.software(LOGGED_SOFTWARE),
             protocol=version.version,
         )
         self.peers_changed.fire(len(self.peers))
@@ -263,7 +245,7 @@ class PeerHub(Hub):
     # --- time --------------------------------------------------------------------------------------------
 
     def tick(self, fail: Callable[[PeerSession, Exception], None]) -> None:
-        """To be called once a second. `fail` ends a connection."""
+        """Check the time limits; to be called once a second. `fail` ends a connection."""
         now = self.monotonic()
         for session in list(self.sessions):
             try:
@@ -273,12 +255,9 @@ class PeerHub(Hub):
         for session, due in list(self._pings.items()):
             if now >= due:
                 self._plan_ping(session)
-                session.send(Ping())
+                session.send(PeerPing())
         peers = self.peers
-        self._software.observe((software_name(version.sub_version) for version in _versions(peers)), now)
-        for peer in peers:
-            if now - peer.connected_at > EARLY:
-                self._early_closes.stayed(peer.host_key)
+        self._watch.step(peers, now)
         if now >= self._next_ask:
             self._next_ask = now + self._rng.expovariate(1 / ASK_ADDRESSES_PERIOD)
             if peers and len(self.addresses) < PREFERRED_ADDRESSES:
@@ -288,24 +267,13 @@ class PeerHub(Hub):
             self._advertise(peers)
         if now >= self._next_trim:
             self._next_trim = now + TRIM_PERIOD
-            self._trim()
+            self._relay.trim()
         self.round_trips.step(peers)
         self.downloader.step(now)
 
     def census(self) -> PeerCensus:
-        """What the peers are, by their own account."""
-        now = self.monotonic()
-        counted = [
-            Counted(software_name(peer.version.sub_version), peer.version.version, peer.incoming)
-            for peer in self.peers
-            if peer.version is not None
-        ]
-        return PeerCensus(
-            count_software(counted),
-            self._newer_types.rows(),
-            self._software.lost(now),
-            self._early_closes.figures(now, self._clock()),
-        )
+        """Return what the peers are, by their own account."""
+        return self._watch.census(self.peers, now=self.monotonic(), unix=self._clock())
 
     def _plan_ping(self, session: PeerSession) -> None:
         pause = min(self._rng.expovariate(1 / PING_PERIOD), LONGEST_PAUSE)
@@ -320,27 +288,6 @@ class PeerHub(Hub):
                 peer.send(Addrs((SeenAddress(int(self._clock()), settings.external),)))
             else:
                 peer.send(AddrMe(settings.listen_port))
-
-    def _trim(self) -> None:
-        if not self._trimming:
-            self._trimming = True
-            self._collect(set(), list(self.sessions))
-
-    def _collect(self, wanted: set[int], sessions: list[PeerSession]) -> None:
-        """What peers have us remember, over several turns: they may be hundreds of thousands. What is added
-        meanwhile, and lost here, is known again the next time."""
-        until = self.monotonic() + SENDING_TIME
-        while sessions:
-            if self.monotonic() > until:
-                self._call_soon(lambda: self._collect(wanted, sessions))
-                return
-            wanted.update(sessions.pop().remembered)
-        self._trimming = False
-        best = self._pool.best_share_hash()
-        if best is not None:
-            for share in self._pool.chain_part(best, KEPT_SHARES):
-                wanted.update(share.new_transaction_hashes)
-        self.transactions.trim(wanted, self.monotonic())
 
     # --- addresses ---------------------------------------------------------------------------------------
 
@@ -359,7 +306,7 @@ class PeerHub(Hub):
         self._take_address(seen, session, NodeOrigin.PEER)
 
     def is_ours(self, host: str, port: int) -> bool:
-        """Whether this node is reached there, as far as it knows."""
+        """Return whether this node is reached at that address, as far as it knows."""
         external = self.settings.external
         return (external is not None and (host, port) == (external.host, external.port)) or (
             host,
@@ -399,25 +346,7 @@ class PeerHub(Hub):
 
     @override
     def newer_share(self, kind: int, sender: ShareSender) -> None:
-        """Count a share of a newer type; log a line for each type, and again when it goes on or becomes more."""
-        row = self._newer_types.record(
-            kind,
-            peer=sender.label,
-            host=sender.host_key,
-            software=sender.software(_LOGGED_SOFTWARE),
-            now=self._clock(),
-        )
-        if row is not None:
-            _log.warn(
-                "peer {peer} ({software}) sends shares of type {kind}, which this version cannot read: ignored; "
-                "{shares} of them since {since} UTC, from {hosts} hosts. Check for a newer release of p2pool-dash",
-                peer=sender.label,
-                software=sender.software(_LOGGED_SOFTWARE),
-                kind=kind,
-                shares=row.shares,
-                since=datetime.fromtimestamp(row.first_seen, UTC).strftime("%Y-%m-%d %H:%M"),
-                hosts=row.hosts,
-            )
+        self._watch.newer_share(kind, sender, self._clock())
 
     @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
@@ -440,59 +369,13 @@ class PeerHub(Hub):
         self._pool.best_block_heard(header, block_hash)
 
     def send_best_block(self, header: BlockHeader) -> None:
-        """Our parent chain has a new best block."""
-        self._send_all([BestBlock(header)])
+        """Tell peers that the parent chain has a new best block."""
+        self._relay.send_all([BestBlock(header)])
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call it after the current event."""
+        """Call a function after the current event."""
         self._call_soon(function)
-
-    # --- transactions ------------------------------------------------------------------------------------
 
     @override
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """Add transactions. What a host may make known to all has a bound; its own shares may name the rest."""
-        new = [(tx_hash, data) for tx_hash, data in transactions if tx_hash not in self.transactions.known]
-        if is_loopback(session.host):
-            self.transactions.add(new)
-        else:
-            self.transactions.add(self._allowance.take(session.host_key, new, self.monotonic()))
-
-    def _send_all(self, messages: Sequence[Message]) -> None:
-        """Send all peers the same, framed once: a list of hashes may have hundreds of kilobytes."""
-        peers = self.peers
-        if peers:
-            framed = b"".join(peers[0].frame(message) for message in messages)
-            for peer in peers:
-                peer.send_framed(framed)
-
-    def _transactions_added(self, tx_hashes: tuple[int, ...]) -> None:
-        self._send_all(have_tx_messages(tx_hashes))
-        pool = self.transactions
-        if pool.fresh_bytes > MAX_FRESH or pool.fresh_count > MAX_FRESH_COUNT:
-            self._trim()
-
-    def _transactions_removed(self, tx_hashes: tuple[int, ...]) -> None:
-        self._send_all(losing_tx_messages(tx_hashes))
-
-    def _mining_changed(self, change: MiningChange) -> None:
-        """Each peer lacks others, and all of them may be megabytes: they hear of it over several turns."""
-        self._unnotified.extend((peer, change) for peer in self.peers)
-        if not self._unnotified_due:
-            self._send_mining()
-
-    def _send_mining(self) -> None:
-        self._unnotified_due = False
-        until = self.monotonic() + SENDING_TIME
-        while self._unnotified:
-            if self.monotonic() > until:
-                self._unnotified_due = True
-                self._call_soon(self._send_mining)
-                return
-            peer, change = self._unnotified.popleft()
-            if not peer.closed:
-                peer.remote.send_mining(peer, change)
-
-
-def _versions(peers: Iterable[PeerSession]) -> Iterator[Version]:
-    return (peer.version for peer in peers if peer.version is not None)
+        self._relay.take(transactions, session)

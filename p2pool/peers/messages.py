@@ -245,7 +245,7 @@ class WireMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Version(WireMessage):
+class PeerVersion(WireMessage):
     """The first message of each side."""
 
     command: ClassVar[str] = "version"
@@ -260,7 +260,7 @@ class Version(WireMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class Ping(WireMessage):
+class PeerPing(WireMessage):
     """A sign of life; nothing answers it."""
 
     command: ClassVar[str] = "ping"
@@ -361,8 +361,8 @@ class ForgetTx(WireMessage):
 
 
 Message = (
-    Version
-    | Ping
+    PeerVersion
+    | PeerPing
     | AddrMe
     | Addrs
     | GetAddrs
@@ -389,7 +389,8 @@ for _kind in KINDS.values():
 
 
 def parse_message(command: str, payload: bytes) -> Message | None:
-    """The message of a frame's command and payload; None for a command that is not known here (it is ignored).
+    """Return the message of a frame's command and payload; None for a command that is not known here (it is
+    ignored).
 
     Raises ParseError for anything that is not exactly the message. Of lists that nobody makes full use of, a part
     is read: see MAX_ADDRS, MAX_HAVE_TX and MAX_SHARES.

@@ -1,5 +1,5 @@
 """Share types above the one that this software knows: which ones peers send, how many, since when. Pure. Called by
-`hub`, which warns of them."""
+`peer_watch`, which warns of them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class NewerTypes:
         self._warnings, self._warnings_since = 0, 0.0
 
     def record(self, kind: int, *, peer: str, host: str, software: str, now: float) -> NewerType | None:
-        """Count a share of a type above ours. Returns the type's row if it is worth a line in the log. `now` is
-        Unix time in seconds."""
+        """Count a share of a type above this node's. Return the type's row if it is worth a line in the log. `now`
+        is Unix time in seconds."""
         key = kind if kind <= LAST_COUNTED else None
         seen = self._seen.get(key)
         if seen is None:

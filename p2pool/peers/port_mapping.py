@@ -29,10 +29,10 @@ class Gateway(Protocol):
     """A router. Both methods block and raise GatewayError."""
 
     def add(self, port: int) -> str:
-        """Forward a port to us; returns the router's external address."""
+        """Forward a port to this node; return the router's external address."""
 
     def remove(self, port: int) -> None:
-        """Stop forwarding a port to us."""
+        """Stop forwarding a port to this node."""
 
 
 class UpnpGateway(Gateway):
@@ -51,8 +51,8 @@ class UpnpGateway(Gateway):
         self._ask(self._upnp.selectigd, "none of the devices that answered the UPnP search is a router")
 
     def _ask(self, step: Callable[[], Any], otherwise: str) -> Any:
-        """What a step of the library returns. Raises GatewayError, in the library's words, or `otherwise` if
-        it has none: it raises plain Exceptions, and its word for the lack of an answer is "Success"."""
+        """Return what a step of the library returns. Raises GatewayError, in the library's words, or `otherwise`
+        if it has none: it raises plain Exceptions, and its word for the lack of an answer is "Success"."""
         try:
             return step()
         except Exception as error:
@@ -64,7 +64,7 @@ class UpnpGateway(Gateway):
         upnp = self._upnp
         mapping = port, _PROTOCOL, upnp.lanaddr, port, _NAME, "", str(LEASE)
         if not self._ask(lambda: upnp.addportmapping(*mapping), "the router refused without giving a reason"):
-            raise GatewayError("the router refuses")
+            raise GatewayError("the router refused")
         return str(self._ask(upnp.externalipaddress, "the router does not report its external address"))
 
     @override

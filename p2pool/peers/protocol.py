@@ -20,7 +20,7 @@ MAX_UNSENT = 8 * 1024 * 1024
 
 
 def _plain(host: str) -> str:
-    """An IPv4 address that came in over IPv6 in its own form, and no scope."""
+    """Return an IPv4 address that came in over IPv6 in its own form, and no scope."""
     return host.removeprefix("::ffff:").partition("%")[0]
 
 

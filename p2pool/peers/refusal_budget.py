@@ -1,7 +1,7 @@
 """How many refused shares one host may send. Pure. Called by `node.peers_adapter`.
 
-A peer relays what its own rules accept. If those differ from ours, it is no attacker: a refused share that
-carries the work that the chain asks for costs as much as a valid one. A flood of them, or of cheap ones, costs its
+A peer relays what its own rules accept. If those differ from this node's, the peer is no attacker: a refused share
+with the work that the chain requires costs as much as a valid one. A flood of them, or of cheap ones, costs its
 host the connections.
 """
 
@@ -34,7 +34,7 @@ class RefusalBudget:
         self._accounts: BoundedDict[str, _Account] = BoundedDict(_HOSTS)
 
     def spend(self, host: str, cost: float, now: float) -> bool:
-        """Whether the host still has so much; if not, it begins anew, since it is banned now."""
+        """Return whether the host still has so much; if not, it begins anew, since it is banned now."""
         account = self._accounts.setdefault(host, _Account(0.0, now))
         account.spent = max(0.0, account.spent - self.limit * max(0.0, now - account.time) / HOUR) + cost
         account.time = now

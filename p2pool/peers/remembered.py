@@ -1,4 +1,5 @@
-"""The transactions that one peer has us keep for the shares that it is going to send. Called by `session`."""
+"""The transactions that one peer has this node keep for the shares that it is going to send. Called by
+`session`."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ class RememberedTransactions(OrderedDict[int, bytes]):
         """For those that are kept under two hashes: each one's other hash."""
 
     def keep(self, tx_hash: int, data: bytes) -> None:
-        """Keep a transaction; one that is there already stays as it is: c2pool-dash sends it again if it has
-        not heard yet that we know it. Raises Misbehaviour for one that alone exceeds the bound."""
+        """Keep a transaction; one that is there already stays as it is: c2pool-dash sends it again if it has not
+        heard yet that this node knows it. Raises Misbehaviour for one that alone exceeds the bound."""
         if tx_hash in self:
             return
         counted = counted_size(data)
         if counted > MAX_REMEMBERED:
-            raise Misbehaviour(f"a transaction of {len(data)} bytes, too large to remember")
+            raise Misbehaviour(f"it sent a transaction of {len(data)} bytes, too large to remember")
         while self.size + counted > MAX_REMEMBERED:
             self.forget((next(iter(self)),))
         self.size += counted

@@ -1,4 +1,5 @@
-"""What a peer knows of transactions, as far as we notified each other, and what it needs before a share."""
+"""What a peer knows of transactions, as far as both sides have told each other, and what it needs before a
+share."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ class Sender(Protocol):
 
 
 def split(items: Sequence[T], size: Callable[[T], int], room: int = _ROOM) -> list[list[T]]:
-    """Parts of a list that each fit into one message."""
+    """Yield parts of a list that each fit into one message."""
     parts: list[list[T]] = []
     left = 0
     for item in items:
@@ -57,12 +58,12 @@ def split(items: Sequence[T], size: Callable[[T], int], room: int = _ROOM) -> li
 
 
 class RemoteView:
-    """What one peer knows of transactions, and what we had it keep."""
+    """What one peer knows of transactions, and what this node had it keep."""
 
     def __init__(self) -> None:
         self._known: dict[int, None] = {}
         self._remembers: dict[int, int] = {}
-        """What we had the peer keep: hash -> the size that it counts. At most MAX_REMEMBERED in all."""
+        """What this node had the peer keep: hash -> the size that it counts. At most MAX_REMEMBERED in all."""
         self._remembered_size = 0
 
     def __len__(self) -> int:
@@ -74,27 +75,27 @@ class RemoteView:
     # --- what the peer says ------------------------------------------------------------------------------
 
     def has(self, tx_hashes: Iterable[int]) -> None:
-        """The peer knows these."""
+        """Note that the peer knows these."""
         known = self._known
         known.update(dict.fromkeys(tx_hashes))
         for oldest in list(islice(known, max(0, len(known) - MAX_KNOWN))):
             del known[oldest]
 
     def lost(self, tx_hashes: Iterable[int]) -> None:
-        """The peer does not know these any more."""
+        """Note that the peer no longer knows these."""
         for tx_hash in tx_hashes:
             self._known.pop(tx_hash, None)
 
-    # --- what we say -------------------------------------------------------------------------------------
+    # --- what this node says -----------------------------------------------------------------------------
 
     def introduce(self, sender: Sender, pool: TransactionPool) -> None:
-        """After the handshake: what we know, and what our next shares will name."""
+        """Send, after the handshake, what this node knows and what its next shares will name."""
         for message in have_tx_messages(tuple(pool.known)):
             sender.send(message)
         self._remember(sender, pool.mining)
 
     def send_mining(self, sender: Sender, change: MiningChange) -> None:
-        """Our template has changed."""
+        """Tell the peer what changed in the template of this node."""
         self._forget(sender, change.removed)
         self._remember(sender, change.added)
 
@@ -102,7 +103,7 @@ class RemoteView:
         """Have the peer keep these, as far as it has room for them. Returns which ones it keeps now.
 
         What legacy p2pool-dash hashes to another number is not sent `ahead` of a share: such a peer would
-        disconnect us for having it forget a transaction that it does not remember.
+        disconnect when told to forget a transaction that it does not remember.
         """
         kept: list[int] = []
         for tx_hash, data in transactions.items():
@@ -115,7 +116,7 @@ class RemoteView:
             self._remembered_size += size
             kept.append(tx_hash)
         by_hash = [tx_hash for tx_hash in kept if tx_hash in self._known]
-        # Bytes that have two hashes go once: the peer knows them by both, and would drop us for the second time.
+        # Bytes with two hashes are sent once: the peer knows them by both, and would disconnect the second time.
         in_full = {transactions[h]: RawTransaction(h, transactions[h]) for h in kept if h not in self._known}
         for hashes in split(by_hash, lambda _: 32):
             sender.send(RememberTx(tuple(hashes), ()))
@@ -131,16 +132,16 @@ class RemoteView:
             sender.send(ForgetTx(tuple(part)))
 
     def can_learn(self, tx_hashes: Iterable[int], pool: TransactionPool) -> bool:
-        """Whether the peer has these, or we can send them to it."""
+        """Return whether the peer has these, or can be sent them."""
         return all(h in self._known or h in self._remembers or pool.get(h) is not None for h in tx_hashes)
 
     def send_shares(
         self, sender: Sender, *, new_hashes: Iterable[int], framed: Sequence[bytes], pool: TransactionPool
     ) -> None:
         """Send shares (framed `shares` messages), with those of their new transactions that the peer lacks.
-        Nothing if it has no room for them: it would have to drop us, and can ask for the shares later. (Legacy
-        p2pool-dash drops us for a share with an asset unlock that it hashes otherwise; it asks for the share when
-        it is connected again, for our best share is named then.)"""
+        Send nothing if it has no room for them: it would have to disconnect, and can ask for the shares later.
+        (Legacy p2pool-dash disconnects on a share with an asset unlock that it hashes otherwise; it asks for the
+        share when it is connected again, because it is then told the best share.)"""
         lacking: dict[int, bytes] = {}
         for tx_hash in new_hashes:
             data = None if tx_hash in self._known or tx_hash in self._remembers else pool.get(tx_hash)
@@ -155,15 +156,15 @@ class RemoteView:
 
 
 def share_messages(envelopes: Sequence[Envelope]) -> list[Shares]:
-    """`shares` messages that each fit into the payload limit."""
+    """Return `shares` messages that each fit into the payload limit."""
     return [Shares(tuple(part)) for part in split(envelopes, lambda envelope: len(envelope.contents) + 10)]
 
 
 def have_tx_messages(tx_hashes: Sequence[int]) -> list[HaveTx]:
-    """`have_tx` messages that each fit into the payload limit."""
+    """Return `have_tx` messages that each fit into the payload limit."""
     return [HaveTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]
 
 
 def losing_tx_messages(tx_hashes: Sequence[int]) -> list[LosingTx]:
-    """`losing_tx` messages that each fit into the payload limit."""
+    """Return `losing_tx` messages that each fit into the payload limit."""
     return [LosingTx(tuple(part)) for part in split(tx_hashes, lambda _: 32)]

@@ -34,7 +34,7 @@ class RoundTrips:
         self._measured: dict[PeerSession, _Measured] = {}
 
     def step(self, peers: Sequence[PeerSession]) -> None:
-        """Ask whoever is due and has nothing else to answer. To be called once a second."""
+        """Ask the peers that are due and have nothing else to answer. To be called once a second."""
         now = self._monotonic()
         for peer in peers:
             measured = self._measured.setdefault(peer, _Measured(now + FIRST_AFTER))
@@ -50,10 +50,10 @@ class RoundTrips:
         peer.request(self._rng.getrandbits(256), NO_SHARE, parents=0, stops=(), now=now, answered=answered)
 
     def of(self, peer: PeerSession) -> float | None:
-        """The shortest of the last few; None if none is known yet."""
+        """Return the shortest of the last few; None if none is known yet."""
         measured = self._measured.get(peer)
         return min(measured.times) if measured is not None and measured.times else None
 
     def forget(self, peer: PeerSession) -> None:
-        """A connection has ended."""
+        """Forget a connection that has ended."""
         self._measured.pop(peer, None)

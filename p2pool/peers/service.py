@@ -104,13 +104,13 @@ class PeerService(Service):
     # --- life --------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """Open our port. Raises CannotListenError."""
+        """Open the port for other nodes. Raises CannotListenError."""
         if self._settings.listen is not None:
             interface, port = self._settings.listen
             self._port = self._listen(port, interface)
 
     def _listen(self, port: int, interface: str) -> IListeningPort:
-        """All interfaces are those of IPv6 with those of IPv4 in them, if the machine has IPv6."""
+        """Open the port. "" stands for all interfaces, of IPv6 and IPv4 if the machine has IPv6."""
         if not interface:
             with contextlib.suppress(CannotListenError):
                 return self._reactor.listenTCP(port, self._accepting, interface="::")
@@ -118,7 +118,7 @@ class PeerService(Service):
 
     @property
     def port(self) -> int:
-        """The port that we listen on, 0 if we do not."""
+        """Return the port that this node listens on, 0 if it does not."""
         return 0 if self._port is None else cast(IPv4Address, self._port.getHost()).port
 
     async def start(self) -> None:
@@ -144,7 +144,7 @@ class PeerService(Service):
         ]
 
     async def stop(self) -> None:
-        """End all connections and keep what we know."""
+        """End all connections, and save what is known of other nodes."""
         started = bool(self.running)
         super().stopService()  # type: ignore[no-untyped-call]
         for timer in self._timers:
@@ -178,9 +178,10 @@ class PeerService(Service):
     # --- dialling ----------------------------------------------------------------------------------------
 
     def _dial(self) -> None:
-        """One more attempt, if outgoing connections are wanted: one a second is quick enough, and no flood.
+        """Make one more attempt to connect, if there are too few outgoing connections: one per second is quick
+        enough without being a flood.
 
-        Incoming ones do not count: whoever connects to us must not decide all that we hear.
+        Incoming ones do not count: whoever connects to this node must not decide all that it hears.
         """
         wanted, sessions = self._settings.outgoing, self.hub.sessions
         outgoing = sum(1 for session in sessions if not session.incoming)
@@ -218,7 +219,8 @@ class PeerService(Service):
         self._resting[host] = self._clock() + REST_AFTER_FAILURE
 
     def _connection_ended(self, session: PeerSession) -> None:
-        """If there was no handshake there is nothing for us: a dead end, ourselves, a peer that we have."""
+        """Without a handshake the address is of no use: a dead end, this node itself, or a peer that is connected
+        already."""
         if session.version is None:
             self._rest(session.host)
 
@@ -262,22 +264,14 @@ class PeerService(Service):
             self.hub.bans.read_json(kept.get("bans"), self._clock())
 
     async def save(self) -> None:
-        """Write addresses and bans, if they have changed."""
+        """Write addresses and bans, if they have changed. A failure is logged once."""
         document: dict[str, object] = {
             "addresses": self.hub.addresses.to_json(),
             "bans": self.hub.bans.to_json(),
         }
         if document == self._saved:
             return
-        try:
-            await self._run_in_thread(lambda: self._file.write(document))
-        except OSError as error:
-            _log.warn(
-                "cannot write {file}: {error}; known nodes and bans are lost at the next restart",
-                file=str(self._file.path),
-                error=error.strerror or error,
-            )
-        else:
+        if await self._run_in_thread(lambda: self._file.save(document)):
             self._saved = document
 
 

@@ -6,10 +6,7 @@ Misbehaviour (its host is banned as well), as the specification says.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -20,32 +17,34 @@ from p2pool.base.hosts import host_key
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
-from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
+from p2pool.networks.parameters import MINIMUM_PROTOCOL
 from p2pool.peers import messages
+from p2pool.peers.allowance import AddressAllowance
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.handshake import Introduction, PeerState
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
     BestBlock,
-    Envelope,
     ForgetTx,
     GetAddrs,
     HaveTx,
     LosingTx,
     Message,
-    PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RememberTx,
     SeenAddress,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
 )
 from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.remote_view import RemoteView
 from p2pool.peers.share_intake import Answer, IntakeHub, answered_shares, new_shares
+from p2pool.peers.share_requests import ShareRequests, reply_steps
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, PayloadTooLong, frame
 
@@ -53,24 +52,13 @@ _log = Logger(namespace="p2pool.peers")
 
 HANDSHAKE_TIME = 10.0
 SILENCE_TIME = 100.0
-REQUEST_TIME = 15.0
-LONGEST_REQUEST = 120.0
-"""Seconds until an answer, however long what the peer sends has to wait here: who floods us must not keep a
-request open without end."""
-MAX_REQUESTS = 64
 MAX_ADDRESSES_SENT = 100
-_MAX_REPLY_SHARES = 1000
 _TAKEN_AT_ONCE = 250
 """Shares handed on in one step: about 12 ms."""
-_ASKED_AT_ONCE = 2000
-"""Hashes of one request looked up in one step."""
 _ANNOUNCED_AT_ONCE = 2000
 """Transactions made known in one step: about 5 ms."""
 _ADDRESSES_AT_ONCE = 50
 _NO_STEP: tuple[()] = ()
-_MAX_ADDRS = 1000
-_ADDRS_PERIOD = 60.0
-"""So many addresses are taken in so many seconds; more of them are of no use to anybody."""
 _HEADS = {ShareReply.command: messages.REQUEST_ID_SIZE}
 """What is read of a message that is too long."""
 _DONE = object()
@@ -87,67 +75,31 @@ class Hub(IntakeHub, Protocol):
     """Shares the reactor's time between all connections."""
 
     def welcome(self, session: PeerSession) -> None:
-        """The handshake is done; Drop if this connection is not wanted."""
+        """Handle the end of the handshake. Raises Drop if this connection is not wanted."""
 
     def address_heard(self, seen: SeenAddress, session: PeerSession) -> None:
-        """A node is said to listen there."""
+        """Take an address at which a node is said to listen."""
 
     def listens(self, session: PeerSession, port: int) -> None:
-        """The peer says that it listens on this port."""
+        """Take the port on which the peer says that it listens."""
 
     def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        """Addresses to pass on."""
+        """Return addresses to pass on."""
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        """New shares, parsed, their work checked."""
+        """Take new shares, parsed and with their work checked."""
 
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:
-        """The peer's best share."""
+        """Take the hash of the share that the peer announces as its best."""
 
     def transactions_came(self, transactions: Sequence[tuple[int, bytes]], session: PeerSession) -> None:
-        """Transactions (hash, bytes) that the peer has us remember, which were not known before."""
+        """Take transactions (hash, bytes) that the peer has this node remember, and that were not known before."""
 
     def shares_for(self, hashes: Sequence[int], parents: int, stops: Collection[int]) -> Iterator[Share]:
-        """What a `sharereq` asks for."""
+        """Yield what a `sharereq` asks for."""
 
     def best_block(self, header: BlockHeader, block_hash: int) -> None:
-        """A header that has the work it claims: perhaps a new block of the parent chain."""
-
-
-@dataclass(slots=True)
-class _Request:
-    due: float
-    last_due: float
-    share_hash: int
-    parents: int
-    answered: Callable[[Answer | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Introduction:
-    """What we say of ourselves in `version`."""
-
-    prefix: bytes
-    nonce: int
-    sub_version: bytes
-    best_share_hash: int | None
-    host: str
-    port: int
-
-
-class PeerState(Enum):
-    """What a connection is good for.
-
-        AWAITING_VERSION --its `version` came, and is welcome--> READY
-               |                                                   |
-               +-------------- the connection ended ---------------+--> CLOSED
-
-    Every other message before `version`, and a second `version`, are misbehaviour.
-    """
-
-    AWAITING_VERSION = "awaiting version"
-    READY = "ready"
-    CLOSED = "closed"
+        """Handle a header that has the work it claims: perhaps a new block of the parent chain."""
 
 
 class PeerSession:
@@ -169,7 +121,7 @@ class PeerSession:
         self.host, self.port, self.incoming = host, port, incoming
         self.host_key = host_key(host)
         self.state = PeerState.AWAITING_VERSION
-        self.version: Version | None = None
+        self.version: PeerVersion | None = None
         """What the peer reported of itself; it stays when the connection has ended."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
@@ -183,15 +135,15 @@ class PeerSession:
         self._portions: Iterator[None] | None = None
         """What is left to do for the message that was taken last."""
         self._held = False
-        self._requests: dict[int, _Request] = {}
+        self._requests = ShareRequests()
         self.remembered = RememberedTransactions()
-        """What the peer has us keep."""
+        """What the peer has this node keep."""
         self._too_long_logged = False
-        self._addresses_heard, self._addresses_since = 0, now
+        self._addresses = AddressAllowance(now)
 
     @property
     def label(self) -> str:
-        """The peer, as logs and the tracker name it."""
+        """Return the peer, as logs and the tracker name it."""
         return host_and_port(self.host, self.port)
 
     def software(self, most: int) -> str:
@@ -202,12 +154,12 @@ class PeerSession:
 
     @property
     def ready(self) -> bool:
-        """Whether the handshake is done, and the connection has not ended."""
+        """Return whether the handshake is done, and the connection has not ended."""
         return self.state is PeerState.READY
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has ended."""
+        """Return whether the connection has ended."""
         return self.state is PeerState.CLOSED
 
     def disown(self) -> None:
@@ -215,25 +167,13 @@ class PeerSession:
         self.state, self.version = PeerState.AWAITING_VERSION, None
 
     def hello(self) -> None:
-        """Say who we are; the first thing on every connection."""
-        us = self._introduction
-        self.send(
-            Version(
-                version=ANNOUNCED_PROTOCOL,
-                services=0,
-                receiver=PeerAddress(self.host, self.port),
-                sender=PeerAddress(us.host, us.port),
-                nonce=us.nonce,
-                sub_version=us.sub_version,
-                mode=1,
-                best_share_hash=us.best_share_hash,
-            )
-        )
+        """Send `version`, the first message on every connection."""
+        self.send(self._introduction.version_for(self.host, self.port))
 
     # --- out ---------------------------------------------------------------------------------------------
 
     def frame(self, message: Message) -> bytes:
-        """A message's bytes on this network."""
+        """Return a message's bytes on this network."""
         return frame(self._introduction.prefix, message.command, message.pack())
 
     def send(self, message: Message) -> None:
@@ -257,42 +197,42 @@ class PeerSession:
     ) -> None:
         """Ask for a share and its parents. `answered` gets the answer, or None if the connection ended without
         one; it is called exactly once."""
-        if self.state is PeerState.CLOSED or len(self._requests) >= MAX_REQUESTS:
+        if self.state is not PeerState.CLOSED and self._requests.add(
+            request_id, share_hash, parents=parents, now=now, answered=answered
+        ):
+            self.send(ShareReq(request_id, (share_hash,), parents, stops))
+        else:
             answered(None)
-            return
-        self._requests[request_id] = _Request(
-            now + REQUEST_TIME, now + LONGEST_REQUEST, share_hash, parents, answered
-        )
-        self.send(ShareReq(request_id, (share_hash,), parents, stops))
 
     @property
     def remembered_size(self) -> int:
-        """Bytes that what the peer has us keep counts."""
+        """Return the bytes that what the peer has this node keep counts for."""
         return self.remembered.size
 
     @property
     def requests(self) -> int:
-        """How many of our requests are not answered."""
+        """Return how many of this node's requests are not answered."""
         return len(self._requests)
 
     # --- time --------------------------------------------------------------------------------------------
 
     def check_time(self, now: float) -> None:
-        """To be called about once a second. Raises Drop if the peer is silent or does not answer."""
+        """Check the time limits; called about once a second. Raises Drop if the peer is silent or does not
+        answer."""
         if self._held:  # what it sent waits here: it is not late while it waits, nor at once afterwards
             self.heard_at = now
-            for request in self._requests.values():
-                request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
+            self._requests.postpone(now)
         elif self.version is None and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
         if self.version is not None and now - self.heard_at > SILENCE_TIME:
             raise Drop("nothing received for 100 s")
-        if any(now > request.due for request in self._requests.values()):
+        if self._requests.is_late(now):
             raise Drop("it did not answer a request within 15 s")
 
     def close(self) -> None:
-        """The connection has ended. What the peer made us keep is given up at once, and the connection with all
-        that waits in it: the garbage collector counts objects, not their bytes, and may take minutes."""
+        """End the session: the connection has ended. What the peer made this node keep is given up at once, and
+        the connection with all that waits in it: the garbage collector counts objects, not their bytes, and may
+        take minutes."""
         if self.state is PeerState.CLOSED:
             return
         self.state = PeerState.CLOSED
@@ -302,14 +242,12 @@ class PeerSession:
         self.remote = RemoteView()
         self._framer = Framer(self._introduction.prefix, messages.MAX_PAYLOAD)
         self._write = self._fail = self._flow = _ignore
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            request.answered(None)
+        self._requests.fail_all()
 
     # --- in ----------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> None:
-        """Bytes from the peer. Raises Drop, Misbehaviour."""
+        """Take bytes from the peer. Raises Drop, Misbehaviour."""
         if self.state is PeerState.CLOSED:
             return
         self.heard_at = now
@@ -346,20 +284,20 @@ class PeerSession:
         self._fail(error)
 
     def _handle(self, command: str, payload: bytes, now: float) -> Iterator[None]:
-        if self.state is PeerState.AWAITING_VERSION and command != Version.command:
-            raise Misbehaviour(f"{command[:12]!r} before version")
+        if self.state is PeerState.AWAITING_VERSION and command != PeerVersion.command:
+            raise Misbehaviour(f"it sent {command[:12]!r} before version")
         try:
             message = yield from messages.message_steps(command, payload)
         except ParseError as error:
-            raise Misbehaviour(f"malformed {command}: {error}") from None
+            raise Misbehaviour(f"it sent a malformed {command}: {error}") from None
         if message is not None:
             yield from _HANDLERS[type(message)](self, message, now) or _NO_STEP
 
     # --- each message ------------------------------------------------------------------------------------
 
-    def _on_version(self, message: Version, now: float) -> None:
+    def _on_version(self, message: PeerVersion, now: float) -> None:
         if self.state is not PeerState.AWAITING_VERSION:
-            raise Misbehaviour("a second version message")
+            raise Misbehaviour("it sent a second version message")
         if message.version < MINIMUM_PROTOCOL:
             raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
@@ -371,27 +309,19 @@ class PeerSession:
         pool = self._hub.transactions
         self.remote.introduce(self, pool)
 
-    def _on_ping(self, message: Ping, now: float) -> None:
-        """A sign of life, which any byte is."""
+    def _on_ping(self, message: PeerPing, now: float) -> None:
+        """Do nothing: any byte is a sign of life."""
 
     def _on_addrme(self, message: AddrMe, now: float) -> None:
-        if self._addresses_allowed(1, now):
+        if self._addresses.take(1, now):
             self._hub.listens(self, message.port)
 
     def _on_addrs(self, message: Addrs, now: float) -> Iterator[None]:
-        allowed = self._addresses_allowed(len(message.addresses), now)
+        allowed = self._addresses.take(len(message.addresses), now)
         for number, seen in enumerate(message.addresses[:allowed], 1):
             self._hub.address_heard(seen, self)
             if number % _ADDRESSES_AT_ONCE == 0:
                 yield
-
-    def _addresses_allowed(self, count: int, now: float) -> int:
-        """Return how many of so many addresses are taken: a flood would only cost time and be passed on."""
-        if now - self._addresses_since >= _ADDRS_PERIOD:
-            self._addresses_heard, self._addresses_since = 0, now
-        allowed = min(count, _MAX_ADDRS - self._addresses_heard)
-        self._addresses_heard += allowed
-        return allowed
 
     def _on_getaddrs(self, message: GetAddrs, now: float) -> None:
         self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
@@ -405,40 +335,24 @@ class PeerSession:
 
     def _on_sharereq(self, message: ShareReq, now: float) -> Iterator[None]:
         """One answer in a step: megabytes may have to be put together for a request of a hundred bytes."""
-        reply = yield from self._reply_to(message)
+        reply = yield from reply_steps(message, self._hub.shares_for)
         yield
         self.send(reply)
 
-    def _reply_to(self, message: ShareReq) -> Generator[None, None, ShareReply]:
-        parents = min(message.parents, _MAX_REPLY_SHARES // len(message.hashes)) if message.hashes else 0
-        room = messages.MAX_PAYLOAD - 64
-        found: list[Envelope] = []
-        stops = frozenset(message.stops)
-        for start in range(0, len(message.hashes), _ASKED_AT_ONCE):
-            if start:
-                yield
-            for share in self._hub.shares_for(message.hashes[start : start + _ASKED_AT_ONCE], parents, stops):
-                room -= len(share.contents) + 10
-                if room < 0:
-                    return ShareReply(message.id, messages.TOO_LONG, ())
-                found.append(Envelope(share.version.type, share.contents))
-        return ShareReply(message.id, messages.GOOD, tuple(found))
-
     def _on_sharereply(self, message: ShareReply, now: float) -> Iterator[None]:
-        request = self._requests.get(message.id)
+        request = self._requests.begin_answer(message.id)
         if request is None:
-            return  # late, or never asked for: of no use to us
-        request.due = math.inf  # the peer is not late any more, however long we take
+            return  # of no use to us
         envelopes = message.shares if message.result == messages.GOOD else ()
         wanted = envelopes[: request.parents + 1]
         answer = yield from answered_shares(self._hub, self, share_hash=request.share_hash, envelopes=wanted)
-        del self._requests[message.id]
+        self._requests.take(message.id)
         request.answered(answer)
 
     def _too_long(self, error: PayloadTooLong) -> None:
-        """An answer that is longer than we take is one of none, as if the peer had said so itself: other nodes
-        have other limits. The next request asks for another number of shares."""
-        request = self._requests.pop(int.from_bytes(error.head, "little"), None)
+        """Treat an answer that is too long for this node as an empty one, as if the peer had said so itself: other
+        nodes have other limits. The next request asks for another number of shares."""
+        request = self._requests.take(int.from_bytes(error.head, "little"))
         if request is None:
             return
         if not self._too_long_logged:
@@ -451,7 +365,7 @@ class PeerSession:
         header = message.header
         block_hash = header.hash()
         if block_hash > bits_to_target(header.bits):
-            raise Misbehaviour("a bestblock header without its proof of work")
+            raise Misbehaviour("it sent a bestblock header without proof of work")
         self._hub.best_block(header, block_hash)
 
     def _on_have_tx(self, message: HaveTx, now: float) -> None:
@@ -466,7 +380,7 @@ class PeerSession:
         for tx_hash in message.tx_hashes:
             data = pool.get(tx_hash)
             if data is None:
-                raise Drop(f"it refers to transaction {tx_hash:064x}, which is unknown here")
+                raise Drop(f"it refers to transaction {hash_hex(tx_hash)}, which this node does not know")
             self.remembered.keep(tx_hash, data)
         for transaction in message.transactions:
             for tx_hash in self.remembered.keep_whole(transaction):
@@ -480,8 +394,8 @@ class PeerSession:
 
 
 _HANDLERS: dict[type[Message], Callable[..., Iterator[None] | None]] = {
-    Version: PeerSession._on_version,
-    Ping: PeerSession._on_ping,
+    PeerVersion: PeerSession._on_version,
+    PeerPing: PeerSession._on_ping,
     AddrMe: PeerSession._on_addrme,
     Addrs: PeerSession._on_addrs,
     GetAddrs: PeerSession._on_getaddrs,

@@ -1,7 +1,7 @@
 """The shares that a peer sends, out of their envelopes. Called by `session`.
 
-A share of a newer type than we know is counted and left out, whatever is in it, and costs its sender nothing:
-nodes that know such a type send it to everybody. The other shares of the message are taken."""
+A share of a newer type than this node knows is counted and left out, whatever is in it, and costs its sender
+nothing: nodes that know such a type send it to everybody. The other shares of the message are taken."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
+from p2pool.dash.hashes import hash_hex
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import Envelope
 from p2pool.peers.remembered import RememberedTransactions
@@ -29,7 +30,7 @@ class ShareSender(Protocol):
 
     @property
     def label(self) -> str:
-        """The peer, as logs and the tracker name it."""
+        """Return the peer, as logs and the tracker name it."""
 
     def software(self, most: int) -> str:
         """Return what the peer calls its software, at most `most` characters."""
@@ -44,7 +45,7 @@ class IntakeHub(Protocol):
         """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
 
     def newer_share(self, kind: int, sender: ShareSender) -> None:
-        """The peer sent a share of a newer type than we know."""
+        """Count a share of a newer type than this node knows."""
 
 
 class Answer(list[Share]):
@@ -68,7 +69,9 @@ def new_shares(
         if share is not None:
             for tx_hash in share.new_transaction_hashes:
                 if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
-                    raise Drop(f"it sent a share with transaction {tx_hash:064x}, which is unknown here")
+                    raise Drop(
+                        f"it sent a share with transaction {hash_hex(tx_hash)}, which this node does not know"
+                    )
             shares.append(share)
         if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
             yield
@@ -107,10 +110,10 @@ def _parse(hub: IntakeHub, sender: ShareSender, envelope: Envelope) -> Generator
     version = SHARE_VERSIONS.get(envelope.kind)
     if version is None:
         if SHARE_VERSIONS.is_obsolete(envelope.kind):
-            raise Misbehaviour(f"a share of the obsolete type {envelope.kind}")
+            raise Misbehaviour(f"it sent a share of the obsolete type {envelope.kind}")
         hub.newer_share(envelope.kind, sender)
         return None
     try:
         return (yield from hub.parse_steps(version, envelope.contents))
     except (ParseError, ShareInvalid) as error:
-        raise Misbehaviour(f"an invalid share: {error}") from None
+        raise Misbehaviour(f"it sent an invalid share: {error}") from None

@@ -27,18 +27,19 @@ OVERHEAD = 100
 
 
 def counted_size(data: bytes) -> int:
-    """What a transaction counts, here and between nodes: its bytes and 100 more."""
+    """Return what a transaction counts, here and between nodes: its bytes and 100 more."""
     return len(data) + OVERHEAD
 
 
 def hash_follows(tx_hash: int, data: bytes) -> bool:
-    """Whether everybody, legacy p2pool-dash too, hashes these bytes to this. Cheap for all but asset unlocks."""
+    """Return whether everybody, legacy p2pool-dash too, hashes these bytes to this. Cheap for all but asset
+    unlocks."""
     return not has_stable_hash(data) or sha256d_int(data) == tx_hash
 
 
 @dataclass(frozen=True, slots=True)
 class MiningChange:
-    """Transactions that came into our template, and those that left it. Hash -> bytes."""
+    """Transactions that came into this node's template, and those that left it. Hash -> bytes."""
 
     added: Mapping[int, bytes]
     removed: Mapping[int, bytes]
@@ -47,8 +48,8 @@ class MiningChange:
 class TransactionPool:
     """Known transactions by hash.
 
-    Bound: `trim` is called every few seconds and leaves the template's, those that peers have us remember (2.5 MB
-    for each peer) and those of the last shares; it is called at once if `fresh_bytes` exceeds MAX_FRESH or
+    Bound: `trim` is called every few seconds and leaves the template's, those that peers have this node remember
+    (2.5 MB for each peer) and those of the last shares; it is called at once if `fresh_bytes` exceeds MAX_FRESH or
     `fresh_count` MAX_FRESH_COUNT.
     """
 
@@ -65,7 +66,7 @@ class TransactionPool:
         """What came since the last `trim`."""
 
     def get(self, tx_hash: int) -> bytes | None:
-        """The transaction, also if it was lost a moment ago."""
+        """Return the transaction, also if it was lost a moment ago."""
         data = self.known.get(tx_hash)
         if data is None:
             lost = self._lost.get(tx_hash)
@@ -82,11 +83,11 @@ class TransactionPool:
             self.added.fire(tuple(new))
 
     def set_mining(self, transactions: Iterable[tuple[int, bytes]]) -> None:
-        """The template's transactions are these now."""
+        """Set the template's transactions."""
         before, self.mining = self.mining, dict(transactions)
         self.add(self.mining.items())
         for tx_hash, data in self.mining.items():
-            if before.get(tx_hash) is not data:  # our dashd's bytes count, if a hash leaves some of them out
+            if before.get(tx_hash) is not data:  # dashd's own bytes count, if a hash leaves some of them out
                 self.known[tx_hash] = data
         added = {tx_hash: data for tx_hash, data in self.mining.items() if tx_hash not in before}
         removed = {tx_hash: data for tx_hash, data in before.items() if tx_hash not in self.mining}

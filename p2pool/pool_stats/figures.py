@@ -127,7 +127,7 @@ class NewerType:
 
     @property
     def name(self) -> str:
-        """The type as text."""
+        """Return the type as text."""
         return "other" if self.kind is None else str(self.kind)
 
 
@@ -205,7 +205,7 @@ class DashdFigures:
     """Dash Core as a whole. `problem` says why there are no fresh templates, `spool_problem` why a found block is
     not on disk; None while all is well."""
 
-    problem: str | None = "not asked yet"
+    problem: str | None = "not polled yet"
     daemons: tuple[DaemonRecord, ...] = ()
     broadcaster_peers: int = 0
     blocks_waiting: int = 0

@@ -38,14 +38,15 @@ class ProcessStats:
         self._period = 0.0
 
     def record_delay(self, seconds: float, now: float) -> None:
-        """The reactor came so much later than it was asked to."""
+        """Record by how many seconds the reactor was late."""
         self._advance(now)
         self._delays.add(seconds)
         self._last = seconds
         self._worst = max(self._worst, seconds)
 
     def record_pause(self, seconds: float) -> None:
-        """The garbage collector ran. It may run in any thread, which holds up all others."""
+        """Record a pause for garbage collection. The collector may run in any thread, which holds up all
+        others."""
         self._pauses.add(seconds)
 
     def _advance(self, now: float) -> None:
@@ -57,7 +58,7 @@ class ProcessStats:
             self._worst, self._period = 0.0, now
 
     def snapshot(self, now: float) -> ProcessSnapshot:
-        """All of it at `now`."""
+        """Return all of it at `now`."""
         self._advance(now)
         return ProcessSnapshot(
             self.figures,

@@ -60,12 +60,12 @@ class BlockRecord:
 
     @property
     def found_here(self) -> bool:
-        """Whether a miner of this node found it."""
+        """Return whether a miner of this node found it."""
         return self.worker not in ("", "another node")
 
     @property
     def in_chain(self) -> bool:
-        """Whether the best chain has it, as far as is known."""
+        """Return whether the best chain has it, as far as is known."""
         return self.status in (BlockStatus.ACCEPTED, BlockStatus.CONFIRMED)
 
 

@@ -39,7 +39,7 @@ from p2pool.pool_stats.workers import (
 )
 
 MAX_RECENT: Final = 100
-"""Shares of ours kept for pages."""
+"""Shares of this node that are kept for pages."""
 MAX_BLOCKS: Final = 1000
 """The pool's blocks kept for pages."""
 MAX_SOURCES: Final = 16
@@ -96,14 +96,14 @@ class PoolStats:
         self._connections -= 1
 
     def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None:
-        """A worker was authorized on one more connection, which comes from `site`."""
+        """Record that a worker was authorized on one more connection, from `site`."""
         worker = self._workers.seen(name, now, site)
         self._workers.connected(worker)
         worker.difficulty = difficulty
         worker.changed()
 
     def record_worker_off(self, name: str) -> None:
-        """A connection of this worker ended."""
+        """Record that a connection of this worker ended."""
         worker = self._workers.get(name)
         if worker is not None:
             self._workers.disconnected(worker)
@@ -117,7 +117,7 @@ class PoolStats:
             worker.changed()
 
     def record_accepted(self, name: str, *, attempts: float, difficulty: float, dead: bool, now: float) -> None:
-        """A pseudoshare that stands for `attempts` hashes; `dead` if it came too late to be of use."""
+        """Record a pseudoshare that stands for `attempts` hashes; `dead` if it came too late to be of use."""
         worker = self._workers.seen(name, now)
         if not worker.accepted:
             self._workers.worked(worker)
@@ -131,7 +131,7 @@ class PoolStats:
             self._dead_work.add(attempts, now)
 
     def record_refused(self, name: str | None, code: int, now: float) -> None:
-        """A submission refused with a stratum error code; `name` None if the worker is not known."""
+        """Record a submission refused with a stratum error code; `name` is None if the worker is not known."""
         count_code(self._refused, code)
         self._security.submissions += 1
         self._security.refused += 1
@@ -141,7 +141,7 @@ class PoolStats:
             worker.changed()
 
     def record_share(self, record: ShareRecord) -> None:
-        """A share of the chain, found here."""
+        """Record a share of the chain, found here."""
         self._shares += 1
         self._dead_shares += record.dead
         worker = self._workers.seen(record.worker, record.time)
@@ -152,40 +152,40 @@ class PoolStats:
         self._recent_shares.append(record)
 
     def record_submissions(self, count: int, seconds: float) -> None:
-        """So many submissions, which came together, were answered this long after they came."""
+        """Record submissions that came together, and after how many seconds they were answered."""
         self._submits.add(seconds if seconds > 0 else 0.0, count)
 
     def record_job_broadcast(self, seconds: float) -> None:
-        """A job broadcast served its last connection, so long after there was new work."""
+        """Record the seconds from new work until a job broadcast served its last connection."""
         self._fan_out.add(seconds if seconds > 0 else 0.0)
 
     # --- who is kept out ---------------------------------------------------------------------------------
 
     def record_turned_away(self, reason: str, now: float) -> None:
-        """A connection was not let in."""
+        """Record a rejected connection."""
         self._security.count(self._security.turned_away_by, reason)
         self._security.turned_away.add(1, now)
 
     def record_offence(self, what: str) -> None:
-        """A host did something that costs it."""
+        """Record an offence of a host."""
         self._security.count(self._security.offences, what)
 
     def record_bans(self, bans: Iterable[BanRecord]) -> None:
-        """These are kept out now."""
+        """Record the hosts that are banned now."""
         self._security.bans = tuple(bans)
 
     def record_hosts(self, hosts: Iterable[HostRecord]) -> None:
-        """These behave worst now."""
+        """Record the hosts that behave worst now."""
         self._security.hosts = tuple(hosts)
 
     def record_host_loads(self, loads: Iterable[HostLoad]) -> None:
-        """The hosts with the most connections now, the greatest first."""
+        """Record the hosts with the most connections now, the greatest first."""
         self._security.loads = tuple(loads)
 
     # --- blocks ------------------------------------------------------------------------------------------
 
     def restore_blocks(self, records: Iterable[BlockRecord]) -> None:
-        """Blocks of before the start: shown in the order of time, but not counted."""
+        """Record blocks from before the start: shown in the order of time, but not counted."""
         for record in records:
             self._blocks.setdefault(record.block_hash, _clean(record))
             if record.in_chain:
@@ -196,8 +196,8 @@ class PoolStats:
             self._blocks[record.block_hash] = record
 
     def record_block(self, record: BlockRecord) -> None:
-        """A block, or what became of one recorded before. It is counted when it comes into the best chain, unless
-        another node found it before this one was started."""
+        """Record a block, or what became of one recorded before. It is counted when it comes into the best chain,
+        unless another node found it before this one was started."""
         if record.block_hash not in self._blocks and not record.found_here and record.time < self.start_time:
             self._counted.add(record.block_hash)
         self._blocks[record.block_hash] = _clean(record)
@@ -220,41 +220,41 @@ class PoolStats:
     # --- everything else -----------------------------------------------------------------------------------
 
     def record_chain(self, figures: ChainFigures) -> None:
-        """The share chain and the parent chain are like this now."""
+        """Record the present state of the share chain and the parent chain."""
         self._chain = figures
 
     def record_peers(self, counts: PeerCounts) -> None:
-        """These nodes are connected now."""
+        """Record the nodes that are connected now."""
         self._peers = counts
 
     def record_dashd(self, figures: DashdFigures) -> None:
-        """Dash Core is like this now."""
+        """Record the present state of Dash Core."""
         self._dashd = figures
 
     def record_process(self, figures: ProcessFigures) -> None:
-        """The process uses this now."""
+        """Record what the process uses now."""
         self._process.figures = figures
 
     def record_reactor_delay(self, seconds: float, now: float) -> None:
-        """The reactor came so much later than it was asked to."""
+        """Record by how many seconds the reactor was late."""
         self._process.record_delay(seconds, now)
 
     def record_gc_pause(self, seconds: float) -> None:
-        """The garbage collector held everything up for so long."""
+        """Record a pause for garbage collection."""
         self._process.record_pause(seconds)
 
     def record_alert(self) -> None:
-        """An alert was sent to people."""
+        """Record an alert that was sent to people."""
         self._alerts += 1
 
     # --- reading -----------------------------------------------------------------------------------------
 
     def hash_rate(self, now: float) -> float:
-        """Hashes a second of all miners here, over the last RATE_WINDOW seconds."""
+        """Return the hashes per second of all miners here, over the last RATE_WINDOW seconds."""
         return self._work.rate(now)
 
     def address_hash_rate(self, address: str, now: float) -> float:
-        """Hashes a second of all workers of one payout address."""
+        """Return the hashes per second of all workers of one payout address."""
         return self._workers.address_hash_rate(address, now)
 
     def snapshot(self, now: float, good_for: float = SNAPSHOT_PERIOD) -> PoolSnapshot:
@@ -313,7 +313,7 @@ class PoolStats:
 
 
 def _clean(record: BlockRecord) -> BlockRecord:
-    """With a name that pages can show: it may come from a file."""
+    """Return the record with a name that pages can show: it may come from a file."""
     worker = printable(record.worker, MAX_WORKER_NAME)
     return record if worker == record.worker else replace(record, worker=worker)
 
@@ -343,7 +343,7 @@ class _Security:
             counts[word] = counts.get(word, 0) + 1
 
     def snapshot(self, now: float) -> SecuritySnapshot:
-        """The part at `now`."""
+        """Return the part at `now`."""
         self._submission_window.add(self.submissions, now)
         self._recent_window.add(self.submissions, now)
         self._refusal_window.add(self.refused, now)

@@ -79,11 +79,11 @@ class Worker:
         self._made = 0.0
 
     def changed(self) -> None:
-        """What was shown is no longer so."""
+        """Note that the figures shown are out of date."""
         self._snapshot = None
 
     def record_accepted(self, attempts: float, *, difficulty: float, dead: bool, now: float) -> None:
-        """A pseudoshare that stands for `attempts` hashes."""
+        """Record a pseudoshare that stands for `attempts` hashes."""
         self.difficulty = difficulty
         self.accepted += 1
         self.last_accepted = now
@@ -97,7 +97,7 @@ class Worker:
         self._snapshot = None
 
     def snapshot(self, now: float) -> WorkerSnapshot:
-        """The worker at `now`, at most _SNAPSHOT_AGE seconds ago if nothing happened since."""
+        """Return the worker at `now`, at most _SNAPSHOT_AGE seconds ago if nothing happened since."""
         snapshot = self._snapshot
         if snapshot is None or not 0 <= now - self._made < _SNAPSHOT_AGE:
             self._made = now - id(self) // 64 % _STAGGER if snapshot is None else now
@@ -135,7 +135,7 @@ class AddressGroup:
         self._snapshot: AddressSnapshot | None = None
 
     def taking(self, now: float) -> Generator[None, None, AddressSnapshot]:
-        """All of them together; one address may have thousands."""
+        """Return all of them together; one address may have thousands."""
         if self._snapshot is not None and not self.changed:
             return self._snapshot
         self.changed = False
@@ -258,17 +258,17 @@ class WorkerTable:
         return next((name for name in self._workers if name in members), next(iter(self._workers)))
 
     def get(self, name: str) -> Worker | None:
-        """The worker, if it is remembered; it was not seen thereby."""
+        """Return the worker, if it is remembered; it was not seen thereby."""
         return self._workers.get(name) or self._workers.get(printable(name, MAX_WORKER_NAME))
 
     def connected(self, worker: Worker) -> None:
-        """It has one connection more."""
+        """Count one more connection."""
         worker.connections += 1
         self._absent.discard(worker.name)
         self._idle.discard(worker.name)
 
     def disconnected(self, worker: Worker) -> None:
-        """It has one connection fewer."""
+        """Count one connection fewer."""
         if worker.connections:
             worker.connections -= 1
             if not worker.connections:
@@ -297,12 +297,12 @@ class WorkerTable:
                 yield
 
     def address_hash_rate(self, address: str, now: float) -> float:
-        """Hashes a second of all workers of one payout address."""
+        """Return the hashes per second of all workers of one payout address."""
         group = self._by_address.get(address)
         return 0.0 if group is None else sum(worker.work.rate(now) for worker in group.workers.values())
 
     def taking(self, now: float) -> Generator[None, None, Snapshots]:
-        """All of them, the one silent longest first, and all addresses, in steps of STEP."""
+        """Return all of them, the one silent longest first, and all addresses, in steps of STEP."""
         shown = []
         for count, worker in enumerate(list(self._workers.values()), 1):
             shown.append(worker.snapshot(now))
@@ -319,5 +319,5 @@ class WorkerTable:
 
 
 def _address_of(name: str) -> str:
-    """Worker names are `address` or `address.name`."""
+    """Return the address in a worker name, `address` or `address.name`."""
     return name.partition(".")[0]

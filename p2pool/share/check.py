@@ -72,7 +72,7 @@ def _check_fields(share: Share, context: ParentContext, network: Network) -> Non
 
 
 def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
-    """The hashes of the transactions that a share's references name. ShareInvalid if one names none.
+    """Return the hashes of the transactions that a share's references name. ShareInvalid if one names none.
 
     c2pool-dash checks no reference, so these rules are not among those whose breach is misbehaviour."""
     hashes = []
@@ -112,7 +112,7 @@ def check_merkle_link(share: Share, named: tuple[int, ...] | None) -> None:
 
 
 def rebuild_gentx(share: Share, view: ChainView, *, context: ParentContext, network: Network) -> bytes:
-    """The generation transaction that the chain prescribes for this share. Raises ShareInvalid."""
+    """Return the generation transaction that the chain prescribes for this share. Raises ShareInvalid."""
     version = share.version
     weights = version.weights(view, context, block_target=share.block_target, network=network)
     paid = share.paid

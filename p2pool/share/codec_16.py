@@ -67,7 +67,7 @@ def read_min_header(reader: Reader, share: Share) -> None:
 
 
 def _read_share_data(reader: Reader, share: Share) -> None:
-    """Up to the packed payments."""
+    """Read the fields up to the packed payments."""
     share.previous_hash = reader.uint256() or None
     share.coinbase = reader.varstr()
     share.coinbase_payload = reader.varstr()

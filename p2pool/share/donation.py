@@ -1,4 +1,4 @@
-"""The key that no share of ours pays as its finder: that of the donation output.
+"""The key that no share of this node pays as its finder: that of the donation output.
 
 By the rules of the share chain the donation output gets such a share's part and the finder's. c2pool-dash leaves
 both out when it rebuilds a coinbase: it refuses the share itself, and every share whose window holds it with a
@@ -20,7 +20,7 @@ DONATION_KEY_HASH: Final = p2pkh_hash(DONATION_SCRIPT)
 
 
 def is_donation_key(key_hash: bytes) -> bool:
-    """Whether 20 bytes are the key hash of the donation output."""
+    """Return whether 20 bytes are the key hash of the donation output."""
     return key_hash == DONATION_KEY_HASH
 
 

@@ -44,13 +44,13 @@ class SharePacker(Protocol):
     """Packs the shares of many payees that follow one share on one template. Made by `ShareCodec.packer`."""
 
     def share_info(self, payee: PayeeFields, bits: int, timestamp: int) -> bytes:
-        """The bytes that are fixed before the work is done, from previous_share_hash on.
+        """Return the bytes that are fixed before the work is done, from previous_share_hash on.
 
         `bits` and `timestamp` come from `ParentContext.bits_for`/`timestamp_for`.
         """
 
     def ref_bytes(self, share_info: bytes) -> bytes:
-        """What ref_hash commits to, without the network's identifier."""
+        """Return what ref_hash commits to, without the network's identifier."""
 
     def contents(
         self,
@@ -61,5 +61,5 @@ class SharePacker(Protocol):
         last_txout_nonce: bytes,
         merkle_link: tuple[bytes, ...],
     ) -> bytes:
-        """The contents of the share's envelope once the work is done. `gentx_prefix` is the generation transaction
-        up to ref_hash, `last_txout_nonce` 8 bytes."""
+        """Return the contents of the share's envelope once the work is done. `gentx_prefix` is the generation
+        transaction up to ref_hash, `last_txout_nonce` 8 bytes."""

@@ -12,7 +12,7 @@ MAX_TIMESTAMP = 2**32 - 1
 
 
 def clip(value: int, low: int, high: int) -> int:
-    """`value`, moved into [low, high]."""
+    """Return `value`, moved into [low, high]."""
     return low if value < low else min(value, high)
 
 
@@ -37,11 +37,11 @@ class ParentContext:
     """What the accumulated work is kept modulo of: the room that the share's version has for it."""
 
     def bits_for(self, desired_target: int) -> int:
-        """The compact target of a successor that requests `desired_target`."""
+        """Return the compact target of a successor that requests `desired_target`."""
         return target_to_bits(clip(desired_target, self.target_limit // 30, self.target_limit))
 
     def timestamp_for(self, desired: int, network: Network) -> int:
-        """The timestamp of a successor that requests `desired` (Unix seconds).
+        """Return the timestamp of a successor that requests `desired` (Unix seconds).
 
         ShareInvalid(TIMESTAMP) if it no longer fits 32 bits: such a parent can have no successor.
         """
@@ -54,7 +54,7 @@ class ParentContext:
         return timestamp
 
     def abswork_for(self, bits: int) -> int:
-        """The accumulated work of a successor with these bits."""
+        """Return the accumulated work of a successor with these bits."""
         return (self.previous_abswork + target_to_average_attempts(bits_to_target(bits))) % self.abswork_modulus
 
 

@@ -1,4 +1,4 @@
-"""Making shares of the bytes that a peer, a file or our own job gave: in one pass, long ones in steps."""
+"""Making shares of the bytes that a peer, a file or a job of this node gave: in one pass, long ones in steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from hashlib import sha256
 
 from p2pool.base.steps import finish
-from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, sha256d
+from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, hash_hex, sha256d
 from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
@@ -28,12 +28,12 @@ def open_envelope(reader: Reader) -> tuple[int, bytes]:
 
 
 def ref_hash_of(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
-    """The 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
+    """Return the 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
     return finish(_ref_hash_steps(ref_bytes, branch, network))
 
 
 def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> Generator[None, None, bytes]:
-    """The branch may have as many entries as a message has room for."""
+    """Return the ref_hash, in steps: the branch may have as many entries as a message has room for."""
     value = sha256d(network.identifier + ref_bytes)
     for start in range(0, len(branch), _WALKED_AT_ONCE):
         if start:
@@ -63,7 +63,7 @@ def parse_share_steps(
     An everyday share takes one step; one of megabytes yields whenever the reactor may do something else.
 
     Payments of a share that `is_held` already, by its hash, are not judged again: it comes from many peers.
-    `known_hash` spares the one X11 if we have just computed it ourselves; never pass what came from outside.
+    `known_hash` saves the one X11 hash if the caller has just computed it; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
     share = version.codec.share_class()
@@ -84,7 +84,7 @@ def parse_share_steps(
     share.gentx_hash = _hash_link_digest(links, version.gentx_before_ref_hash, tail)
     share.hash = known_hash if known_hash is not None else int.from_bytes(x11_digest(share.header), "little")
     if share.hash > target:
-        raise ShareInvalid(Reason.NO_WORK, f"{share.hash:064x}")
+        raise ShareInvalid(Reason.NO_WORK, hash_hex(share.hash))
     share.attempts = target_to_average_attempts(target)
     share.minimum_attempts = target_to_average_attempts(bits_to_target(share.max_bits))
     share.paid = None
@@ -94,7 +94,7 @@ def parse_share_steps(
 
 
 def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:
-    """What the payments come to. That they make the share invalid is raised when it is checked."""
+    """Return what the payments come to. That they make the share invalid is raised when it is checked."""
     payments = read_payments(Reader(share.contents, share.payments_start), share.payments_count)
     try:
         return (yield from judge_payments(payments, network.parent.addresses))
@@ -103,7 +103,7 @@ def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments
 
 
 def _hash_link_digest(links: Links, before_ref_hash: bytes, tail: bytes) -> bytes:
-    """The hash (32 bytes) of the generation transaction whose first `length` bytes, which end with
+    """Return the hash (32 bytes) of the generation transaction whose first `length` bytes, which end with
     `before_ref_hash`, led to `state`."""
     length, extra_data = links.length, links.extra_data
     unfinished = length % BLOCK_SIZE

@@ -35,7 +35,7 @@ class PaidPayments:
     packed: bytes
 
     def outputs(self) -> list[tuple[bytes, int]]:
-        """(script, duffs) of each, in their order."""
+        """Return (script, duffs) of each, in their order."""
         reader, outputs = Reader(self.packed), []
         for _ in range(self.count):
             amount = reader.uint64()
@@ -44,7 +44,7 @@ class PaidPayments:
 
 
 def pack_output(script: bytes, amount: int) -> bytes:
-    """One output: uint64 duffs, varstr script."""
+    """Return the bytes of one output: uint64 duffs, varstr script."""
     return pack_uint64(amount) + pack_varstr(script)
 
 

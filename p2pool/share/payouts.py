@@ -1,10 +1,11 @@
-"""Who gets what from a block: the outputs of a generation transaction."""
+"""The payouts of a block: the outputs of a generation transaction."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from p2pool.base.steps import finish
@@ -15,11 +16,11 @@ from p2pool.share.weights import Weights
 from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
 
 DONATION_SCRIPT: Final = bytes.fromhex("76a91420cb5c22b1e4d5947e5c112c7696b51ad9af3c6188ac")
-"""Whom shares of type 16 give the rest to."""
+"""The script to which shares of type 16 give the rest."""
 
 
 def before_ref_hash(donation_script: bytes) -> bytes:
-    """The constant bytes right before ref_hash: the donation output's end and the last output's start."""
+    """Return the constant bytes right before ref_hash: the donation output's end and the last output's start."""
     return pack_varstr(donation_script) + pack_uint64(0) + b"\x2a\x6a\x28"
 
 
@@ -31,7 +32,7 @@ _WORKERS_PART, _FINDER_PART = 49, 50
 
 
 def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions) -> PaidPayments:
-    """The outputs of a share's packed payments, in their order, without those that are skipped.
+    """Return the outputs of a share's packed payments, in their order, without those that are skipped.
 
     Raises ShareInvalid if a payee's text makes the share invalid, whatever its amount.
     """
@@ -39,7 +40,8 @@ def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions
 
 
 def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
-    """Duffs by script from the window alone, without the finder's part; may hold DONATION_SCRIPT and zeros."""
+    """Return duffs by script from the window alone, without the finder's part; may hold DONATION_SCRIPT and
+    zeros."""
     total = weights.total
     if not total:
         return {}
@@ -51,7 +53,7 @@ class Payouts(Protocol):
     """The outputs for one tip and template, ready for any finder: what a share version's `payouts` make."""
 
     donation_script: bytes
-    amounts: dict[bytes, int]
+    amounts: Mapping[bytes, int]
     """Duffs by script from the window, without the donation's and the finder's part; no zeros."""
     finder_bonus: int
     """Duffs that the finder gets besides."""
@@ -60,16 +62,18 @@ class Payouts(Protocol):
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
-        """(script, duffs) of what the chain itself pays, in their order."""
+        """Return (script, duffs) of what the chain itself pays, in their order."""
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
-        """Duffs by script if `finder` finds the block, the donation's included and the payments not."""
+        """Return duffs by script if `finder` finds the block, the donation's included and the payments not."""
 
     def outputs_for(self, finder: bytes) -> list[tuple[str, bytes, int]]:
-        """(MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last output."""
+        """Return (MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last
+        output."""
 
     def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """(count of outputs, their bytes up to and including what is constant before ref_hash) for `finder`."""
+        """Return (count of outputs, their bytes up to and including what is constant before ref_hash) for
+        `finder`."""
 
 
 class PayoutTable:
@@ -99,11 +103,13 @@ class PayoutTable:
         self.finder_bonus = self.payout // _FINDER_PART
         amounts = worker_amounts(weights, self.payout)
         amounts.pop(DONATION_SCRIPT, None)
-        self.amounts = {script: amount for script, amount in amounts.items() if amount}
+        self.amounts: Mapping[bytes, int] = MappingProxyType(
+            {script: amount for script, amount in amounts.items() if amount}
+        )
         self._workers_total = sum(self.amounts.values())
-        self._scripts = sorted(self.amounts)
+        self._scripts = tuple(sorted(self.amounts))
         pieces = [pack_output(script, self.amounts[script]) for script in self._scripts]
-        self._offsets = list(accumulate(map(len, pieces), initial=0))
+        self._offsets = tuple(accumulate(map(len, pieces), initial=0))
         self._joined = b"".join(pieces)
 
     @property
@@ -151,7 +157,7 @@ class PayoutTable:
 
 
 def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload: bool) -> bytes:
-    """The generation transaction up to ref_hash."""
+    """Return the generation transaction up to ref_hash."""
     version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
     count, outputs = table.prefix_for(finder)
     return b"".join(
@@ -169,5 +175,5 @@ def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload:
 
 
 def gentx_suffix(coinbase_payload: bytes) -> bytes:
-    """What follows the nonce in a generation transaction: lock_time and, if there is one, the payload."""
+    """Return what follows the nonce in a generation transaction: lock_time and, if there is one, the payload."""
     return b"\x00\x00\x00\x00" + (pack_varstr(coinbase_payload) if coinbase_payload else b"")

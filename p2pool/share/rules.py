@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import MAX_UINT256, target_to_average_attempts, target_to_bits
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import Reason, ShareInvalid
@@ -48,7 +49,7 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
         )
     previous = view.get(previous_hash)
     if previous is None:
-        raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {previous_hash:064x} is not held")
+        raise ShareInvalid(Reason.NOT_CHECKABLE, f"parent {hash_hex(previous_hash)} is not held")
     height = view.height(previous_hash)
     limit = _target_limit(view, previous_hash, height=height, network=network)
     far_share = view.nth_parent(previous_hash, FAR_SHARE_DISTANCE)
@@ -67,7 +68,8 @@ def parent_context(view: ChainView, previous_hash: int | None, network: Network)
 
 
 def _target_limit(view: ChainView, previous_hash: int, *, height: int, network: Network) -> int:
-    """The retarget: aim at one share in share_period, by the work of the last target_lookbehind shares."""
+    """Return the limit of the target after the retarget: one share in share_period, by the work of the last
+    target_lookbehind shares."""
     if height < network.target_lookbehind:
         return network.max_target
     count = network.target_lookbehind - 1
@@ -107,7 +109,7 @@ def _positions(share: Share) -> dict[int, int]:
 def reference_transactions(
     view: ChainView, previous_hash: int | None, *, height: int, wanted: Sequence[int]
 ) -> TransactionRefs:
-    """The canonical references: nearest share first, first position first; not found ones are new."""
+    """Return the canonical references: nearest share first, first position first; not found ones are new."""
     if not wanted:
         return TransactionRefs((), ())
     known: dict[int, tuple[int, int]] = {}

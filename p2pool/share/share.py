@@ -141,44 +141,44 @@ class Share:
 
     @property
     def payments(self) -> tuple[tuple[str, int], ...]:
-        """(payee, duffs) of each packed payment; a payee is text of one character a byte."""
+        """Return (payee, duffs) of each packed payment; a payee is text of one character a byte."""
         if self.kept_payments is not None:
             return self.kept_payments
         return tuple(read_payments(Reader(self.contents, self.payments_start), self.payments_count))
 
     @property
     def target(self) -> int:
-        """What the hash must not exceed."""
+        """Return what the hash must not exceed."""
         return bits_to_target(self.bits)
 
     @property
     def max_target(self) -> int:
-        """The easiest target that the chain allowed here."""
+        """Return the easiest target that the chain allowed here."""
         return bits_to_target(self.max_bits)
 
     @property
     def block_target(self) -> int:
-        """The target of the parent chain's block that this share would be."""
+        """Return the target of the parent chain's block that this share would be."""
         return bits_to_target(self.block_bits)
 
     @property
     def is_block(self) -> bool:
-        """Whether this share solves a block of the parent chain."""
+        """Return whether this share solves a block of the parent chain."""
         return self.hash <= bits_to_target(self.block_bits)
 
     @property
     def pubkey_hash(self) -> bytes:
-        """The 20 bytes that the script pays."""
+        """Return the 20 bytes that the script pays."""
         return self.script[3:23]
 
     @property
     def envelope(self) -> bytes:
-        """The share as it travels and is stored: varint type, varstr contents."""
+        """Return the share as it travels and is stored: varint type, varstr contents."""
         return pack_envelope(self.version.type, self.contents)
 
     @property
     def header(self) -> bytes:
-        """The 80-byte header that was hashed."""
+        """Return the 80-byte header that was hashed."""
         return pack_header(
             version=self.header_version,
             previous_block=self.previous_block,
@@ -192,7 +192,7 @@ class Share:
 def pack_header(
     *, version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
 ) -> bytes:
-    """80 bytes; `merkle_root` is 32 bytes in hashing order."""
+    """Return the 80 bytes of the header; `merkle_root` is 32 bytes in hashing order."""
     return b"".join(
         (
             pack_uint32(version),
@@ -206,7 +206,7 @@ def pack_header(
 
 
 def pack_envelope(kind: int, contents: bytes) -> bytes:
-    """Contents with their type before them: varint type, varstr contents."""
+    """Return contents with their type before them: varint type, varstr contents."""
     return pack_varint(kind) + pack_varstr(contents)
 
 
@@ -214,26 +214,26 @@ class ChainView(Protocol):
     """The shares held, by hash. Lengths count shares; a chain ends at its root or at a missing parent."""
 
     def get(self, share_hash: int) -> Share | None:
-        """The share of this hash, or None if it is not held."""
+        """Return the share of this hash, or None if it is not held."""
 
     def height(self, share_hash: int) -> int:
-        """The length of the chain that ends in this share. KeyError if it is not held."""
+        """Return the length of the chain that ends in this share. KeyError if it is not held."""
 
     def is_rooted(self, share_hash: int) -> bool:
-        """Whether the chain below goes down to a first share. KeyError if it is not held."""
+        """Return whether the chain below goes down to a first share. KeyError if it is not held."""
 
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """The n-th parent (0: the share itself); None if the chain held ends before it."""
+        """Return the n-th parent (0: the share itself); None if the chain held ends before it."""
 
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
-        """The share and its parents, nearest first, at most `count`."""
+        """Yield the share and its parents, nearest first, at most `count`."""
 
     def minimum_work(self, share_hash: int, count: int) -> int:
-        """The sum of `minimum_attempts` over the share and back, `count` shares."""
+        """Return the sum of `minimum_attempts` over the share and back, `count` shares."""
 
     def weights(self, share_hash: int | None, max_shares: int, max_weight: int) -> Weights:
-        """Cumulative weights from this share back, over at most `max_shares` shares and `max_weight` of weight;
-        the share that would cross the weight limit counts in part."""
+        """Return cumulative weights from this share back, over at most `max_shares` shares and `max_weight` of
+        weight; the share that would cross the weight limit counts in part."""
 
 
 class ShareCodec(Protocol):
@@ -241,7 +241,7 @@ class ShareCodec(Protocol):
 
     @property
     def share_class(self) -> type[Share]:
-        """`Share`, or a subclass with fields that no other version has."""
+        """Return `Share`, or a subclass with fields that no other version has."""
 
     def read(self, reader: Reader, share: Share) -> Generator[None, None, Links]:
         """Read the contents in steps, and set every field of the share that is not derived from others.
@@ -250,7 +250,7 @@ class ShareCodec(Protocol):
         """
 
     def packer(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> SharePacker:
-        """What packs shares that follow one share on one template."""
+        """Return what packs shares that follow one share on one template."""
 
 
 class TransactionReferencing(Protocol):

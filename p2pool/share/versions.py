@@ -47,7 +47,7 @@ class ShareVersions:
         return " or ".join(map(str, self.types))
 
     def is_obsolete(self, kind: int) -> bool:
-        """Return whether a type is older than all that are known: nobody may send such shares any more."""
+        """Return whether a type is older than all that are known: nobody may send such shares."""
         return kind < self.types[0]
 
 

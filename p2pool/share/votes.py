@@ -71,7 +71,7 @@ def reaches(part: int, total: int, percent: int) -> bool:
 class C2poolRefusal(Enum):
     """Why c2pool-dash refuses a share for its vote."""
 
-    OUTDATED = "votes for 36 hold 95 % of the chain's work"
+    OUTDATED = "95 % of the chain's work votes for 36"
     TOO_SHORT = "the vote rises on a chain that is too short"
     TOO_EARLY = "the vote rises before 60 % of the old window's work voted for it"
 

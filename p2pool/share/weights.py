@@ -14,8 +14,8 @@ WEIGHT_UNIT: Final = 65535
 class Weights:
     """The PPLNS window: weight by payout script, and what belongs to the donation.
 
-    sum(by_script) + donation == total, up to what partial counting rounds away. `by_script` holds no zeros; it
-    may be a live view, so use it up before the chain is asked again.
+    sum(by_script) + donation == total, up to what partial counting rounds away. `by_script` holds no zeros; it may
+    be a live view, so read it before the chain is asked again.
     """
 
     by_script: Mapping[bytes, int]

@@ -16,14 +16,15 @@ _STALE_NAMES = {STALE_ORPHAN: "orphan", STALE_DOA: "doa"}
 
 
 def stale_name(stale_info: int) -> str | None:
-    """0 -> None, 253 -> "orphan", 254 -> "doa", others "unkN"."""
+    """Return the name of a stale_info: None for 0, "orphan" for 253, "doa" for 254, "unkN" for others."""
     if stale_info == STALE_NONE:
         return None
     return _STALE_NAMES.get(stale_info, f"unk{stale_info}")
 
 
 def expected_payouts(tracker: Tracker, best: int, *, block_target: int, subsidy: int) -> dict[bytes, int]:
-    """Duffs by script if a block were found now, without the finder's part; the rest goes to the donation."""
+    """Return duffs by script if a block were found now, without the finder's part; the rest goes to the
+    donation."""
     newest = tracker.get(best)
     if newest is None:
         raise KeyError(best)
@@ -69,13 +70,14 @@ def observed_attempts_per_second(tracker: Tracker, best: int, *, count: int, fou
 
 
 def average_stale_proportion(tracker: Tracker, best: int, count: int) -> float:
-    """s / (count + s), s being the shares among the last `count` that announce a stale one."""
+    """Return s / (count + s), s being the shares among the last `count` that announce a stale one."""
     stales = sum(1 for share in tracker.ancestors(best, count) if share.stale_info != STALE_NONE)
     return stales / (count + stales)
 
 
 def stale_work(tracker: Tracker, best: int, count: int) -> dict[str, int]:
-    """Work of the last count-1 shares by "good" (all of them), "orphan", "doa" (those that announce one)."""
+    """Return the work of the last count-1 shares by "good" (all of them), "orphan", "doa" (those that announce
+    one)."""
     work: dict[str, int] = {}
     for share in tracker.ancestors(best, count - 1):
         work["good"] = work.get("good", 0) + share.attempts

@@ -7,13 +7,14 @@ height and work of a chain are one subtraction, whatever end the tree grows at:
 - a share below a tree takes the coordinates of the place where the tree hung, which moves down: O(1);
 - a share that joins two trees moves the smaller one into the coordinates of the other.
 
-Distant ancestors are found through links over `_STRIDE` shares that are made when first wanted.
+Distant ancestors are found through links over `_STRIDE` shares that are made when first needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.share.share import Share
 
 _STRIDE = 64
@@ -62,11 +63,11 @@ class ChainEntry:
 
 
 def _climb(node: ChainEntry, steps: int) -> ChainEntry:
-    """The parent `steps` shares back, which the caller knows to be there."""
+    """Return the parent `steps` shares back, which the caller knows to be there."""
     for _ in range(steps):
         parent = node.parent
         if parent is None:
-            raise RuntimeError(f"share {node.share.hash:064x} is not as high as its depth says")
+            raise RuntimeError(f"share {hash_hex(node.share.hash)} is not as high as its depth says")
         node = parent
     return node
 
@@ -89,30 +90,30 @@ class Forest:
     # --- questions ---------------------------------------------------------------------------------------
 
     def get(self, share_hash: int) -> Share | None:
-        """The share, or None."""
+        """Return the share, or None."""
         node = self.nodes.get(share_hash)
         return None if node is None else node.share
 
     def height(self, share_hash: int) -> int:
-        """Length of the chain that ends in this share. KeyError if it is not held."""
+        """Return the length of the chain that ends in this share. KeyError if it is not held."""
         node = self.nodes[share_hash]
         return node.depth - node.tree.depth
 
     def tail(self, share_hash: int) -> int | None:
-        """What the chain below this share hangs from: a missing parent, or None for the root."""
+        """Return what the chain below this share hangs from: a missing parent, or None for the root."""
         return self.nodes[share_hash].tree.tail
 
     def is_rooted(self, share_hash: int) -> bool:
-        """Whether the chain below goes down to a first share."""
+        """Return whether the chain below goes down to a first share."""
         return self.nodes[share_hash].tree.tail is None
 
     def work(self, share_hash: int) -> int:
-        """All the work of the chain that ends in this share."""
+        """Return all the work of the chain that ends in this share."""
         node = self.nodes[share_hash]
         return node.work - node.tree.work
 
     def nth_parent_node(self, node: ChainEntry, n: int) -> ChainEntry | None:
-        """The n-th parent's node (0: itself), or None if the chain ends before it."""
+        """Return the n-th parent's node (0: itself), or None if the chain ends before it."""
         if n >= node.depth - node.tree.depth:
             return None
         while n >= _STRIDE:
@@ -123,7 +124,7 @@ class Forest:
         return _climb(node, n)
 
     def nth_parent(self, share_hash: int, n: int) -> Share | None:
-        """The n-th parent (0: the share itself), or None."""
+        """Return the n-th parent (0: the share itself), or None."""
         node = self.nodes.get(share_hash)
         if node is None:
             return None
@@ -131,7 +132,7 @@ class Forest:
         return None if found is None else found.share
 
     def ancestors(self, share_hash: int | None, count: int) -> Iterator[Share]:
-        """The share and its parents, nearest first, at most `count`."""
+        """Yield the share and its parents, nearest first, at most `count`."""
         node = None if share_hash is None else self.nodes.get(share_hash)
         while node is not None and count > 0:
             yield node.share
@@ -139,7 +140,7 @@ class Forest:
             count -= 1
 
     def work_over(self, share_hash: int, count: int) -> int:
-        """Work of the share and back, `count` shares, or fewer if the chain ends."""
+        """Return the work of the share and back, `count` shares, or fewer if the chain ends."""
         node = self.nodes[share_hash]
         below = self.nth_parent_node(node, count)
         return node.work - (node.tree.work if below is None else below.work)
@@ -151,7 +152,7 @@ class Forest:
         return node.minimum_work - (node.tree.minimum_work if below is None else below.minimum_work)
 
     def is_ancestor(self, share_hash: int, descendant: int) -> bool:
-        """Whether `share_hash` lies at or below `descendant` in one chain."""
+        """Return whether `share_hash` lies at or below `descendant` in one chain."""
         node, top = self.nodes.get(share_hash), self.nodes.get(descendant)
         if node is None or top is None or node.tree is not top.tree or node.depth > top.depth:
             return False
@@ -163,7 +164,7 @@ class Forest:
         """Add a share; ValueError if it is already held."""
         share_hash, previous = share.hash, share.previous_hash
         if share_hash in self.nodes:
-            raise ValueError(f"share {share_hash:064x} is already held")
+            raise ValueError(f"share {hash_hex(share_hash)} is already held")
         above = self.trees.pop(share_hash, None)
         parent = None if previous is None else self.nodes.get(previous)
         below = parent.tree if parent is not None else self.trees.get(previous)
@@ -242,7 +243,8 @@ class Forest:
             nodes.extend(node.children)
 
     def can_remove(self, share_hash: int) -> bool:
-        """Only ends can go: a share without children, or one whose parent is not held."""
+        """Return whether a share is at an end of a chain: only one without children, or whose parent is not held,
+        can be removed."""
         node = self.nodes[share_hash]
         return not node.children or node.parent is None
 
@@ -250,7 +252,7 @@ class Forest:
         """Take a share out; KeyError if it is not held, ValueError if it is not an end."""
         node = self.nodes[share_hash]
         if not self.can_remove(share_hash):
-            raise ValueError(f"share {share_hash:064x} is in the middle of a chain")
+            raise ValueError(f"share {hash_hex(share_hash)} is in the middle of a chain")
         del self.nodes[share_hash]
         self.heads.pop(share_hash, None)
         tree, parent = node.tree, node.parent
@@ -271,7 +273,7 @@ class Forest:
         return node.share
 
     def _split_off(self, node: ChainEntry) -> None:
-        """What was above a removed root hangs from its hash now."""
+        """Make what was above a removed root hang from its hash."""
         tree, share_hash = node.tree, node.share.hash
         if tree.roots:
             above = Tree(share_hash)

@@ -31,7 +31,7 @@ NEIGHBOURS = 5
 BELOW = 11
 """Shares below that a header time cannot precede, by their median."""
 _WITNESSES = 3
-"""Live neighbours at least that confirm our clock if a share's own header does not."""
+"""Minimum number of live neighbours that confirm this machine's clock if a share's own header does not."""
 
 
 class FoundSource(Enum):
@@ -58,7 +58,7 @@ class Sighting:
 
     @property
     def agrees(self) -> bool:
-        """Whether it came live and its header confirms our clock."""
+        """Return whether it came live and its header confirms this machine's clock."""
         return self.live and abs(self.first_seen - self.header_time) <= AGREEMENT
 
 
@@ -86,7 +86,8 @@ def _found(chain: Sequence[Sighting], values: Sequence[float], index: int) -> Fo
 
 
 def _clock_was_right(chain: Sequence[Sighting], index: int) -> bool:
-    """Whether a live share whose header disagrees came among live ones whose headers agree: its header lies."""
+    """Return whether a live share whose header disagrees came among live ones whose headers agree: its header
+    lies."""
     if not chain[index].live:
         return False
     around = (*chain[max(0, index - NEIGHBOURS) : index], *chain[index + 1 : index + 1 + NEIGHBOURS])
@@ -118,8 +119,8 @@ class FoundTimes:
         return found_times(sightings, self._now, start=above, end=min(len(sightings), above + count))
 
     def _top(self, share_hash: int) -> tuple[ChainEntry, int]:
-        """The share of the best chain that is up to NEIGHBOURS above this one, and how many. Above a share that is
-        not in the best chain nothing is read: whose forks those are is anybody's choice."""
+        """Return the share of the best chain that is up to NEIGHBOURS above this one, and how many. Above a share
+        that is not in the best chain nothing is read: anybody can make such forks."""
         forest = self._tracker.forest
         node = forest.nodes[share_hash]
         best = None if self._best is None else forest.nodes.get(self._best)

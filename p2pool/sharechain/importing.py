@@ -1,7 +1,8 @@
-"""Reading shares from the text files of legacy p2pool-dash (`shares.0`, `shares.1`, ...) and from our archive.
+"""Reading shares from the text files of legacy p2pool-dash (`shares.0`, `shares.1`, ...) and from the archive of
+this program.
 
-Lines: `5 <hex of an envelope>` is a share, `2 <hash hex>` says that it was verified there (we verify ourselves),
-`0` and `1` are older kinds. Files are only read. Everything here blocks.
+Lines: `5 <hex of an envelope>` is a share, `2 <hash hex>` says that it was verified there (this node verifies it
+again), `0` and `1` are older kinds. Files are only read. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SHARE, _PASSED_OVER = b"5", frozenset({b"0", b"1", b"2"})
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What was met: files, shares, corrupt lines, and where the first of those is and what is wrong with it."""
+    """What was read: files, shares, corrupt lines, and where the first of those is and what is wrong with it."""
 
     files: int = 0
     shares: int = 0
@@ -42,7 +43,7 @@ class ImportCounts:
 
 
 def share_files(directory: Path) -> list[Path]:
-    """The share files in a directory: numbered ones in their order, then those of an archive. OSError."""
+    """Return the share files in a directory: numbered ones in their order, then those of an archive. OSError."""
     numbered: list[tuple[int, Path]] = []
     archived: list[Path] = []
     for path in directory.iterdir():
@@ -55,7 +56,7 @@ def share_files(directory: Path) -> list[Path]:
 
 
 def read_share_files(paths: list[Path], network: Network, counts: ImportCounts) -> Iterator[Share]:
-    """The shares of these files, parsed, their work checked; what is corrupt is counted and skipped."""
+    """Yield the shares of these files, parsed, their work checked; what is corrupt is counted and skipped."""
     for path in paths:
         counts.files += 1
         try:

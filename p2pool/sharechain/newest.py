@@ -35,7 +35,7 @@ def newest_shares(forest: Forest, best_hash: int | None, *, heads: int, most: in
 
 
 def _shifts(best: ChainEntry | None, heads: list[ChainEntry]) -> dict[Tree, int]:
-    """By tree: what a share's depth in it lacks to its height above the best share."""
+    """Return, by tree, the difference between a share's height above the best share and its depth in the tree."""
     highest: dict[Tree, ChainEntry] = {}
     for head in heads:
         if head.tree not in highest or head.depth > highest[head.tree].depth:

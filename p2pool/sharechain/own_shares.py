@@ -64,7 +64,7 @@ class OwnShares:
         return StaleCounts(len(self._shares), orphans, dead, orphans_recorded, dead_recorded)
 
     def follow(self, best: int | None) -> None:
-        """The best share is another one: forget what is too old, and decide what the next own share announces."""
+        """Follow a new best share: forget what is too old, and decide what the next own share announces."""
         self._forget_old(best)
         counts = self.counts(best)
         if counts.orphans > counts.orphans_recorded:
@@ -75,8 +75,8 @@ class OwnShares:
             self.stale_info = STALE_NONE
 
     def _forget_old(self, best_hash: int | None) -> None:
-        """The tracker forgets the old end of the chain: what lay there must not pass for stale then, and no stale
-        one may outlive the share that announced it."""
+        """Forget what lay at the old end of the chain, as the tracker does: it must not pass for stale later, and
+        no stale share may outlive the share that announced it."""
         best = None if best_hash is None else self._tracker.get(best_hash)
         if best is None:
             return

@@ -22,7 +22,7 @@ MAX_UNVERIFIED_BYTES = 256 * 1024 * 1024
 
 
 def max_unverified_shares(chain_length: int) -> int:
-    """Enough for two whole chains that are being fetched."""
+    """Return a bound that is enough for two whole chains that are being fetched."""
     return 5 * chain_length
 
 
@@ -46,7 +46,7 @@ def _drop_dead_forks(tracker: Tracker, thought: Thought, *, now: float, removed:
 
 
 def _kept_heads(tracker: Tracker, thought: Thought) -> set[int]:
-    """The best share, and the best heads that still could come near it."""
+    """Return the best share, and the best heads that still could come near it."""
     best = thought.best
     if best is None:
         return {score.share_hash for score in thought.heads[-KEPT_HEADS:]}
@@ -75,7 +75,7 @@ def _drop_branch(
 
 
 def _drop_old_ends(tracker: Tracker, thought: Thought, removed: list[Share]) -> None:
-    """What lies more than 2 * chain_length + 10 below the best share, or below all heads of another tree."""
+    """Drop what lies more than 2 * chain_length + 10 below the best share, or below all heads of another tree."""
     forest, longest = tracker.forest, 2 * tracker.network.chain_length + 10
     heads: dict[int, int] = {}
     """By tree: one of its heads, the best share or the lowest one."""
@@ -92,7 +92,7 @@ def _drop_old_ends(tracker: Tracker, thought: Thought, removed: list[Share]) -> 
 
 
 def _drop_excess(tracker: Tracker, removed: list[Share]) -> None:
-    """Whoever sends shares that lead nowhere fills the memory up to here: the chains with least work go."""
+    """Drop the chains with the least work, so that shares that lead nowhere fill the memory only up to a bound."""
     forest, verified = tracker.forest, tracker.verified
     heads = [node for share_hash, node in forest.heads.items() if share_hash not in verified]
     count = len(heads)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats.figures import RefusedBranch, RefusedWork
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
@@ -23,12 +24,12 @@ from p2pool.sharechain.tracker import Arrival, Thought, Tracker
 WINDOW: Final = 3600.0
 """Seconds over which work is added up."""
 STEP: Final = 10.0
-"""Seconds of one bucket of it."""
+"""Seconds of one bucket of that work."""
 LIVE: Final = 120.0
 """A share whose header is not older than this when it is first seen counts at that moment; an older one was
 downloaded, and counts at the time in its header."""
 AHEAD: Final = 7200.0
-"""Seconds that a header may be ahead of our clock, as for blocks."""
+"""Seconds that a header may be ahead of this machine's clock, as for blocks."""
 MAX_BRANCHES: Final = 32
 """Branches that are counted apart. Beyond it, the one with least work is not."""
 MAX_SOFTWARE: Final = 16
@@ -40,7 +41,7 @@ MAX_LENGTHS: Final = 1024
 MAX_COUNTED: Final = 20_000
 """Shares remembered as counted: a hundred times as many as the network makes in an hour."""
 MAX_HARDER: Final = 30
-"""A share can be so many times as hard as the chain asks; what claims more counts as no more."""
+"""How many times the work that the chain asks for a share may count as, at most."""
 DROPPED_AT_ONCE: Final = 1000
 """Shares of refused branches forgotten in one run: about 10 ms."""
 ENOUGH_SHARES: Final = 2
@@ -48,13 +49,13 @@ ENOUGH_SHARES: Final = 2
 UNIT: Final = 8
 """What an unasked refused share that carries about the work that the chain asks for costs its sender's host."""
 MAX_WEIGHT: Final = 4
-"""How many times as much the cheapest share costs. No more, since others relay what they take for valid: whoever
-can make one cheap share must not be able to have everybody banned who relays it."""
+"""How many times as much the cheapest share costs. No more, since others relay what they take for valid: one cheap
+share must not get all nodes that relay it banned."""
 _BYTES_OF_A_UNIT = 16_000
 NAMED: Final = 3
 """Software that a sentence names."""
 OTHERS: Final = 0
-"""In buckets: branches that are not counted apart. No share has this hash."""
+"""The key of the branches that are not counted apart: no share has this hash."""
 OWN = "this node"
 
 
@@ -124,21 +125,22 @@ class RefusedBranches:
     # --- questions ---------------------------------------------------------------------------------------
 
     def __contains__(self, share_hash: object) -> bool:
-        """Whether a share is refused and not held."""
+        """Return whether a share is refused and not held."""
         return (
             isinstance(share_hash, int) and self._known(share_hash) is not None and share_hash not in self._tracker
         )
 
     def _known(self, share_hash: int) -> RefusalCause | None:
-        """Why a share was refused; None for one that was not, or is of a released branch and not its first."""
+        """Return why a share was refused; None for one that was not, or is of a released branch and not its
+        first."""
         cause = self._refused.get(share_hash)
         if cause is None or (share_hash != cause.root and cause.root in self._released):
             return None
         return cause
 
     def cause(self, share: Share) -> RefusalCause | None:
-        """Why a share that is not held is refused without a check: it was refused before, or is built on one that
-        was. None for any other."""
+        """Return why a share that is not held is refused without a check: it was refused before, or is built on
+        one that was. None for any other."""
         known = self._known(share.hash)
         if known is None and share.previous_hash is not None and share.previous_hash in self:
             below = self._refused[share.previous_hash]
@@ -146,7 +148,7 @@ class RefusedBranches:
         return known
 
     def cost(self, share: Share, requested: bool) -> int:
-        """What a refused share costs the host that sent it.
+        """Return what a refused share costs the host that sent it.
 
         One with about as much work as the chain asks for costs its sender as much as a valid one: it is no offence
         within the budget of a host, and none at all if this node requested it. Cheap and large ones cost more.
@@ -176,9 +178,9 @@ class RefusedBranches:
         self._refused[share_hash] = cause
 
     def choose(self, think: Callable[[int], Thought], checks: int, best: int | None) -> Thought:
-        """Think, and forget what is built on refused shares before it can be the best: see `judge`. `think` gets
-        how many shares it may check: `checks`, and none if it has to choose again, since what that refused could
-        be below the new choice."""
+        """Choose the best share, and forget what is built on refused shares before it can be the best: see
+        `judge`. `think` gets how many shares it may check: `checks`, and none if it has to choose again, since
+        what that refused could be below the new choice."""
         thought = think(checks)
         dropped = self.judge(thought, best)
         if dropped:
@@ -251,7 +253,7 @@ class RefusedBranches:
         return share.previous_hash not in self._tracker.verified or self._is_far_below(share.hash)
 
     def _is_far_below(self, share_hash: int) -> bool:
-        """Whether a held share has so many above it that the format's rules judge these without it."""
+        """Return whether a held share has so many above it that the format's rules judge these without it."""
         forest, chain_length = self._tracker.forest, self._tracker.network.chain_length
         far = forest.nodes[share_hash].depth + chain_length
         return any(
@@ -259,7 +261,7 @@ class RefusedBranches:
         )
 
     def _held_cause(self, share: Share, best: int | None) -> RefusalCause | None:
-        """The cause of a verified share on a held refused one, unless the best share is there, too."""
+        """Return the cause of a verified share on a held refused one, unless the best share is on it as well."""
         for nodes in (self._tracker.verified.nodes, self._tracker.forest.nodes):
             tree = nodes[share.hash].tree
             cause = self._cause_below(tree.tail)
@@ -269,7 +271,7 @@ class RefusedBranches:
         return None
 
     def _cause_below(self, tail: int | None) -> RefusalCause | None:
-        """The cause of what hangs from this share; None if that is no refused one."""
+        """Return the cause of what hangs from this share; None if that is not refused."""
         return None if tail is None else self._refused.get(tail) or self._held.get(tail)
 
     # --- forgetting --------------------------------------------------------------------------------------
@@ -345,7 +347,7 @@ class RefusedBranches:
 
     @staticmethod
     def _in_window(share: Share, seen: float) -> bool:
-        """Whether a share can be of the last hour: replays of older ones count for nothing."""
+        """Return whether a share can be of the last hour: replays of older ones count for nothing."""
         return -AHEAD <= seen - share.header_timestamp <= WINDOW
 
     def _branch(self, cause: RefusalCause, work: int, time: float) -> _Branch | None:
@@ -385,7 +387,7 @@ class RefusedBranches:
     # --- figures -----------------------------------------------------------------------------------------
 
     def figures(self, now: float) -> RefusedWork:
-        """The last hour's work, and what of it is on refused branches."""
+        """Return the last hour's work, and what of it is on refused branches."""
         self._forget_before(now - WINDOW)
         accepted = sum(bucket.accepted for bucket in self._buckets.values())
         work: dict[int, int] = {}
@@ -429,7 +431,7 @@ class RefusedBranches:
         )
 
     def _part_since(self, branch: RefusedBranch, now: float) -> float:
-        """The branch's part of the work heard since it began, at most in the last hour."""
+        """Return the branch's part of the work heard since it began, at most in the last hour."""
         first = int(max(branch.since, now - WINDOW) // STEP)
         buckets = [bucket for place, bucket in self._buckets.items() if place >= first]
         on_it = sum(bucket.refused.get(branch.first_share, 0) for bucket in buckets)
@@ -452,13 +454,13 @@ def _names(software: Mapping[str, int]) -> str:
 
 
 def _problem(figures: RefusedWork) -> str:
-    """What an operator must know of the leading branch, which has most of the work, as one sentence."""
+    """Return what an operator must know of the leading branch, which has most of the work, as one sentence."""
     branch = figures.branches[0]
     since = datetime.fromtimestamp(branch.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
     return (
         f"{hour} of the work received in the last hour, and {later} of the work since {since}, is on shares that "
-        f"this node refuses: {branch.reason}; the first one is {branch.first_share:064x}, sent by "
-        f"{_names(branch.software)}. Miners here stay on the branch that this node accepts: see Refused branches "
-        "in docs/operators.md"
+        f"this node refuses: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
+        f"{_names(branch.software)}. Miners on this node stay on the branch that this node accepts: see Refused "
+        "branches in docs/operators.md"
     )

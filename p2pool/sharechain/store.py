@@ -1,7 +1,7 @@
 """The share store: one SQLite file in WAL mode.
 
 `ShareDatabase` does the blocking work and is used from one thread at a time; `ShareStore` collects what is to be
-written and hands it, in batches, to a thread. Nothing here is called on the reactor thread but the collecting.
+written and hands it, in batches, to a thread. Only the collecting is called on the reactor thread.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ ALTER TABLE shares ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
 UPDATE shares SET live = own;
 ALTER TABLE shares ADD COLUMN type INTEGER NOT NULL DEFAULT 16;
 """
-"""Version 2 had no `live`: which of the others came as they were found is not known any more. Nor had it `type`:
-all shares were of type 16."""
+"""Version 2 had no `live`: which of the others came as they were found is no longer known. Nor had it `type`: all
+shares were of type 16."""
 _STEPS = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}
-"""What makes today's tables of those of a version; 0 is a new file."""
+"""The statements that bring the tables of a version up to date; 0 is a new file."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -117,7 +117,7 @@ def _keys(share_hashes: set[int]) -> list[tuple[bytes]]:
 
 
 class ShareDatabase:
-    """The file. Every method blocks; sqlite3.Error if the disk does not do its part.
+    """The file. Every method blocks; sqlite3.Error if the disk fails.
 
     Tables of an older version are brought up to date. Raises OperatorError for those of a newer one.
     """
@@ -133,7 +133,7 @@ class ShareDatabase:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        # Before anything else: what a newer version made is not corrupt, whatever it is like.
+        # Before anything else: a file of a newer version is not corrupt, whatever it holds.
         (version,) = execute("PRAGMA user_version").fetchone()
         if not 0 <= version <= _SCHEMA_VERSION:
             raise OperatorError(
@@ -152,12 +152,12 @@ class ShareDatabase:
         )
 
     def count(self) -> int:
-        """How many shares are stored that belong to the chain."""
+        """Return how many shares are stored that belong to the chain."""
         (count,) = self._connection.execute("SELECT count(*) FROM shares WHERE pruned = 0").fetchone()
         return int(count)
 
     def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
-        """All shares of the chain, oldest first; a text instead of each that is corrupt, or of a type that
+        """Yield all shares of the chain, oldest first; a text instead of each that is corrupt, or of a type that
         is not known, and is skipped."""
         rows = self._connection.execute(
             "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
@@ -179,7 +179,7 @@ class ShareDatabase:
             yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
 
     def write(self, batch: Batch) -> None:
-        """One transaction, on the disk at return."""
+        """Write everything in one transaction, which is on the disk at return."""
         connection = self._connection
         execute = connection.execute
         try:
@@ -216,7 +216,7 @@ class ShareDatabase:
         return path
 
     def fact(self, name: str) -> str | None:
-        """Something remembered under a name, None if nothing is."""
+        """Return what is stored under a name, None if there is nothing."""
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
@@ -345,7 +345,7 @@ class ShareStore:
             self._archive_fails = False
 
     def _report(self, error: sqlite3.Error) -> None:
-        """One alarm, not one a second."""
+        """Log a problem once, not once a second."""
         if self.problem is None:
             self.problem = f"cannot write shares to {self._database.path}: {error}"
             _log.error("{problem}; continuing in memory; a restart would lose them", problem=self.problem)

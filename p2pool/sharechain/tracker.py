@@ -37,8 +37,9 @@ TransactionSize = Callable[[int], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a share came and from whom (None: ourselves, or loaded). `live` says whether it came as it was found:
-    by a miner of ours, or as the newest share that a peer announced; `requested` if this node asked for it."""
+    """When a share came and from whom (None: from this node, or from disk). `live` says whether it came as it was
+    found: by a miner of this node, or as the newest share that a peer announced; `requested` if this node asked
+    for it."""
 
     time_seen: float
     sender: str | None
@@ -74,7 +75,7 @@ class TailScore:
 
 @dataclass(slots=True)
 class Thought:
-    """What one run of `Tracker.think` came to."""
+    """The result of one run of `Tracker.think`."""
 
     best: int | None = None
     wanted: list[int] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Thought:
     """Who sent the shares that step 1 removes. The node does not use them: `refused` names more shares, and their
     senders are in `arrivals`. Tests compare them with the test vectors."""
     removed: list[Share] = field(default_factory=list)
-    """Invalid ones."""
+    """Shares that were found invalid."""
     pruned: list[Share] = field(default_factory=list)
     """What the node let `prune` forget afterwards."""
     refused: list[tuple[Share, Exception]] = field(default_factory=list)
@@ -98,7 +99,7 @@ class Thought:
     """Whether more is to be verified than this run was allowed to: think again soon."""
 
     def follow(self, again: Thought) -> None:
-        """Take over what the next run came to, which follows at once."""
+        """Add the result of the next run, which follows at once."""
         self.best, self.heads, self.wanted = again.best, again.heads, again.wanted
         self.bad_senders |= again.bad_senders
         self.removed += again.removed
@@ -164,7 +165,7 @@ class Tracker(ChainView):
         return share_hash in self.forest
 
     def is_settled(self, share_hash: int) -> bool:
-        """Whether a share is held, or was found invalid: then nothing of it has to be judged any more."""
+        """Return whether a share is held, or was found invalid: then there is nothing left to judge."""
         return share_hash in self.forest or share_hash in self._refused
 
     def arrival(self, share_hash: int) -> Arrival:
@@ -191,12 +192,12 @@ class Tracker(ChainView):
         return True
 
     def trust(self, share_hash: int) -> None:
-        """Take a held share for verified: it was verified before, and came from our own store."""
+        """Take a held share for verified: it was verified before, and came from this node's store."""
         self._set_verified(self.forest.nodes[share_hash].share)
 
     def trust_stored(self, share_hashes: Iterable[int]) -> None:
-        """Take held shares for verified, except if nothing on their chain could be checked any more: if something
-        is missing in the store, what is above must be verified again when it is there."""
+        """Take held shares for verified, except if nothing on their chain could be checked: if something is
+        missing in the store, what is above must be verified again when it is there."""
         chain_length = self.network.chain_length
         sound = {id(tree) for tail, tree in self.forest.trees.items() if tail is None}
         for node in self.forest.heads.values():
@@ -213,7 +214,7 @@ class Tracker(ChainView):
             self.unverified_bytes -= len(share.contents)
 
     def can_check(self, share: Share) -> bool:
-        """Whether the chain below is rooted, or at least chain_length + 1 shares with this one."""
+        """Return whether the chain below is rooted, or at least chain_length + 1 shares with this one."""
         if share.previous_hash is None:
             return True
         if share.previous_hash not in self.forest:
@@ -231,7 +232,8 @@ class Tracker(ChainView):
         return check_share(share, self, self.network)
 
     def rebuild(self, share: Share) -> RebuiltShare:
-        """Coinbase and other transactions' hashes of a verified share: what its block is made of."""
+        """Return the coinbase and the hashes of the other transactions of a verified share: what its block is made
+        of."""
         return rebuild_share(share, self, self.network)
 
     def _verify(self, share: Share, thought: Thought) -> bool:
@@ -271,8 +273,8 @@ class Tracker(ChainView):
         """Verify what can be verified and choose the best share ("Which chain is the best" in
         docs/protocol/share-chain.md).
 
-        `now` is our clock in Unix seconds. Never raises for what shares hold. At most `max_checks` shares are
-        checked, large ones counting more; if that leaves some, the choice is made among those that are
+        `now` is this machine's time in Unix seconds. Never raises for what shares hold. At most `max_checks`
+        shares are checked, large ones counting more; if that leaves some, the choice is made among those that are
         verified so far.
         """
         thought = Thought()
@@ -293,7 +295,7 @@ class Tracker(ChainView):
         return thought
 
     def _verify_new_heads(self, thought: Thought, wanted: dict[int, int]) -> None:
-        """Step 1: from each unverified head backwards until one verifies; what fails goes."""
+        """Do step 1: go from each unverified head backwards until a share verifies; drop those that fail."""
         bad: list[Share] = []
         for head_hash in [h for h in self.forest.heads if h not in self.verified.heads]:
             height, rooted = self.forest.height(head_hash), self.forest.is_rooted(head_hash)
@@ -320,7 +322,7 @@ class Tracker(ChainView):
                 thought.removed.append(self.remove(share.hash))
 
     def _verify_backwards(self, thought: Thought, wanted: dict[int, int]) -> None:
-        """Step 2: bring each verified head to chain_length verified shares, or ask for parents."""
+        """Do step 2: bring each verified head to chain_length verified shares, or ask for parents."""
         chain_length = self.network.chain_length
         for head_hash in list(self.verified.heads):
             verified_height = self.verified.height(head_hash)
@@ -342,16 +344,16 @@ class Tracker(ChainView):
             wanted[parent] = max(newest, wanted.get(parent, 0))
 
     def heads(self) -> list[Share]:
-        """The heads that are held, verified or not."""
+        """Return the heads that are held, verified or not."""
         return [node.share for node in self.forest.heads.values()]
 
     def verified_heads_of(self, tail: int | None) -> list[int]:
-        """The heads of the verified chains that hang from `tail`."""
+        """Return the heads of the verified chains that hang from `tail`."""
         verified = self.verified
         return [share_hash for share_hash, node in verified.heads.items() if node.tree.tail == tail]
 
     def _best_tail(self, block_height: BlockHeight) -> Tree | None:
-        """Step 3. With a single tail there is nothing to compare."""
+        """Do step 3: return the best tail. With a single one there is nothing to compare."""
         trees = list(self.verified.trees.values())
         if len(trees) < 2:
             return trees[0] if trees else None
@@ -379,7 +381,7 @@ class Tracker(ChainView):
         return TailScore(chain_length, verified.work_over(head, near) / seconds)
 
     def _scored_heads(self, tree: Tree, transaction_size: TransactionSize) -> list[HeadScore]:
-        """Step 4: score the verified heads of a tree, the best one last."""
+        """Do step 4: score the verified heads of a tree, the best one last."""
         verified = self.verified
         scores = []
         for head in self.verified_heads_of(tree.tail):
@@ -403,7 +405,8 @@ class Tracker(ChainView):
         return scores
 
     def _punishment(self, share: Share, transaction_size: TransactionSize) -> int:
-        """-1 for a block, 1 for a share whose block would be too large, or that can have no successor, else 0."""
+        """Return -1 for a block, 1 for a share whose block would be too large, or that can have no successor, else
+        0."""
         if share.timestamp == MAX_TIMESTAMP:
             return 1  # whatever else it is: nothing can follow it
         if share.is_block:
@@ -415,7 +418,7 @@ class Tracker(ChainView):
         try:
             transaction_hashes = share.version.rules.named_transactions(share, self)
         except ShareInvalid:
-            return 0  # it names transactions of a share that is not held any more
+            return 0  # it names transactions of a share that is no longer held
         for transaction_hash in transaction_hashes or ():
             size = transaction_size(transaction_hash)
             if size is None:
@@ -436,7 +439,7 @@ class Tracker(ChainView):
 
 
 def _cost_of(share: Share) -> int:
-    """What checking a share costs, an everyday one being 1: megabytes are hashed, references resolved."""
+    """Return what checking a share costs, an everyday one being 1: megabytes are hashed, references resolved."""
     return 1 + len(share.contents) // _BYTES_OF_A_CHECK + len(share.transaction_hash_refs) // _REFS_OF_A_CHECK
 
 

@@ -47,7 +47,7 @@ class Tally:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the chain held has all shares of this stretch."""
+        """Return whether the chain held has all shares of this stretch."""
         return self.total_shares == self.wanted > 0
 
     def part(self, work: int) -> float:
@@ -74,12 +74,12 @@ class ChainVotes:
 
     @property
     def has_history(self) -> bool:
-        """Whether CHAIN_LENGTH shares are held: no rule about votes counts before."""
+        """Return whether CHAIN_LENGTH shares are held: no rule about votes counts before."""
         return self.chain.is_complete
 
     @property
     def leading(self) -> int | None:
-        """The version above all that this node knows for which most of the chain's work votes; None if no
+        """Return the version above all that this node knows for which most of the chain's work votes; None if no
         share votes for any."""
         work = self.chain.work if self.chain.newer_shares else self.recent.work
         newer = [version for version in work if version > SHARE_VERSIONS.newest]

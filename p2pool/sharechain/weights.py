@@ -105,7 +105,7 @@ class WeightWindows:
         return _with_part(window, partial, max_weight)
 
     def _window_at(self, node: ChainEntry) -> _Window:
-        """The window that starts at `node`: the nearest one moved there, or a new one."""
+        """Return the window that starts at `node`: the nearest one moved there, or a new one."""
         windows = self._windows
         nearest: _Window | None = None
         least = _FAR
@@ -127,7 +127,7 @@ class WeightWindows:
 
 
 def _with_part(window: _Window, partial: ChainEntry, max_weight: int) -> Weights:
-    """The window plus as much of the next share as the weight limit leaves room for."""
+    """Return the window plus as much of the next share as the weight limit leaves room for."""
     share = partial.share
     attempts = (max_weight - window.total) // WEIGHT_UNIT
     by_script = dict(window.by_script)

@@ -11,6 +11,7 @@ The daemon: `service` runs all of it with `parameters`, `status`, `clock` and `f
 with `rpc_arguments`, `context`, `long_poll` and `render`. p2p: `p2p_server` and `p2p_dialler` move the bytes of
 `p2p`, with `p2p_download`, `addresses` and `peer_name`. `zmq_publisher` publishes hashblock.
 
-Miners and more: `miner` (`miner_session`, `miner_threads`), `swarm` (`swarm_table`) runs several nodes,
+Miners and more: `miner` (`miner_connection`, `miner_session`, `miner_events`, `miner_work`, `miner_threads`,
+`miner_flags`), `swarm` (`swarm_table`) runs several nodes,
 `aux_daemon` an auxiliary chain, `settings` is what an operator can set of the simulation in a node's process.
 """

@@ -68,20 +68,22 @@ def _version(text: str) -> int:
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line. Ends the process for --help and for what it cannot understand."""
+    """Return the parsed command line. Ends the process for --help and for errors."""
     parser = argparse.ArgumentParser(
         prog="python -m p2pool.simnet",
         description="A simulated Dash Core: JSON-RPC and p2p of a real one, with a block chain of its own.",
     )
-    parser.add_argument("--network", choices=_NETWORKS, default="simnet", help="whose ports and magic to use")
+    parser.add_argument(
+        "--network", choices=_NETWORKS, default="simnet", help="network whose ports and magic to use"
+    )
     parser.add_argument("--datadir", type=Path, help="where to keep the chain (default: in memory only)")
     parser.add_argument("--rpc-port", type=_port, help="0 takes any free port (default: the network's)")
     parser.add_argument("--p2p-port", type=_port, help="0 takes any free port (default: the network's)")
-    parser.add_argument("--rpc-user", help="without user and password they are made up and written to .cookie")
+    parser.add_argument("--rpc-user", help="default: user and password are generated and written to .cookie")
     parser.add_argument("--rpc-password")
-    parser.add_argument("--block-period", type=_positive, help="seconds between blocks to aim at")
+    parser.add_argument("--block-period", type=_positive, help="target time between blocks, in seconds")
     parser.add_argument(
-        "--initial-attempts", type=_positive, default=2**20, help="hashes that the easiest block takes on average"
+        "--initial-attempts", type=_positive, default=2**20, help="average number of hashes for the easiest block"
     )
     parser.add_argument(
         "--zmq-port", type=_port, help="publish hashblock over ZMQ here; 0 takes any free port (default: no ZMQ)"
@@ -92,7 +94,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         type=_peer,
         action="append",
         default=[],
-        help=f"another simulated Dash Core's p2p port, whose chain to follow; up to {MAX_CONNECT} times",
+        help=f"follow the chain of another simulated Dash Core, at this p2p port; up to {MAX_CONNECT} times",
     )
     parser.add_argument(
         "--reported-version", type=_version, default=VERSION, help="the version to report (default: %(default)s)"
@@ -109,7 +111,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=1,
         help=f"owners of a masternode under the rules of Dash Core 24, at most {MAX_OWNERS} (default: 1)",
     )
-    parser.add_argument("--withdrawals", action="store_true", help="make asset unlocks and sign them again, too")
+    parser.add_argument("--withdrawals", action="store_true", help="also make and re-sign asset unlocks")
     parser.add_argument(
         "--block-max-size",
         type=int,
@@ -117,7 +119,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="blockmaxsize of dash.conf: bytes that templates are filled to (default: %(default)s)",
     )
     parser.add_argument("--no-transactions", action="store_true", help="make no transactions")
-    parser.add_argument("--debug", action="store_true", help="log more")
+    parser.add_argument("--debug", action="store_true", help="log debug messages as well")
     options = parser.parse_args(arguments)
     if len(set(options.connect)) > MAX_CONNECT:
         parser.error(f"--connect can be given for at most {MAX_CONNECT} other daemons")
@@ -125,7 +127,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_parameters(options: argparse.Namespace) -> SimnetParameters:
-    """What the command line means."""
+    """Return the parameters that the command line gives."""
     parent = NETWORKS[options.network].parent
     return SimnetParameters(
         parent=parent,
@@ -163,7 +165,7 @@ def _describe_block(block: ChainBlock) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until Ctrl-C; the exit status."""
+    """Run until Ctrl-C, and return the exit status."""
     open_standard_streams()
     options = parse_arguments(arguments)
     _start_logging(options.debug)

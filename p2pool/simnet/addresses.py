@@ -24,7 +24,8 @@ class RelayedAddresses:
             self._seen[address.ip, address.port] = entry
 
     def connected(self, host: str, port: int, *, services: int, now: float) -> None:
-        """A connection to an address was made; a name in place of an address is no news for others."""
+        """Note that a connection to an address was made; a name in place of an address is not passed on to
+        others."""
         self.add(TimedAddress(int(now), NetworkAddress(services, host, port)))
 
     def entries(self) -> tuple[TimedAddress, ...]:

@@ -23,7 +23,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.dash.auxpow import MAX_CHAIN_ID, AuxPow, find_commitment, parse_auxpow, slot_of
 from p2pool.dash.block import BlockHeader, read_header
-from p2pool.dash.hashes import hash_hex, sha256d, sha256d_int
+from p2pool.dash.hashes import hash_hex, optional_hash_hex, sha256d, sha256d_int
 from p2pool.dash.merkle import walk_branch, walk_branch_indexed
 from p2pool.dash.target import average_attempts_to_target, bits_to_target, target_to_bits
 from p2pool.dash.transaction import parse_transaction
@@ -67,7 +67,7 @@ class AuxChain:
     """The chain: what `getauxblock` gives and takes, without RPC. Every block has the same `target`."""
 
     def __init__(self, chain_id: int, attempts: float, now: Callable[[], float]) -> None:
-        """`attempts` hashes find a block on average; `now` gives Unix seconds."""
+        """Start a chain on which `attempts` hashes find a block on average; `now` gives Unix seconds."""
         self.chain_id = chain_id
         self.bits = target_to_bits(average_attempts_to_target(attempts))
         self.block_connected: Event[AuxBlock] = Event()
@@ -82,11 +82,11 @@ class AuxChain:
 
     @property
     def target(self) -> int:
-        """What a Dash header's hash must not exceed."""
+        """Return what a Dash header's hash must not exceed."""
         return bits_to_target(self.bits)
 
     def _make(self, height: int, previous: int) -> AuxBlock:
-        """A block on the one of this height and hash; no two have the same hash."""
+        """Return a block on the one of this height and hash; no two have the same hash."""
         self._nonce += 1
         root = sha256d_int(b"%d coinbase of chain %d" % (self._nonce, self.chain_id))
         version = self.chain_id << 16 & 0xFFFF0000 | _AUXPOW_VERSION | 1
@@ -94,22 +94,22 @@ class AuxChain:
         return AuxBlock(height + 1, header, sha256d_int(header.pack()))
 
     def candidate(self) -> AuxBlock:
-        """The block that is to be worked on; the same one until the tip changes or `refresh` is called."""
+        """Return the block that is to be worked on; the same one until the tip changes or `refresh` is called."""
         if not self._candidates:
             self.refresh()
         return next(reversed(self._candidates.values()))
 
     def refresh(self) -> None:
-        """Another candidate, as after new transactions; earlier ones remain good."""
+        """Make another candidate, as after new transactions; earlier ones remain good."""
         made = self._make(self.tip.height, self.tip.hash)
         self._candidates[made.hash] = made
 
     def find_elsewhere(self) -> AuxBlock:
-        """Somebody else finds a block."""
+        """Let another miner find a block."""
         return self._connect(self._make(self.tip.height, self.tip.hash), None)
 
     def submit(self, block_hash: int, proof: AuxPow) -> AuxBlock:
-        """Connect a candidate. Raises KeyError if the hash is none, ProofInvalid."""
+        """Connect a candidate. Raises KeyError if the hash is not that of one, and ProofInvalid."""
         candidate = self._candidates[block_hash]
         try:
             parent_hash = check_proof(candidate, proof, chain_id=self.chain_id, target=self.target)
@@ -126,12 +126,12 @@ class AuxChain:
         return self.tip
 
     def block(self, block_hash: int) -> AuxBlock | None:
-        """A block of the chain."""
+        """Return a block of the chain."""
         return self._blocks.get(block_hash)
 
 
 def check_proof(block: AuxBlock, proof: AuxPow, *, chain_id: int, target: int) -> int:
-    """The hash of the Dash header whose work stands for the block. Raises ProofInvalid."""
+    """Return the hash of the Dash header whose work stands for the block. Raises ProofInvalid."""
     header = read_header(Reader(proof.header))
     parent_hash = header.hash()
     if parent_hash > target:
@@ -207,15 +207,15 @@ class _Methods:
         }
 
     def getblockcount(self) -> object:
-        """The height of the best block."""
+        """Return the height of the best block."""
         return self._chain.tip.height
 
     def getbestblockhash(self) -> object:
-        """The hash of the best block."""
+        """Return the hash of the best block."""
         return hash_hex(self._chain.tip.hash)
 
     def getblock(self, block_hash: str) -> object:
-        """A block: its height, and the Dash block hash that was its work."""
+        """Return a block: its height, and the Dash block hash that was its work."""
         block = self._chain.block(_block_hash(block_hash))
         if block is None:
             raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")
@@ -225,11 +225,11 @@ class _Methods:
             "confirmations": self._chain.tip.height - block.height + 1,
             "previousblockhash": hash_hex(block.header.previous_block),
             "bits": f"{block.header.bits:08x}",
-            "parentblock": None if block.parent_hash is None else hash_hex(block.parent_hash),
+            "parentblock": optional_hash_hex(block.parent_hash),
         }
 
     def simnet_findblock(self) -> object:
-        """Somebody else finds a block; its hash."""
+        """Let another miner find a block. Return its hash."""
         return hash_hex(self._chain.find_elsewhere().hash)
 
 
@@ -244,7 +244,7 @@ def _block_hash(text: str) -> int:
 
 
 def build_aux_methods(chain: AuxChain) -> dict[str, Method]:
-    """The table for a dispatcher."""
+    """Return the table for a dispatcher."""
     methods = _Methods(chain)
     block_hash = MethodParameter("hash", JsonKind.STRING, True)
     rows: list[tuple[Callable[..., object], tuple[MethodParameter, ...]]] = [
@@ -315,7 +315,7 @@ def _in_range(low: float, high: float, kind: Callable[[str], float]) -> Callable
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line. Ends the process for --help and for what it cannot understand."""
+    """Return the parsed command line. Ends the process for --help and for errors."""
     parser = argparse.ArgumentParser(
         prog="python -m p2pool.simnet.aux_daemon",
         description="A simulated daemon of an auxiliary chain, for trying merged mining (--merged of the node).",
@@ -340,12 +340,12 @@ def _say(text: str) -> None:
 
 
 def _describe(block: AuxBlock) -> str:
-    found = "by somebody else" if block.parent_hash is None else f"with the work of {hash_hex(block.parent_hash)}"
+    found = "by another miner" if block.parent_hash is None else f"with the work of {hash_hex(block.parent_hash)}"
     return f"block {block.height} {hash_hex(block.hash)} found {found}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until Ctrl-C; the exit status."""
+    """Run until Ctrl-C, and return the exit status."""
     options = parse_arguments(arguments)
     # Only a program picks the reactor.
     from twisted.internet import reactor as global_reactor

@@ -102,46 +102,49 @@ class SimulatedChain:
 
     @property
     def tip(self) -> ChainBlock:
-        """The newest block of the best chain."""
+        """Return the newest block of the best chain."""
         return self.active.tip
 
     @property
     def height(self) -> int:
-        """The tip's height; the genesis has 0."""
+        """Return the tip's height; the genesis has 0."""
         return self.active.tip.height
 
     @property
     def tip_hash(self) -> str:
-        """The tip's hash, 64 hex digits."""
+        """Return the tip's hash, 64 hex digits."""
         return self.active.tip.hash_hex
 
     def find(self, hash_: int) -> ChainBlock | None:
-        """A known block, on the best chain or not."""
+        """Return a known block, on the best chain or not."""
         return self._index.get(hash_)
 
     def read(self, block: ChainBlock) -> DecodedBlock:
-        """A known block with its transactions. OSError if the disk fails."""
+        """Return a known block with its transactions. OSError if the disk fails."""
         return self._genesis if block.position < 0 else decode_block(self.store.read(block.position))
 
     def branches(self) -> list[tuple[ChainBlock, ChainBlock]]:
-        """The tips of all known branches with their fork points, highest first, the best chain's before others."""
+        """Return the tips of all known branches with their fork points, highest first, the best chain's before
+        others."""
         inner = {block.previous for block in self._index.values()}
         tips = [block for block in self._index.values() if block not in inner]
         tips.sort(key=lambda block: (block.height, block is self.tip), reverse=True)
         return [(tip, self.active.fork_point(tip)) for tip in tips]
 
     def fees(self, block: ChainBlock) -> tuple[int, ...] | None:
-        """Fees (duffs) of a connected block's transactions but the coinbase; None if they are forgotten."""
+        """Return the fees (duffs) of a connected block's transactions but the coinbase; None if they are
+        forgotten."""
         undo = self._undo.get(block.hash)
         return None if undo is None or block not in self.active else undo.fees
 
     def count_version_bit(self, first: int, last: int, bit: int) -> int:
-        """How many blocks of the best chain from height `first` to `last` have a bit of their version set."""
+        """Return how many blocks of the best chain from height `first` to `last` have a bit of their version
+        set."""
         blocks = (self.active.at(height) for height in range(max(0, first), last + 1))
         return sum(block is not None and block.header.version >> bit & 1 for block in blocks)
 
     def is_locked(self, block: ChainBlock) -> bool:
-        """Whether a ChainLock covers the block: its own, or that of one above it."""
+        """Return whether a ChainLock covers the block: its own, or that of one above it."""
         return self.chainlock is not None and block.height <= self.chainlock.height and block in self.active
 
     def lock(self, block: ChainBlock) -> None:
@@ -198,7 +201,7 @@ class SimulatedChain:
         return None
 
     def next_bits(self, previous: ChainBlock) -> int:
-        """The compact target of the block after `previous`."""
+        """Return the compact target of the block after `previous`."""
         history: list[TimedBits] = []
         block: ChainBlock | None = previous
         while block is not None and block.height > 0 and len(history) <= WINDOW:
@@ -209,7 +212,7 @@ class SimulatedChain:
     # --- templates and transactions --------------------------------------------------------------------
 
     def template(self) -> SimulatedTemplate:
-        """The template for the block after the tip, with the waiting transactions."""
+        """Return the template for the block after the tip, with the waiting transactions."""
         last = self.last_template
         if last is None or last.previous is not self.tip or last.updates != self.mempool.updates:
             last = self._template(self.tip, self.mempool, self.mempool.updates)
@@ -217,7 +220,7 @@ class SimulatedChain:
         return last
 
     def empty_template(self, previous: ChainBlock) -> SimulatedTemplate:
-        """A template without waiting transactions for the block after any known block."""
+        """Return a template without waiting transactions for the block after any known block."""
         return self._template(previous, (), 0)
 
     def add_transaction(self, transaction: Transaction) -> MempoolEntry:

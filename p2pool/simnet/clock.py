@@ -13,5 +13,5 @@ class ShiftedClock:
         self.offset = 0.0
 
     def now(self) -> float:
-        """Unix time in seconds."""
+        """Return Unix time in seconds."""
         return self._seconds() + self.offset

@@ -24,13 +24,13 @@ class PeerTable(Protocol):
         """Return the entries of getpeerinfo."""
 
     def inbound_count(self) -> int:
-        """Connections that others opened."""
+        """Return the number of connections that others opened."""
 
     def outbound_count(self) -> int:
-        """Connections that this daemon opened."""
+        """Return the number of connections that this daemon opened."""
 
     def traffic(self) -> tuple[int, int]:
-        """Bytes received and sent since the start."""
+        """Return the bytes received and sent since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,13 @@ class NodeContext:
 
     @property
     def signalling(self) -> Signalling:
-        """What soft forks depend on."""
+        """Return what soft forks depend on."""
         return Signalling(self.signalling_until, self.chain.rules.v24_height, self.chain.count_version_bit)
 
     @property
     def is_main(self) -> bool:
-        """Whether it simulates the main network, which gives no template before it is connected and synced."""
+        """Return whether it simulates the main network, which gives no template before it is connected and
+        synced."""
         return self.chain_name == _MAIN_CHAIN
 
     @property
@@ -71,5 +72,5 @@ class NodeContext:
 
     @property
     def connection_count(self) -> int:
-        """Connections in both directions."""
+        """Return the number of connections in both directions."""
         return self.peers.inbound_count() + self.peers.outbound_count()

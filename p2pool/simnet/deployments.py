@@ -68,7 +68,8 @@ def v24_state(height: int, activation: int | None) -> tuple[str, int]:
 
 
 def softforks(main: bool, height: int, signalling: Signalling) -> Json:
-    """The `softforks` object at a tip of that height: a fork is active if the next block is under its rules."""
+    """Return the `softforks` object at a tip of that height: a fork is active if the next block is under its
+    rules."""
     forks: Json = {
         name: {
             "type": "buried",
@@ -87,7 +88,7 @@ def softforks(main: bool, height: int, signalling: Signalling) -> Json:
 
 
 def template_signals(main: bool, height: int, signalling: Signalling) -> Json:
-    """`version`, `rules` and `vbavailable` of the template for the block after a tip of that height."""
+    """Return `version`, `rules` and `vbavailable` of the template for the block after a tip of that height."""
     testdummy = "defined" if main else _testdummy_status(height, signalling.testdummy_until)
     states = {
         "testdummy": (testdummy, _TESTDUMMY_BIT),
@@ -102,7 +103,7 @@ def template_signals(main: bool, height: int, signalling: Signalling) -> Json:
 
 
 def _testdummy_status(height: int, signalling_until: int) -> str:
-    """Of the one fork of test chains that miners signal: on the genesis it has not begun."""
+    """Return the state of the one fork of test chains that miners signal: on the genesis it has not begun."""
     if height < _FIRST_BLOCK:
         return "defined"
     return "started" if height < signalling_until else "active"

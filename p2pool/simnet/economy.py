@@ -49,12 +49,12 @@ class Payee:
 
 
 def masternode_share(amount: int) -> int:
-    """What masternodes get of an amount of subsidy or fees (duffs)."""
+    """Return what masternodes get of an amount of subsidy or fees (duffs)."""
     return amount * 3 // 4
 
 
 def burn_amount(subsidy: int) -> int:
-    """What of the subsidy is burnt for the credit pool (duffs)."""
+    """Return what of the subsidy is burnt for the credit pool (duffs)."""
     return masternode_share(subsidy) * 375 // 1000
 
 
@@ -67,12 +67,12 @@ class Economy:
         self._rules = rules
 
     def is_superblock(self, height: int) -> bool:
-        """Whether superblock payees are due at this height."""
+        """Return whether superblock payees are due at this height."""
         interval = self._rules.superblock_interval
         return interval > 0 and height > 0 and height % interval == 0
 
     def superblock_payees(self, height: int) -> tuple[Payee, ...]:
-        """A key and a script payee at a superblock height, else nothing."""
+        """Return a key and a script payee at a superblock height, else nothing."""
         if not self.is_superblock(height):
             return ()
         extra = height // self._rules.superblock_interval % 7 * _SUPERBLOCK_STEP
@@ -82,7 +82,7 @@ class Economy:
         )
 
     def masternode_payees(self, height: int, fees: int) -> tuple[Payee, ...]:
-        """The burn and the masternode whose turn it is; one in eight is paid to a script address."""
+        """Return the burn and the masternode whose turn it is; one in eight is paid to a script address."""
         burn = burn_amount(BLOCK_SUBSIDY)
         amount = masternode_share(BLOCK_SUBSIDY + fees) - burn
         turn, platform = height % MASTERNODES, Payee("", BURN_SCRIPT, burn)
@@ -91,8 +91,8 @@ class Economy:
         return platform, self.masternode_payee(turn, amount)
 
     def _owners(self, turn: int, amount: int) -> tuple[Payee, ...]:
-        """Several owners, with different shares, and for every other masternode an operator, as Dash Core 24
-        divides an amount: parts in hundredths of a percent, the last owner gets what is left. One masternode is
+        """Return several owners, with different shares, and for every other masternode an operator, as Dash Core
+        24 divides an amount: parts in hundredths of a percent, the last owner gets what is left. One masternode is
         shared: its owners' parts are those that each has of the collateral, to the duff."""
         count = self._rules.owner_payouts
         operator = amount * 1234 // 10_000 if turn % 2 else 0
@@ -109,18 +109,19 @@ class Economy:
         return tuple(payees)
 
     def masternode_payee(self, turn: int, amount: int) -> Payee:
-        """Where the masternode of that turn (0 to MASTERNODES - 1) is paid; `amount` in duffs."""
+        """Return where the masternode of that turn (0 to MASTERNODES - 1) is paid; `amount` in duffs."""
         make = self._script_payee if turn == MASTERNODES - 1 else self._key_payee
         return make(f"masternode/{turn}", amount)
 
     def coinbase_value(self, height: int, fees: int) -> int:
-        """What the coinbase may pay out at most (duffs)."""
+        """Return what the coinbase may pay out at most (duffs)."""
         return BLOCK_SUBSIDY + fees + sum(payee.amount for payee in self.superblock_payees(height))
 
     def coinbase_payload(
         self, height: int, effects: SpecialEffects = NO_EFFECTS, unlocked: int = 0
     ) -> CoinbasePayload:
-        """What the payload of the coinbase at this height must be. Like regtest's: no ChainLocks, no quorums.
+        """Return what the payload of the coinbase at this height must be. Like regtest's: no ChainLocks, no
+        quorums.
 
         `effects` are those of the block's transactions, `unlocked` duffs left the credit pool before.
         """
@@ -141,7 +142,7 @@ class Economy:
         return height * burn_amount(BLOCK_SUBSIDY) - unlocked
 
     def commitments(self, height: int, previous_block: int) -> tuple[Transaction, ...]:
-        """The quorum commitments that a block must begin with: a null commitment every so many blocks."""
+        """Return the quorum commitments that a block must begin with: a null commitment every so many blocks."""
         interval = self._rules.commitment_interval
         if interval <= 0 or height % interval:
             return ()

@@ -74,11 +74,11 @@ class FaultControls:
 
     @property
     def silent(self) -> bool:
-        """Whether calls get no answer now."""
+        """Return whether calls get no answer now."""
         return self._now() < self._silent_until
 
     def take_error(self) -> CannedError | None:
-        """The error for this call, counted down; None if it is to be answered properly."""
+        """Return the error for this call, counted down; None if it is to be answered properly."""
         elapsed = self._now() - self._warm_up_began
         if elapsed < self._warm_up_seconds:
             stage = int(elapsed / self._warm_up_seconds * len(WARM_UP_STAGES))

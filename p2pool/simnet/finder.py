@@ -46,12 +46,12 @@ class UnminedBlock:
     others: tuple[bytes, ...]
 
     def pack(self, nonce: int) -> bytes:
-        """The block with a nonce."""
+        """Return the block with a nonce."""
         return assemble_block(replace(self.header, nonce=nonce).pack(), self.coinbase, self.others)
 
 
 def template_coinbase(template: SimulatedTemplate, script: bytes, extra: bytes = b"") -> Transaction:
-    """The coinbase that pays the template's payees and the rest to `script`; `extra` follows the height."""
+    """Return the coinbase that pays the template's payees and the rest to `script`; `extra` follows the height."""
     payees = (*template.masternode, *template.superblock)
     rest = template.coinbase_value - sum(payee.amount for payee in payees)
     outputs = (TxOutput(rest, script), *(TxOutput(payee.amount, payee.script) for payee in payees))
@@ -60,7 +60,7 @@ def template_coinbase(template: SimulatedTemplate, script: bytes, extra: bytes =
 
 
 def build_block(template: SimulatedTemplate, coinbase: Transaction, timestamp: int) -> UnminedBlock:
-    """A block of the template's transactions."""
+    """Return a block of the template's transactions."""
     packed = coinbase.pack()
     others = tuple(transaction.raw for transaction in template.transactions)
     branch = coinbase_branch([entry.hash.to_bytes(32, "little") for entry in template.transactions])
@@ -70,7 +70,7 @@ def build_block(template: SimulatedTemplate, coinbase: Transaction, timestamp: i
 
 
 def search(header: BlockHeader, cancelled: Callable[[], bool] = lambda: False) -> int | None:
-    """The first nonce whose hash meets the header's target; None if there is none or it was cancelled."""
+    """Return the first nonce whose hash meets the header's target; None if there is none or it was cancelled."""
     prefix = header.pack()[:76]
     target = bits_to_target(header.bits)
     for nonce in range(_NONCES):

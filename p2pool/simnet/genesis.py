@@ -21,7 +21,7 @@ _FAUCET_VALUE = 1000 * 100_000_000
 
 
 def genesis_block(rules: ChainRules) -> DecodedBlock:
-    """The genesis, with the outputs that the simulation's own transactions spend."""
+    """Return the genesis, with the outputs that the simulation's own transactions spend."""
     name = b"p2pool simnet " + rules.fingerprint().hex().encode()
     coinbase = Transaction(
         3,

@@ -34,7 +34,7 @@ class Masternode:
 
     @property
     def outpoint(self) -> str:
-        """The collateral, which names the masternode in lists."""
+        """Return the collateral, which names the masternode in lists."""
         return f"{self.registration}-0"
 
 
@@ -45,12 +45,12 @@ def masternode(chain: SimulatedChain, turn: int) -> Masternode:
 
 
 def masternodes(chain: SimulatedChain) -> list[Masternode]:
-    """All of them, in the order of their turns."""
+    """Return all of them, in the order of their turns."""
     return [masternode(chain, turn) for turn in range(MASTERNODES)]
 
 
 def render_masternode(chain: SimulatedChain, node: Masternode) -> Json:
-    """An entry of `masternode list`."""
+    """Return an entry of `masternode list`."""
     rules, where = chain.rules, f"127.0.0.1:{_FIRST_PORT + node.turn}"
     paid = _last_paid(chain, node.turn)
     versions = rules.addresses
@@ -83,7 +83,7 @@ def _last_paid(chain: SimulatedChain, turn: int) -> ChainBlock | None:
 
 
 def render_payments(chain: SimulatedChain, block: ChainBlock) -> Json:
-    """An entry of `masternode payments`. The fees of a block that is too old to remember count as none."""
+    """Return an entry of `masternode payments`. The fees of a block that is too old to remember count as none."""
     payees = chain.economy.masternode_payees(block.height, sum(chain.fees(block) or ()))
     amount = sum(payee.amount for payee in payees)
     return {
@@ -104,7 +104,7 @@ def render_payments(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def superblock_heights(rules: ChainRules, height: int) -> tuple[int, int]:
-    """The last superblock height up to `height` (0 if there was none), and the next one after it."""
+    """Return the last superblock height up to `height` (0 if there was none), and the next one after it."""
     interval = rules.superblock_interval
     if interval <= 0:
         return 0, 0

@@ -58,7 +58,7 @@ class ChainBlock:
 
     @property
     def hash_hex(self) -> str:
-        """64 hex digits in display order."""
+        """Return the hash as 64 hex digits in display order."""
         return hash_hex(self.hash)
 
     def _median_time(self) -> int:
@@ -70,7 +70,7 @@ class ChainBlock:
         return times[len(times) // 2]
 
     def ancestor(self, height: int) -> ChainBlock:
-        """The block of this branch at `height`. ValueError if `height` is not on it."""
+        """Return the block of this branch at `height`. ValueError if `height` is not on it."""
         if not 0 <= height <= self.height:
             raise ValueError(f"no ancestor at height {height} of a block at {self.height}")
         block = self
@@ -91,7 +91,7 @@ class ActiveChain:
 
     @property
     def tip(self) -> ChainBlock:
-        """The newest block of the chain."""
+        """Return the newest block of the chain."""
         return self._blocks[-1]
 
     def __contains__(self, block: object) -> bool:
@@ -102,15 +102,15 @@ class ActiveChain:
         )
 
     def at(self, height: int) -> ChainBlock | None:
-        """The block at a height, None beyond the ends."""
+        """Return the block at a height, None beyond the ends."""
         return self._blocks[height] if 0 <= height < len(self._blocks) else None
 
     def after(self, block: ChainBlock) -> ChainBlock | None:
-        """The block that follows one of this chain; None for the tip and for others."""
+        """Return the block that follows one of this chain; None for the tip and for others."""
         return self.at(block.height + 1) if block in self else None
 
     def fork_point(self, block: ChainBlock) -> ChainBlock:
-        """The newest block that `block`'s branch has in common with this chain."""
+        """Return the newest block that `block`'s branch has in common with this chain."""
         while block not in self:
             if block.previous is None:
                 raise ValueError("two blocks without a common genesis")

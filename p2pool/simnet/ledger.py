@@ -47,17 +47,17 @@ class Undo:
 
     @property
     def total_fees(self) -> int:
-        """The sum of all fees, in duffs."""
+        """Return the sum of all fees, in duffs."""
         return sum(self.fees)
 
 
 def is_unspendable(script: bytes) -> bool:
-    """Whether an output is provably lost: it does not enter the ledger."""
+    """Return whether an output is provably lost: it does not enter the ledger."""
     return script[:1] == b"\x6a"
 
 
 def check_spendable(coin: Coin, height: int) -> None:
-    """Raises BlockInvalid if a transaction in a block at `height` may not spend `coin` yet."""
+    """Raise BlockInvalid if a transaction in a block at `height` may not spend `coin` yet."""
     if coin.coinbase and coin.height > 0 and height - coin.height < COINBASE_MATURITY:
         raise BlockInvalid("bad-txns-premature-spend-of-coinbase")
 
@@ -102,7 +102,7 @@ class Ledger:
             self._remove(outpoint)
 
     def check_unlock(self, transaction: Transaction) -> AssetUnlock:
-        """The payload of an asset unlock that may be in the next block. Raises BlockInvalid."""
+        """Return the payload of an asset unlock that may be in the next block. Raises BlockInvalid."""
         try:
             unlock = parse_asset_unlock(transaction.extra_payload)
         except ParseError:

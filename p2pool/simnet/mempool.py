@@ -36,7 +36,7 @@ class MempoolEntry:
 
     @property
     def size(self) -> int:
-        """The size in bytes."""
+        """Return the size in bytes."""
         return len(self.raw)
 
 
@@ -61,11 +61,11 @@ class Mempool:
         return iter(tuple(self._entries.values()))
 
     def get(self, hash_: int) -> MempoolEntry | None:
-        """The waiting transaction with this hash."""
+        """Return the waiting transaction with this hash."""
         return self._entries.get(hash_)
 
     def spender(self, outpoint: OutPoint) -> int | None:
-        """The hash of the waiting transaction that spends an output."""
+        """Return the hash of the waiting transaction that spends an output."""
         return self._spent.get(outpoint)
 
     def add(self, transaction: Transaction, *, now: float, height: int, median_time: int) -> MempoolEntry:
@@ -85,7 +85,8 @@ class Mempool:
     def follow_tip(
         self, disconnected: Iterable[Transaction], *, now: Callable[[], float], height: int, median_time: int
     ) -> None:
-        """The tip changed: drop what is confirmed or no longer valid, take back what a reorganisation freed."""
+        """Follow a change of the tip: drop what is confirmed or no longer valid, take back what a reorganisation
+        freed."""
         waiting = [(entry.transaction, entry.time) for entry in self]
         self._entries.clear()
         self._spent.clear()
@@ -126,7 +127,7 @@ class Mempool:
         )
 
     def _inputs(self, transaction: Transaction, height: int) -> tuple[int, tuple[int, ...]]:
-        """The fee, and the waiting transactions that are spent."""
+        """Return the fee, and the waiting transactions that are spent."""
         if is_asset_unlock(transaction):
             return self._ledger.check_unlock(transaction).fee, ()
         total = 0
@@ -149,7 +150,7 @@ class Mempool:
         return fee, tuple(depends)
 
     def waiting_coin(self, outpoint: OutPoint) -> Coin | None:
-        """An output of a waiting transaction."""
+        """Return an output of a waiting transaction."""
         parent = self._entries.get(outpoint[0])
         if parent is None or outpoint[1] >= len(parent.transaction.outputs):
             return None
@@ -167,7 +168,7 @@ class Mempool:
         return found
 
     def _forget_other_version(self, unlock: Transaction) -> None:
-        """A withdrawal that waits in another version, and so under another hash, is replaced."""
+        """Forget a withdrawal that waits in another version, and so under another hash: it is replaced."""
         if not is_asset_unlock(unlock):
             return
         index = parse_asset_unlock(unlock.extra_payload).index

@@ -1,7 +1,7 @@
 """A CPU miner that speaks real stratum over TCP: for simulated networks, tests and trying a pool out.
 
 `CpuMiner` is a Twisted service; `python -m p2pool.simnet.miner -o stratum+tcp://HOST:PORT -u ADDRESS` runs
-one alone. The conversation is `miner_session`'s, the hashing `miner_threads`'.
+one alone. The conversation is `miner_session`'s, the socket `miner_connection`'s, the hashing `miner_threads`'.
 """
 
 from __future__ import annotations
@@ -11,44 +11,39 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet import task
-from twisted.internet.abstract import isIPAddress
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from p2pool.base.backoff import reconnect_policy
-from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.rates import WindowedSum
 from p2pool.base.signals import stop_at_hangup
 from p2pool.base.terminal import open_standard_streams, open_terminal
 from p2pool.base.text import format_rate, printable
-from p2pool.simnet.miner_session import (
+from p2pool.simnet.miner_connection import MinerFactory, MinerProtocol, PoolEndpoint
+from p2pool.simnet.miner_events import (
     Authorized,
     Event,
-    FoundShare,
     HandshakeRefused,
     MessageShown,
-    MinerSession,
     ReconnectRequested,
     ServerFault,
     ShareAccepted,
     ShareRefused,
     Subscribed,
-    Work,
     WorkChanged,
 )
+from p2pool.simnet.miner_flags import parse_arguments
+from p2pool.simnet.miner_session import MinerSession
 from p2pool.simnet.miner_threads import HashingThread
+from p2pool.simnet.miner_work import FoundShare, Work
 
 _log = Logger(namespace="p2pool.simnet.miner")  # not __name__: the module is also run as __main__
 
@@ -64,82 +59,6 @@ CLOSE_GRACE = 0.5
 OTHER_CODE = 0
 """The key in `refused` of every code that stratum does not define."""
 _KNOWN_CODES = range(20, 26)
-
-
-class _MinerProtocol(Protocol):
-    """Moves bytes between a socket and a session."""
-
-    transport: Any
-
-    def __init__(self, miner: CpuMiner, session: MinerSession) -> None:
-        self.session = session
-        self._miner = miner
-
-    def connectionMade(self) -> None:
-        self._miner.connection_made(self)
-        self.send(self.session.connected())
-
-    def dataReceived(self, data: bytes) -> None:
-        output, events = self.session.receive(data, self._miner.now())
-        self.send(output)
-        for event in events:
-            self._miner.handle(self, event)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._miner.connection_lost(self, reason)
-
-    def send(self, data: bytes) -> None:
-        """Write to the server."""
-        if data and self.transport is not None:
-            self.transport.write(data)
-
-    def close(self) -> None:
-        """Close when everything is sent."""
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-    def abort(self) -> None:
-        """Close at once, whatever is unsent."""
-        if self.transport is not None:
-            self.transport.abortConnection()
-
-
-class _MinerFactory(Factory):
-    noisy = False
-
-    def __init__(self, miner: CpuMiner) -> None:
-        self._miner = miner
-
-    def buildProtocol(self, addr: IAddress | None) -> _MinerProtocol:
-        return _MinerProtocol(self._miner, self._miner.new_session())
-
-
-@implementer(IStreamClientEndpoint)
-class _PoolEndpoint:
-    """Where the pool is now: a client.reconnect can move it to another port, until that fails once."""
-
-    def __init__(self, reactor: IReactor, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
-        self._home_port = port
-        self._reactor = reactor
-
-    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Connect to the pool; called by ClientService."""
-        endpoint: TCP4ClientEndpoint | HostnameEndpoint
-        if isIPAddress(self.host):
-            endpoint = TCP4ClientEndpoint(self._reactor, self.host, self.port)
-        else:
-            endpoint = HostnameEndpoint(self._reactor, self.host, self.port)
-        connecting: Deferred[IProtocol] = endpoint.connect(protocolFactory)
-        return connecting.addErrback(self._failed)
-
-    def _failed(self, failure: Failure) -> Failure:
-        self.port = self._home_port
-        return failure
-
-    def __repr__(self) -> str:
-        return host_and_port(self.host, self.port)
 
 
 class CpuMiner(Service):
@@ -179,9 +98,9 @@ class CpuMiner(Service):
         self._thread_rate = None if max_hash_rate is None else max_hash_rate / threads
         self._report_every = report_every
         self._retry_policy = retry_policy or reconnect_policy(environment.chance, first=0.5, longest=30.0)
-        self._endpoint = _PoolEndpoint(environment.reactor, host, port)
+        self._endpoint = PoolEndpoint(environment.reactor, host, port)
         self._client: ClientService | None = None
-        self._protocol: _MinerProtocol | None = None
+        self._connection: MinerProtocol | None = None
         self._session_id: str | None = None
         self._failed_handshakes = 0
         self._threads: list[HashingThread] = []
@@ -197,16 +116,16 @@ class CpuMiner(Service):
 
     @property
     def connected(self) -> bool:
-        """Is the miner authorized at its pool?"""
-        return self._protocol is not None and self._protocol.session.authorized
+        """Return whether the miner is authorized at its pool."""
+        return self._connection is not None and self._connection.session.authorized
 
     @property
     def hashes(self) -> int:
-        """Hashes since the start."""
+        """Return the number of hashes since the start."""
         return sum(thread.hashes for thread in self._threads)
 
     def hash_rate(self) -> float:
-        """Hashes a second over the last ten seconds."""
+        """Return the hashes per second over the last ten seconds."""
         self._count_hashes()
         return self._hashes.rate(self.now())
 
@@ -230,7 +149,7 @@ class CpuMiner(Service):
         self._start_timer(self._tick, 1.0)
         self._start_timer(self._report, self._report_every)
         endpoint: Any = self._endpoint  # mypy does not see zope's interfaces
-        factory: Any = _MinerFactory(self)
+        factory: Any = MinerFactory(self)
         self._client = ClientService(endpoint, factory, retryPolicy=self._delay, clock=self._reactor)
         self._client.startService()
 
@@ -248,8 +167,8 @@ class CpuMiner(Service):
         if self._client is not None:
             waiting.append(self._client.stopService())
             self._client = None
-        if self._protocol is not None:
-            self._set_deadline(CLOSE_GRACE, self._protocol.abort)
+        if self._connection is not None:
+            self._set_deadline(CLOSE_GRACE, self._connection.abort)
         return gatherResults(waiting).addCallback(lambda _: None)
 
     def _new_thread(self, index: int, first_extranonce2: int, ended: Deferred[None]) -> HashingThread:
@@ -277,7 +196,8 @@ class CpuMiner(Service):
         self._timers.append(timer)
 
     def _delay(self, attempt: int) -> float:
-        """Seconds before the next attempt to connect; handshakes that failed count like failed attempts."""
+        """Return the seconds before the next attempt to connect; handshakes that failed count like failed
+        attempts."""
         return self._retry_policy(attempt + self._failed_handshakes)
 
     # --- the connection -------------------------------------------------------------------------------
@@ -286,17 +206,17 @@ class CpuMiner(Service):
         """Return the session of a new connection; it resumes the last one if the server knows that."""
         return MinerSession(self._username, self._password, previous_session=self._session_id)
 
-    def connection_made(self, protocol: _MinerProtocol) -> None:
+    def connection_made(self, connection: MinerProtocol) -> None:
         """Note a new connection, and await its handshake."""
-        self._protocol = protocol
+        self._connection = connection
         self._failed_handshakes += 1  # until it is authorized
         self._set_deadline(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
 
-    def connection_lost(self, protocol: _MinerProtocol, reason: Failure) -> None:
-        """Note the end of a connection: there is no work any more."""
-        if protocol is not self._protocol:
+    def connection_lost(self, connection: MinerProtocol, reason: Failure) -> None:
+        """Note the end of a connection: there is no work from then on."""
+        if connection is not self._connection:
             return
-        self._protocol = None
+        self._connection = None
         self._cancel_deadline()
         self._set_work(None)
         if not isinstance(reason.value, ConnectionDone | ConnectionAborted):
@@ -309,8 +229,8 @@ class CpuMiner(Service):
     def _drop(self, text: str, /, **fields: object) -> None:
         """Give the connection up, with a line in the log; ClientService makes the next."""
         _log.warn(text, **fields)
-        if self._protocol is not None:
-            self._protocol.abort()
+        if self._connection is not None:
+            self._connection.abort()
 
     def _set_deadline(self, delay: float, function: Callable[[], None]) -> None:
         self._cancel_deadline()
@@ -323,9 +243,9 @@ class CpuMiner(Service):
 
     # --- what happens ---------------------------------------------------------------------------------
 
-    def handle(self, protocol: _MinerProtocol, event: Event) -> None:
-        """One event of the session of `protocol`."""
-        if protocol is not self._protocol or not self.running:
+    def handle(self, connection: MinerProtocol, event: Event) -> None:
+        """One event of the session of `connection`."""
+        if connection is not self._connection or not self.running:
             return
         match event:
             case WorkChanged(work):
@@ -349,21 +269,21 @@ class CpuMiner(Service):
             case MessageShown(text):
                 _log.info("{name}: the pool says: {text}", name=self.name, text=text)
             case ReconnectRequested():
-                self._reconnect_requested(protocol, event)
+                self._reconnect_requested(connection, event)
             case ServerFault(text, fatal):
                 fault = (
                     "{name}: not stratum, connection closed: {text}" if fatal else "{name}: not stratum: {text}"
                 )
                 _log.warn(fault, name=self.name, text=text)
                 if fatal:
-                    protocol.abort()
+                    connection.abort()
 
     def _share_refused(self, code: int, text: str) -> None:
         code = code if code in _KNOWN_CODES else OTHER_CODE
         self.refused[code] = self.refused.get(code, 0) + 1
         _log.debug("{name}: share refused: {code} {text}", name=self.name, code=code, text=text)
 
-    def _reconnect_requested(self, protocol: _MinerProtocol, event: ReconnectRequested) -> None:
+    def _reconnect_requested(self, connection: MinerProtocol, event: ReconnectRequested) -> None:
         # Never to another host: whoever can write one line into the connection could take the miner away.
         if event.host is not None and event.host != self._endpoint.host:
             _log.warn(
@@ -372,11 +292,11 @@ class CpuMiner(Service):
             )  # fmt: skip
         elif event.port is not None:
             self._endpoint.port = event.port
-        self._set_deadline(event.wait, lambda: self._close(protocol))
+        self._set_deadline(event.wait, lambda: self._close(connection))
 
-    def _close(self, protocol: _MinerProtocol) -> None:
-        protocol.close()
-        self._set_deadline(CLOSE_GRACE, protocol.abort)
+    def _close(self, connection: MinerProtocol) -> None:
+        connection.close()
+        self._set_deadline(CLOSE_GRACE, connection.abort)
 
     def _set_work(self, work: Work | None) -> None:
         self.difficulty = None if work is None else work.difficulty
@@ -386,7 +306,7 @@ class CpuMiner(Service):
     # --- shares ---------------------------------------------------------------------------------------
 
     def _deliver(self, share: FoundShare) -> None:
-        """Called in a hashing thread; waits there while the reactor is behind."""
+        """Deliver a solution from a hashing thread, which waits while the reactor is behind."""
         while not self._undelivered.acquire(timeout=0.05):
             if self._stopping.is_set():
                 return
@@ -395,9 +315,9 @@ class CpuMiner(Service):
     def _found(self, share: FoundShare) -> None:
         self._undelivered.release()
         request = b""
-        if self._protocol is not None and self.running:
-            request = self._protocol.session.submit(share, self.now())
-            self._protocol.send(request)
+        if self._connection is not None and self.running:
+            request = self._connection.session.submit(share, self.now())
+            self._connection.send(request)
         if not request:
             self.dropped += 1
 
@@ -410,7 +330,7 @@ class CpuMiner(Service):
 
     def _tick(self) -> None:
         self._count_hashes()
-        if self._protocol is not None and self._protocol.session.unanswered_for(self.now()) > ANSWER_TIMEOUT:
+        if self._connection is not None and self._connection.session.unanswered_for(self.now()) > ANSWER_TIMEOUT:
             self._drop("{name}: the pool does not answer submissions", name=self.name)
 
     def _report(self) -> None:
@@ -427,44 +347,6 @@ class CpuMiner(Service):
 
 
 # --- command line ---------------------------------------------------------------------------------------
-
-
-def _pool_address(text: str) -> tuple[str, int]:
-    """Host and port of stratum+tcp://HOST:PORT. Raises ArgumentTypeError, as argparse wants."""
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not stratum+tcp://HOST:PORT: {error}") from None
-    if url.scheme != "stratum+tcp" or not host or not port:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form stratum+tcp://HOST:PORT")
-    return host, port
-
-
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is not positive")
-        return value
-
-    parse.__name__ = "number"
-    return parse
-
-
-def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m p2pool.simnet.miner", description="X11 on the CPU, over stratum."
-    )
-    parser.add_argument("-o", "--url", type=_pool_address, required=True, help="stratum+tcp://HOST:PORT")
-    parser.add_argument("-u", "--user", required=True, help="payout address, as ADDRESS[.worker]")
-    parser.add_argument("-p", "--password", default="x", help="often d=DIFFICULTY (default: %(default)s)")
-    parser.add_argument("-t", "--threads", type=_positive(int), default=1, help="default: %(default)s")
-    parser.add_argument("--max-hash-rate", type=_positive(float), help="hashes a second, of all threads together")
-    parser.add_argument(
-        "--report-every", type=_positive(float), default=5.0, help="seconds (default: %(default)s)"
-    )
-    return parser.parse_args(arguments)
 
 
 def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
@@ -488,7 +370,7 @@ def _mine(reactor: IReactor, options: argparse.Namespace) -> Deferred[None]:
 def main() -> NoReturn:
     """Run the command line, and never return."""
     open_standard_streams()
-    options = _parse_arguments(sys.argv[1:])
+    options = parse_arguments(sys.argv[1:])
     observer: Any = textFileLogObserver(open_terminal(sys.stdout))
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     task.react(_mine, [options])

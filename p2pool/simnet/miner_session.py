@@ -9,17 +9,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.errors import ParseError
 from p2pool.base.text import printable
-from p2pool.dash.hashes import sha256d
-from p2pool.dash.merkle import walk_branch
 from p2pool.dash.target import difficulty_to_target
-from p2pool.wire.codec import pack_uint32
+from p2pool.simnet.miner_events import (
+    Authorized,
+    Event,
+    HandshakeRefused,
+    MessageShown,
+    ReconnectRequested,
+    ServerFault,
+    ShareAccepted,
+    ShareRefused,
+    Subscribed,
+    WorkChanged,
+)
+from p2pool.simnet.miner_work import FoundShare, MiningJob, Work, parse_extranonces, parse_hex, parse_notify
 
 MAX_LINE = 65536
 """Bytes of one line from the server: some times the largest notify (a coinbase with hundreds of payouts)."""
@@ -27,201 +37,10 @@ MAX_UNANSWERED = 512
 """Submissions whose answer is awaited; a server that falls behind further gets no more of them."""
 MAX_MALFORMED = 10
 """Malformed lines on one connection before it is given up: each costs a log line."""
-MAX_BRANCH = 32
-"""Entries of a merkle branch: a block of 2**32 transactions."""
-MAX_EXTRANONCE = 16
-"""Bytes of either extranonce; pools use 4 or 8."""
 MIN_DIFFICULTY, MAX_DIFFICULTY = 1e-12, 1e30
 """Below the first every hash is a share, above the second none is: neither is meant by a sane server."""
 
 OTHER_ERROR = 20
-
-
-@dataclass(frozen=True, slots=True)
-class MiningJob:
-    """One mining.notify. `previous_block` and the entries of `merkle_branch`: 32 bytes in hashing order."""
-
-    job_id: str
-    previous_block: bytes
-    coinbase_start: bytes
-    coinbase_end: bytes
-    merkle_branch: tuple[bytes, ...]
-    version: int
-    bits: int
-    timestamp: int
-    clean_jobs: bool = field(compare=False)
-
-    def header(self, extranonce1: bytes, extranonce2: bytes, nonce: int = 0) -> bytes:
-        """The 80 bytes to hash."""
-        coinbase = self.coinbase_start + extranonce1 + extranonce2 + self.coinbase_end
-        return b"".join(
-            (
-                pack_uint32(self.version),
-                self.previous_block,
-                walk_branch(sha256d(coinbase), self.merkle_branch),
-                pack_uint32(self.timestamp),
-                pack_uint32(self.bits),
-                pack_uint32(nonce),
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A job with all that hashing it needs. Equal if the same hashes would be the same shares."""
-
-    job: MiningJob
-    extranonce1: bytes
-    extranonce2_size: int
-    difficulty: float
-    target: int
-
-    def header(self, extranonce2: bytes) -> bytes:
-        """The 80 bytes to hash, with nonce 0 in the last four."""
-        return self.job.header(self.extranonce1, extranonce2)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundShare:
-    """A nonce (a number) whose hash meets the target of `work`."""
-
-    work: Work
-    extranonce2: bytes
-    nonce: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """The server gave the extranonces. `session_id` can be shown to it after a reconnect."""
-
-    session_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Authorized:
-    """Work can be submitted."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeRefused:
-    """The server refused `method`, without which there is nothing to do here."""
-
-    method: str
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkChanged:
-    """Hash this from now on."""
-
-    work: Work
-
-
-@dataclass(frozen=True, slots=True)
-class ShareAccepted:
-    """The server took the share, `latency` seconds after it was sent."""
-
-    share: FoundShare
-    latency: float
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRefused:
-    """The server refused the share."""
-
-    share: FoundShare
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReconnectRequested:
-    """Connect again after `wait` seconds, to another place if `host` or `port` is given."""
-
-    host: str | None
-    port: int | None
-    wait: float
-
-
-@dataclass(frozen=True, slots=True)
-class MessageShown:
-    """The server has something to say to the miner's operator."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFault:
-    """A line that is not stratum. `fatal`: the connection is of no more use."""
-
-    text: str
-    fatal: bool = False
-
-
-Event = (
-    Subscribed
-    | Authorized
-    | HandshakeRefused
-    | WorkChanged
-    | ShareAccepted
-    | ShareRefused
-    | ReconnectRequested
-    | MessageShown
-    | ServerFault
-)
-
-
-def parse_notify(params: list[object]) -> MiningJob:
-    """The job of a mining.notify. Raises ParseError."""
-    if len(params) < 9:
-        raise ParseError(f"mining.notify has {len(params)} parameters, not 9")
-    job_id, previous, start, end, branch, version, bits, timestamp, clean = params[:9]
-    if not isinstance(job_id, str) or not 0 < len(job_id) <= 64 or not job_id.isascii():
-        raise ParseError("the job id is not a short text")
-    if not isinstance(branch, list) or len(branch) > MAX_BRANCH:
-        raise ParseError(f"the merkle branch is not a list of at most {MAX_BRANCH} hashes")
-    if not isinstance(clean, bool):
-        raise ParseError("clean_jobs is not true or false")
-    return MiningJob(
-        job_id,
-        _reverse_words(_hex(previous, "prevhash", 32)),
-        _hex(start, "coinb1"),
-        _hex(end, "coinb2"),
-        tuple(_hex(entry, "an entry of the merkle branch", 32) for entry in branch),
-        int.from_bytes(_hex(version, "version", 4), "big"),
-        int.from_bytes(_hex(bits, "nbits", 4), "big"),
-        int.from_bytes(_hex(timestamp, "ntime", 4), "big"),
-        clean,
-    )
-
-
-def _hex(value: object, what: str, size: int | None = None) -> bytes:
-    if not isinstance(value, str):
-        raise ParseError(f"{what} is not text")
-    try:
-        data = bytes.fromhex(value)
-    except ValueError:
-        raise ParseError(f"{what} is not hex") from None
-    if len(data) * 2 != len(value):  # fromhex takes white space
-        raise ParseError(f"{what} is not hex")
-    if size is not None and len(data) != size:
-        raise ParseError(f"{what} has {len(data)} bytes, not {size}")
-    return data
-
-
-def _reverse_words(data: bytes) -> bytes:
-    """The bytes of each 4-byte word reversed: what stratum does to the previous block's hash."""
-    return b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
-
-
-def _extranonces(extranonce1: object, size: object) -> tuple[bytes, int]:
-    first = _hex(extranonce1, "extranonce1")
-    if len(first) > MAX_EXTRANONCE:
-        raise ParseError(f"extranonce1 has {len(first)} bytes")
-    if type(size) is not int or not 1 <= size <= MAX_EXTRANONCE:
-        raise ParseError(f"the size of extranonce2 is not in 1..{MAX_EXTRANONCE}")
-    return first, size
 
 
 def _session_id(subscriptions: object) -> str | None:
@@ -236,7 +55,7 @@ def _session_id(subscriptions: object) -> str | None:
 
 
 def _refusal(error: object) -> tuple[int, str]:
-    """Code and text of the `error` of an answer, whichever of the usual forms it has."""
+    """Return code and text of the `error` of an answer, whichever of the usual forms it has."""
     match error:
         case [int(code), str(text), *_] | {"code": int(code), "message": str(text)}:
             return code, printable(text, 200)
@@ -251,7 +70,7 @@ class _Submission:
     sent_at: float
 
 
-_Pending = str | _Submission  # what a request of ours was: its method, or the submission
+_Pending = str | _Submission  # what this request was: its method, or the submission
 
 
 class MinerSession:
@@ -308,7 +127,7 @@ class MinerSession:
         return b"".join(output), events
 
     def submit(self, share: FoundShare, now: float) -> bytes:
-        """The request that submits `share`; nothing if it cannot be: not authorized, another connection's
+        """Return the request that submits `share`; nothing if it cannot be: not authorized, another connection's
         extranonce1, or MAX_UNANSWERED submissions on their way."""
         if not self.authorized or self._closed or len(self._pending) >= MAX_UNANSWERED:
             return b""
@@ -320,7 +139,7 @@ class MinerSession:
         return self._request("mining.submit", params, _Submission(share, now))
 
     def unanswered_for(self, now: float) -> float:
-        """Seconds that the oldest submission has been waiting for its answer."""
+        """Return the seconds that the oldest submission has been waiting for its answer."""
         for pending in self._pending.values():
             if isinstance(pending, _Submission):
                 return now - pending.sent_at
@@ -382,7 +201,7 @@ class MinerSession:
         error = [OTHER_ERROR, f"unknown method {printable(method)}", None]
         output.append(_line_of({"id": request_id, "result": None, "error": error}))
 
-    # --- answers to our requests ----------------------------------------------------------------------
+    # --- answers to requests ----------------------------------------------------------------------
 
     def _answer(self, message: dict[str, object], now: float, *, output: list[bytes], events: list[Event]) -> None:
         request_id = message.get("id")
@@ -408,7 +227,7 @@ class MinerSession:
     def _subscribe_answered(self, result: object, output: list[bytes], events: list[Event]) -> None:
         if not isinstance(result, list) or len(result) < 3:
             raise ParseError("the answer to mining.subscribe is not a list of three")
-        self._extranonce = _extranonces(result[1], result[2])
+        self._extranonce = parse_extranonces(result[1], result[2])
         events.append(Subscribed(_session_id(result[0])))
         output.append(self._request("mining.authorize", [self.username, self._password]))
 
@@ -447,10 +266,10 @@ class MinerSession:
     def _set_extranonce(self, params: list[object], events: list[Event]) -> None:
         if len(params) < 2:
             raise ParseError("mining.set_extranonce has not two parameters")
-        self._extranonce = _extranonces(params[0], params[1])  # from the next notify on
+        self._extranonce = parse_extranonces(params[0], params[1])  # from the next notify on
 
     def _set_version_mask(self, params: list[object], events: list[Event]) -> None:
-        mask = _hex(params[0] if params else None, "the version mask", 4)
+        mask = parse_hex(params[0] if params else None, "the version mask", 4)
         self.version_mask = int.from_bytes(mask, "big")  # noted only: this miner rolls no version
 
     def _reconnect(self, params: list[object], events: list[Event]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from struct import Struct
 
 from p2pool.dash.pow import x11_digest
-from p2pool.simnet.miner_session import FoundShare, Work
+from p2pool.simnet.miner_work import FoundShare, Work
 
 BATCH = 256
 """Hashes between two checks of the work and the stop flag: about 4 ms alone on a core."""
@@ -103,7 +103,7 @@ class HashingThread(threading.Thread):
     # --- the thread -----------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """The thread's life; called by `start`."""
+        """Hash until stopped; called by `start`."""
         failure: BaseException | None = None
         try:
             if self._rate is None:

@@ -146,7 +146,8 @@ class SimulatedPeerSession:
         return self._take_output()
 
     def receive(self, data: bytes) -> bytes:
-        """Bytes from the peer -> bytes for it. Raises ParseError if the connection is to be dropped."""
+        """Take bytes from the peer, and return bytes for it. Raises ParseError if the connection is to be
+        dropped."""
         traffic = self.traffic
         traffic.received += len(data)
         traffic.last_received = self._now()
@@ -223,7 +224,7 @@ class SimulatedPeerSession:
 
     @property
     def _serves_blocks(self) -> bool:
-        """Whether the peer is a node with a chain, and not a pool or a tool that only listens."""
+        """Return whether the peer is a node with a chain, and not a pool or a tool that only listens."""
         return self.peer_version is not None and self.peer_version.services & NODE_NETWORK != 0
 
     # --- questions -------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ class SimulatedPeerSession:
         self._send(messages.Headers(tuple(headers)))
 
     def _after_locator(self, locator: tuple[int, ...]) -> ChainBlock | None:
-        """The best chain's block behind the first known one; behind its first if none is known."""
+        """Return the best chain's block behind the first known one; behind its first if none is known."""
         active = self._chain.active
         known = (block for block in map(self._chain.find, locator) if block is not None and block in active)
         start = next(known, active.at(0))

@@ -56,7 +56,7 @@ class PeerDialler:
         self._loop: LoopingCall | None = None
 
     def add(self, host: str, port: int) -> None:
-        """Connect to another daemon from now on. Raises TooManyPeers; one that is known already is no other."""
+        """Connect to another daemon from now on. Raises TooManyPeers; one that is known already does not count."""
         if (host, port) in self._services:
             return
         if len(self._services) >= MAX_CONNECT:
@@ -96,4 +96,4 @@ class PeerDialler:
         self._loop.start(_SYNCHRONISE_SECONDS, now=False).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._log.failure("internal error: peers are not asked for missing blocks any more", failure=failure)
+        self._log.failure("internal error: peers are no longer asked for missing blocks", failure=failure)

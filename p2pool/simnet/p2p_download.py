@@ -16,7 +16,8 @@ _PREVIOUS_MISSING = "prev-blk-not-found"
 
 
 def locator(chain: SimulatedChain) -> tuple[int, ...]:
-    """Hashes of the best chain, newest first, the genesis last: by them a peer finds the last common block."""
+    """Return hashes of the best chain, newest first, the genesis last: by them a peer finds the last common
+    block."""
     hashes: list[int] = []
     block: ChainBlock | None = chain.tip
     step = 1
@@ -42,13 +43,13 @@ class BlockDownload:
         """Whether the last search for a missing previous block led to no block: the peer is on another chain."""
 
     def ask(self) -> messages.GetHeaders:
-        """The question that begins it, at any time; what was under way is forgotten."""
+        """Return the question that begins it, at any time; what was under way is forgotten."""
         self._missing.clear()
         self._last = None
         return self._headers_after(())
 
     def headers(self, headers: tuple[BlockHeader, ...]) -> tuple[list[ChainBlock], messages.Message | None]:
-        """Headers came: the blocks among those handled that are here already, and what to ask next."""
+        """Take headers. Return the blocks among those handled that are here already, and what to ask next."""
         hashes = [header.hash() for header in headers[:PORTION]]
         found = {hash_: self._chain.find(hash_) for hash_ in hashes}
         known = [block for block in found.values() if block is not None]
@@ -60,7 +61,7 @@ class BlockDownload:
         return known, self._next()
 
     def block(self, hash_: int, outcome: str | None) -> messages.Message | None:
-        """A block came, and `outcome` is the chain's verdict: what to ask next."""
+        """Return a block came, and `outcome` is the chain's verdict: what to ask next."""
         self._missing.discard(hash_)
         if self._chain.find(hash_) is not None:
             self._searched_for_previous = False

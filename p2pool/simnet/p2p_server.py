@@ -70,24 +70,24 @@ class SimulatedPeerProtocol(Protocol):
             self.transport.write(data)
 
     def pauseProducing(self) -> None:
-        """The peer is slow: hear nothing more from it."""
+        """Pause reading: the peer is slow."""
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """The peer caught up."""
+        """Resume reading: the peer has caught up."""
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The connection is gone."""
+        """Note that the connection is lost."""
 
     @property
     def peer_address(self) -> str:
-        """host:port of the other side."""
+        """Return host:port of the other side."""
         return _address_text(self.transport.getPeer())
 
     @property
     def own_address(self) -> str:
-        """host:port of this side."""
+        """Return host:port of this side."""
         return _address_text(self.transport.getHost())
 
 
@@ -123,11 +123,11 @@ class P2pServer(ServerFactory):
         )
 
     def buildProtocol(self, addr: IAddress | None) -> SimulatedPeerProtocol | None:
-        """A protocol for a connection that another opened, unless there are too many."""
+        """Return a protocol for a connection that another opened, unless there are too many."""
         return self._build(_address_text(addr), None)
 
     def build_outbound(self, where: str) -> SimulatedPeerProtocol | None:
-        """A protocol for a connection that this daemon opens to `where`, unless there are too many."""
+        """Return a protocol for a connection that this daemon opens to `where`, unless there are too many."""
         return self._build(where, self.own_address)
 
     def _build(self, where: str, own_address: NetworkAddress | None) -> SimulatedPeerProtocol | None:
@@ -149,7 +149,7 @@ class P2pServer(ServerFactory):
         self._peers[peer.number] = peer
 
     def ready(self, peer: SimulatedPeerProtocol) -> None:
-        """A connection's handshake is done: if this daemon opened it, others may hear of the address."""
+        """Note the end of a connection's handshake: if this daemon opened it, the address may be passed on."""
         version = peer.session.peer_version
         if not peer.session.inbound and version is not None:
             host, _, port = peer.peer_address.rpartition(":")
@@ -185,15 +185,15 @@ class P2pServer(ServerFactory):
             peer.send(peer.session.synchronise())
 
     def inbound_count(self) -> int:
-        """Connections that others opened."""
+        """Return the number of connections that others opened."""
         return sum(peer.session.inbound for peer in self._peers.values())
 
     def outbound_count(self) -> int:
-        """Connections that this daemon opened."""
+        """Return the number of connections that this daemon opened."""
         return len(self._peers) - self.inbound_count()
 
     def traffic(self) -> tuple[int, int]:
-        """Bytes received and sent since the start."""
+        """Return the bytes received and sent since the start."""
         traffic = [peer.session.traffic for peer in self._peers.values()]
         received = self._past_received + sum(each.received for each in traffic)
         return received, self._past_sent + sum(each.sent for each in traffic)

@@ -80,7 +80,7 @@ class SimnetParameters:
 
     @property
     def chain_name(self) -> str:
-        """What getblockchaininfo reports as `chain`."""
+        """Return what getblockchaininfo reports as `chain`."""
         return self.parent.chain or "regtest"
 
 
@@ -101,24 +101,24 @@ class ChainRules:
 
     @property
     def initial_target(self) -> int:
-        """The easiest target of this chain."""
+        """Return the easiest target of this chain."""
         return bits_to_target(self.initial_bits)
 
     def fingerprint(self) -> bytes:
-        """16 bytes that differ wherever the rules at the genesis do; they are part of it."""
+        """Return 16 bytes that differ if the rules at the genesis do; they are part of it."""
         return sha256d(repr(self).encode())[:16]
 
     def is_v24(self, height: int) -> bool:
-        """Whether the rules of Dash Core 24 hold for the block at this height."""
+        """Return whether the rules of Dash Core 24 hold for the block at this height."""
         return self.v24_height is not None and height >= self.v24_height
 
     def derive(self, purpose: str) -> bytes:
-        """32 bytes that depend on the seed and on what they are for."""
+        """Return 32 bytes that depend on the seed and on their purpose."""
         return sha256d(f"p2pool simnet/{self.seed}/{purpose}".encode())
 
 
 def chain_rules(parameters: SimnetParameters) -> ChainRules:
-    """The rules that follow from the parameters."""
+    """Return the rules that follow from the parameters."""
     target = min(average_attempts_to_target(max(1, parameters.initial_attempts)), bits_to_target(EASIEST_BITS))
     return ChainRules(
         addresses=parameters.parent.addresses,

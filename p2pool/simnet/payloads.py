@@ -31,7 +31,7 @@ class CoinbasePayload:
     asset_unlocks_root: int = 0
 
     def pack(self) -> bytes:
-        """The bytes that a coinbase carries."""
+        """Return the bytes that a coinbase carries."""
         parts = [pack_uint16(self.version), pack_uint32(self.height), pack_uint256(self.masternode_list_root)]
         if self.version >= 2:
             parts.append(pack_uint256(self.quorums_root))
@@ -47,7 +47,7 @@ class CoinbasePayload:
 
 
 def parse_coinbase_payload(data: bytes) -> CoinbasePayload:
-    """The payload that is all of `data`, versions 1 to 4. Raises ParseError."""
+    """Return the payload that is all of `data`, versions 1 to 4. Raises ParseError."""
     reader = Reader(data)
     version = reader.uint16()
     if not 1 <= version <= 4:
@@ -74,11 +74,11 @@ class BitSet:
     data: bytes
 
     def pack(self) -> bytes:
-        """The size as varint, then the bytes."""
+        """Return the size as varint, then the bytes."""
         return pack_varint(self.size) + self.data
 
     def count(self) -> int:
-        """How many are set."""
+        """Return how many are set."""
         return int.from_bytes(self.data, "little").bit_count()
 
 
@@ -107,7 +107,7 @@ class QuorumCommitment:
     payload_version: int = 1
 
     def pack(self) -> bytes:
-        """The bytes that a type-6 transaction carries."""
+        """Return the bytes that a type-6 transaction carries."""
         parts = [
             pack_uint16(self.payload_version),
             pack_uint32(self.height),
@@ -129,7 +129,7 @@ class QuorumCommitment:
 
 
 def parse_quorum_commitment(data: bytes) -> QuorumCommitment:
-    """The payload that is all of `data`. Raises ParseError."""
+    """Return the payload that is all of `data`. Raises ParseError."""
     reader = Reader(data)
     payload_version, height, version = reader.uint16(), reader.uint32(), reader.uint16()
     quorum_type, quorum_hash = reader.uint8(), reader.uint256()

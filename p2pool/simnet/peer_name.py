@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def parse_peer_name(text: str) -> tuple[str, int]:
-    """Host and port. ValueError with a sentence for people."""
+    """Return host and port. ValueError with a sentence for people."""
     host, _, digits = text.rpartition(":")
     port = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 5 else 0
     if not host or host != host.strip() or not 0 < port <= 65535:

@@ -28,12 +28,12 @@ _DUFFS = 100_000_000
 
 
 def dash(duffs: int) -> float:
-    """An amount as JSON shows it."""
+    """Return an amount as JSON shows it."""
     return duffs / _DUFFS
 
 
 def bits_difficulty(bits: int) -> float:
-    """The difficulty as Dash Core computes and prints it: from the compact form, 16 digits."""
+    """Return the difficulty as Dash Core computes and prints it: from the compact form, 16 digits."""
     shift, mantissa = bits >> 24, bits & 0xFFFFFF
     return float(f"{0xFFFF / mantissa * 256.0 ** (29 - shift):.16g}")
 
@@ -56,7 +56,7 @@ def _template_transaction(transaction: TemplateEntry) -> Json:
 
 
 def render_template(template: SimulatedTemplate, signals: Json, now: float, *, superblocks: bool) -> Json:
-    """A getblocktemplate answer. `signals` are its version, rules and vbavailable."""
+    """Return a getblocktemplate answer. `signals` are its version, rules and vbavailable."""
     previous_hash = template.previous.hash_hex
     return {
         "capabilities": ["proposal"],
@@ -91,7 +91,7 @@ def render_template(template: SimulatedTemplate, signals: Json, now: float, *, s
 
 
 def render_header(chain: SimulatedChain, block: ChainBlock) -> Json:
-    """A getblockheader answer, and the start of a getblock one."""
+    """Return a getblockheader answer, and the start of a getblock one."""
     header = block.header
     active = block in chain.active
     result: Json = {
@@ -119,7 +119,7 @@ def render_header(chain: SimulatedChain, block: ChainBlock) -> Json:
 
 
 def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
-    """A getblock answer of verbosity 1 or, `full`, 2. OSError if the disk fails."""
+    """Return a getblock answer of verbosity 1 or, `full`, 2. OSError if the disk fails."""
     decoded = chain.read(block)
     result = render_header(chain, block)
     result["size"] = block.size
@@ -150,7 +150,7 @@ def render_block(chain: SimulatedChain, block: ChainBlock, full: bool) -> Json:
 def render_transaction(
     transaction: Transaction, hash_: int, versions: AddressVersions, *, fee: int | None, locked: bool = False
 ) -> Json:
-    """A transaction as getblock shows it; `fee` in duffs, None for a coinbase or if it is not known.
+    """Return a transaction as getblock shows it; `fee` in duffs, None for a coinbase or if it is not known.
 
     `locked` is whether its block is chainlocked, which counts as much as an InstantSend lock of its own."""
     raw = transaction.pack()
@@ -185,7 +185,7 @@ def render_transaction(
 def render_transaction_in_block(
     chain: SimulatedChain, block: ChainBlock, hash_: int, *, in_active_chain: bool
 ) -> Json | None:
-    """A getrawtransaction answer; None if the block does not hold it. OSError if the disk fails.
+    """Return a getrawtransaction answer; None if the block does not hold it. OSError if the disk fails.
 
     `in_active_chain` is whether to say if the block is in the best chain: only to who named it."""
     decoded = chain.read(block)
@@ -313,7 +313,7 @@ def render_mempool_info(mempool: Mempool) -> Json:
 
 
 def render_mempool(mempool: Mempool) -> Json:
-    """A verbose getrawmempool answer."""
+    """Return a verbose getrawmempool answer."""
     entries = {entry.hash: entry for entry in mempool}
     children: dict[int, list[int]] = {hash_: [] for hash_ in entries}
     for entry in entries.values():
@@ -374,7 +374,7 @@ def _mempool_entry(
 
 
 def render_chainlock(block: ChainBlock, rules: ChainRules) -> Json:
-    """A getbestchainlock answer. The signature is nobody's: 96 bytes that depend on the block."""
+    """Return a getbestchainlock answer. The signature is nobody's: 96 bytes that depend on the block."""
     signature = b"".join(rules.derive(f"chainlock/{block.hash_hex}/{part}") for part in range(3))
     packed = pack_uint32(block.height) + pack_uint256(block.hash) + signature
     return {

@@ -24,7 +24,8 @@ class TimedBits:
 
 
 def next_bits(history: Sequence[TimedBits], period: float, initial_bits: int) -> int:
-    """The compact target after `history`, which is oldest first without the genesis (its time says nothing).
+    """Return the compact target after `history`, which is oldest first without the genesis (its time says
+    nothing).
 
     The mean target of the window is scaled by the mean interval, newer intervals weighing more; one block
     changes the target by at most a factor of two, and it never becomes easier than `initial_bits`.

@@ -62,7 +62,7 @@ class JsonKind(Enum):
 
 
 def kind_of(value: object) -> JsonKind:
-    """The JSON type of a parsed value."""
+    """Return the JSON type of a parsed value."""
     if value is None:
         return JsonKind.NULL
     for kind, types in (
@@ -107,7 +107,7 @@ class Method:
         return f"{' '.join(words)}\n\n{self.description}\n"
 
     def bind(self, params: object) -> list[object]:
-        """The arguments for the handler from the request's params. Raises MethodError."""
+        """Return the arguments for the handler from the request's params. Raises MethodError."""
         if params is None:
             given: Sequence[object] = ()
         elif isinstance(params, list):
@@ -148,7 +148,7 @@ Row = tuple[Handler, tuple[MethodParameter, ...]]
 
 
 def make_methods(rows: Iterable[Row]) -> dict[str, Method]:
-    """The table of the rows' methods by name."""
+    """Return the table of the rows' methods by name."""
     return {
         handler.__name__: Method(handler.__name__, parameters, handler, (handler.__doc__ or "").strip())
         for handler, parameters in rows
@@ -196,7 +196,7 @@ class RpcDispatcher:
         self._sleep = sleep
 
     async def handle(self, body: bytes) -> HttpReply | None:
-        """The reply to a request's body; None if the node is to stay silent."""
+        """Return the reply to a request's body; None if the node is to stay silent."""
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError:

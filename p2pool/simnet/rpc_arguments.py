@@ -12,7 +12,7 @@ from p2pool.simnet.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ER
 
 
 def block_bytes(text: str) -> bytes:
-    """The bytes of a block in hex. Raises BlockUndecodable."""
+    """Return the bytes of a block in hex. Raises BlockUndecodable."""
     try:
         return binascii.unhexlify(text)  # unlike bytes.fromhex it takes no spaces
     except ValueError:
@@ -20,7 +20,7 @@ def block_bytes(text: str) -> bytes:
 
 
 def hash_argument(text: str, name: str) -> int:
-    """A hash in display order. Raises MethodError."""
+    """Return a hash in display order. Raises MethodError."""
     if len(text) != 64:
         raise MethodError(INVALID_PARAMETER, f"{name} must be of length 64 (not {len(text)}, for '{text[:200]}')")
     try:
@@ -32,7 +32,7 @@ def hash_argument(text: str, name: str) -> int:
 
 
 def whole_number(value: object, default: int) -> int:
-    """An integer argument, `default` if it is left out. Raises MethodError."""
+    """Return an integer argument, `default` if it is left out. Raises MethodError."""
     if value is None:
         return default
     if not isinstance(value, int):
@@ -41,7 +41,7 @@ def whole_number(value: object, default: int) -> int:
 
 
 def find_block(chain: SimulatedChain, hash_: int) -> ChainBlock:
-    """A known block. Raises MethodError."""
+    """Return a known block. Raises MethodError."""
     block = chain.find(hash_)
     if block is None:
         raise MethodError(INVALID_ADDRESS_OR_KEY, "Block not found")

@@ -29,7 +29,7 @@ class ChainMethods:
         self._chain = context.chain
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         block_hash = MethodParameter("blockhash", JsonKind.STRING, required=True)
         return [
             (self.getblockchaininfo, ()),
@@ -45,7 +45,7 @@ class ChainMethods:
         ]
 
     def getblockchaininfo(self) -> object:
-        """The state of the chain."""
+        """Return the state of the chain."""
         chain, tip, status = self._chain, self._chain.tip, self._context.status
         return {
             "chain": self._context.chain_name,
@@ -65,7 +65,7 @@ class ChainMethods:
         }
 
     def getblock(self, hash_: str, verbosity: object) -> object:
-        """A block: hex, an object, or an object with whole transactions."""
+        """Return a block: hex, an object, or an object with whole transactions."""
         level = 1 if verbosity is None else verbosity
         if not isinstance(level, (int, float)):
             raise MethodError(
@@ -77,7 +77,7 @@ class ChainMethods:
         return render_block(self._chain, block, level >= 2)
 
     def getblockheader(self, hash_: str, verbose: bool | None) -> object:
-        """A header: an object, or hex."""
+        """Return a header: an object, or hex."""
         block = find_block(self._chain, hash_argument(hash_, "hash"))
         return block.header.pack().hex() if verbose is False else render_header(self._chain, block)
 
@@ -90,7 +90,7 @@ class ChainMethods:
         return self._chain.height
 
     def getblockhash(self, height: object) -> object:
-        """The hash of the best chain's block at a height."""
+        """Return the hash of the best chain's block at a height."""
         if not isinstance(height, int):
             raise MethodError(MISC_ERROR, "JSON integer out of range")
         block = self._chain.active.at(height)
@@ -99,11 +99,11 @@ class ChainMethods:
         return block.hash_hex
 
     def getchaintips(self) -> object:
-        """The tips of all branches, the best first."""
+        """Return the tips of all branches, the best first."""
         return [self._chain_tip(tip, fork) for tip, fork in self._chain.branches()]
 
     def getbestchainlock(self) -> object:
-        """The newest ChainLock; there is one only if a test made it."""
+        """Return the newest ChainLock; there is one only if a test made it."""
         if self._chain.chainlock is None:
             raise MethodError(INTERNAL_ERROR, "Unable to find any ChainLock")
         return render_chainlock(self._chain.chainlock, self._chain.rules)
@@ -113,7 +113,7 @@ class ChainMethods:
         return bits_difficulty(self._chain.tip.header.bits)
 
     def getindexinfo(self, index_name: str | None) -> object:
-        """The indices that are kept: that of transactions, as on every node that people ask things of."""
+        """Return the indices that are kept: that of transactions, as on every node that people ask things of."""
         if index_name not in (None, "txindex"):
             return {}
         return {"txindex": {"synced": True, "best_block_height": self._chain.height}}

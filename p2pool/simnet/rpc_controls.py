@@ -57,7 +57,7 @@ class RpcControls:
         self._of = controlled
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         count, seconds = (
             MethodParameter("count", JsonKind.NUMBER),
             MethodParameter("seconds", JsonKind.NUMBER, True),
@@ -89,7 +89,8 @@ class RpcControls:
     # --- the network -----------------------------------------------------------------------------------
 
     async def simnet_findblock(self, count: object, fork_depth: object) -> object:
-        """The rest of the network finds blocks, the first on the block fork_depth below the tip; their hashes."""
+        """Let the rest of the network find blocks, the first on the block fork_depth below the tip. Return
+        their hashes."""
         try:
             return await self._of.finder.find(_whole(count, "count", 1), _whole(fork_depth, "fork_depth", 0))
         except FinderBusy:

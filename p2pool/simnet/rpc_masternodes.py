@@ -45,7 +45,7 @@ class MasternodeMethods:
         self._started = context.clock.now()
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         text = JsonKind.STRING
         command, first = MethodParameter("command", text), MethodParameter("argument", JsonKind.ANY)
         return [
@@ -105,7 +105,7 @@ class MasternodeMethods:
         }
 
     def getsuperblockbudget(self, index: object) -> object:
-        """What the superblock at a height may pay at most."""
+        """Return what the superblock at a height may pay at most."""
         if not isinstance(index, int) or not self._chain.economy.is_superblock(index):
             raise MethodError(INVALID_PARAMETER, "Invalid block height")
         return self._budget(index)
@@ -130,7 +130,7 @@ class MasternodeMethods:
         return [render_payments(self._chain, block.ancestor(height)) for height in heights]
 
     def _winners(self, count: object) -> Json:
-        """Who was and will be paid: so many blocks back, and one turn of all masternodes ahead."""
+        """Return who was and will be paid: so many blocks back, and one turn of all masternodes ahead."""
         height = self._chain.height
         first = max(1, height - min(_count_argument(count, _DEFAULT_WINNERS), _MOST_WINNERS))
         all_ = self._all()
@@ -156,7 +156,7 @@ def _run(method: str, command: str | None, commands: dict[str, Callable[[], obje
 
 
 def _count_argument(value: object, default: int) -> int:
-    """A count that Dash Core takes as text or as a number."""
+    """Return a count that Dash Core takes as text or as a number."""
     if value is None:
         return default
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:

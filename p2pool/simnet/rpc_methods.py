@@ -46,7 +46,7 @@ class RpcMethods:
 
 
 def build_methods(methods: RpcMethods) -> dict[str, Method]:
-    """The table, `help` included."""
+    """Return the table, `help` included."""
     table = make_methods(methods.rows())
     add_help(table)
     return table
@@ -56,7 +56,7 @@ def add_help(table: dict[str, Method]) -> None:
     """Add `help`, which lists the table as it is when it is called."""
 
     def help_(command: str | None) -> object:
-        """All methods, or one."""
+        """Return all methods, or one."""
         if command is None:
             return "\n".join(sorted(table))
         if command not in table:

@@ -34,7 +34,7 @@ class MiningMethods:
         self._chain = context.chain
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         number = JsonKind.NUMBER
         return [
             (self.getblocktemplate, (MethodParameter("template_request", JsonKind.OBJECT),)),
@@ -51,7 +51,7 @@ class MiningMethods:
         ]
 
     async def getblocktemplate(self, request: object) -> object:
-        """A template, at once or after a long poll; or the verdict on a proposal."""
+        """Return a template, at once or after a long poll; or the verdict on a proposal."""
         options = request if isinstance(request, dict) else {}
         mode = options.get("mode")
         if mode == "proposal":
@@ -98,7 +98,8 @@ class MiningMethods:
         return _network_hash_rate(self._chain, blocks if blocks > 0 else _HASH_RATE_BLOCKS, last)
 
     def estimatesmartfee(self, conf_target: object, estimate_mode: object) -> object:
-        """The fee for a confirmation within so many blocks: what the newest blocks were paid for a kilobyte."""
+        """Return the fee for a confirmation within so many blocks: what the newest blocks were paid for a
+        kilobyte."""
         target = whole_number(conf_target, 0)
         if not 1 <= target <= _LONGEST_FEE_TARGET:
             raise MethodError(

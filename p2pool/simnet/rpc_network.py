@@ -22,7 +22,7 @@ class NetworkMethods:
         self._addresses = 0
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         rows: list[Row] = [
             (self.getnetworkinfo, ()),
             (self.getconnectioncount, ()),
@@ -63,7 +63,7 @@ class NetworkMethods:
         }
 
     def getconnectioncount(self) -> object:
-        """How many peers are connected."""
+        """Return how many peers are connected."""
         return self._context.connection_count
 
     def getpeerinfo(self) -> object:
@@ -88,14 +88,14 @@ class NetworkMethods:
         }
 
     def getzmqnotifications(self) -> object:
-        """What is published over ZMQ, and where."""
+        """Return what is published over ZMQ, and where."""
         address = self._context.zmq_address
         if address is None:
             return []
         return [{"type": "pubhashblock", "address": address, "hwm": _ZMQ_HIGH_WATER_MARK}]
 
     def validateaddress(self, address: str) -> object:
-        """Whether a text is an address of this network."""
+        """Return whether a text is an address of this network."""
         try:
             version, hash_bytes = decode_address(address)
         except AddressError:
@@ -112,7 +112,7 @@ class NetworkMethods:
         }
 
     def getnewaddress(self, label: object) -> object:
-        """The next address of a deterministic series; nobody has its keys."""
+        """Return the next address of a deterministic series; nobody has its keys."""
         self._addresses += 1
         rules = self._context.chain.rules
         return encode_address(rules.addresses.pubkey_hash, rules.derive(f"address/{self._addresses}")[:20])

@@ -128,7 +128,7 @@ class RpcSite(WrappingFactory, ServerFactory):
         self._closed: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A protocol for a new connection, unless there are too many."""
+        """Return a protocol for a new connection, unless there are too many."""
         return None if len(self.protocols) >= _MAX_CONNECTIONS else super().buildProtocol(addr)
 
     @override

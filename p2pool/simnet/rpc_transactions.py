@@ -42,7 +42,7 @@ class TransactionMethods:
         self._chain = context.chain
 
     def rows(self) -> list[Row]:
-        """The methods with their parameters."""
+        """Return the methods with their parameters."""
         text, anything = JsonKind.STRING, JsonKind.ANY
         return [
             (self.getrawmempool, (MethodParameter("verbose", JsonKind.BOOL),)),
@@ -62,7 +62,7 @@ class TransactionMethods:
         ]
 
     def getrawmempool(self, verbose: bool | None) -> object:
-        """The waiting transactions: hashes, or an object."""
+        """Return the waiting transactions: hashes, or an object."""
         if verbose:
             return render_mempool(self._chain.mempool)
         return [hash_hex(entry.hash) for entry in self._chain.mempool]
@@ -72,7 +72,8 @@ class TransactionMethods:
         return render_mempool_info(self._chain.mempool)
 
     def getrawtransaction(self, txid: str, verbose: object, blockhash: str | None) -> object:
-        """A transaction: hex, or an object. Without a block hash one that waits, or of the newest blocks."""
+        """Return a transaction: hex, or an object. Without a block hash one that waits, or of the newest
+        blocks."""
         hash_ = hash_argument(txid, "parameter 1")
         if verbose is not None and not isinstance(verbose, (int, float)):
             raise MethodError(

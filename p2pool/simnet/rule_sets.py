@@ -7,6 +7,8 @@ Core contains it; the sources are in docs/design/simulated-network.md ("Changes 
 
 from __future__ import annotations
 
+from p2pool.base.text import without_login
+
 V23 = "v23"
 """The rules of the released Dash Core 23."""
 V24 = "v24"
@@ -23,11 +25,11 @@ def parse_rules(text: str) -> int | None:
     if name == V23 and not separator:
         return None
     if name != V24:
-        raise ValueError(f"{text} is not {FORMS}")
+        raise ValueError(f"{without_login(text)} is not {FORMS}")
     if not separator:
         return 1
     if not (
         height.isascii() and height.isdigit() and len(height) < 9 and 1 <= int(height) <= MAX_ACTIVATION_HEIGHT
     ):
-        raise ValueError(f"{height or 'nothing'} is no height from 1 to {MAX_ACTIVATION_HEIGHT}")
+        raise ValueError(f"{without_login(height) or 'nothing'} is not a height from 1 to {MAX_ACTIVATION_HEIGHT}")
     return int(height)

@@ -26,7 +26,7 @@ _NAMES = {
 
 
 def signature_operations(transaction: Transaction) -> int:
-    """Signature operations as blocks count them: those written in inputs' and outputs' own scripts."""
+    """Return the signature operations as blocks count them: those written in inputs' and outputs' own scripts."""
     scripts = [item.script for item in transaction.inputs] + [item.script for item in transaction.outputs]
     return sum(map(script_signature_operations, scripts))
 
@@ -42,7 +42,7 @@ def _show_push(data: bytes) -> str:
 
 
 def assembly(script: bytes) -> str:
-    """The script in words, as `asm` shows it."""
+    """Return the script in words, as `asm` shows it."""
     words = []
     for opcode, data in script_operations(script):
         if opcode == -1:
@@ -59,7 +59,7 @@ def assembly(script: bytes) -> str:
 
 
 def script_address(script: bytes, versions: AddressVersions) -> str | None:
-    """The address that a script pays to; None if it has none."""
+    """Return the address that a script pays to; None if it has none."""
     if script[:1] == b"\x76":
         key_hash = p2pkh_hash(script)
         if key_hash is not None:
@@ -69,7 +69,7 @@ def script_address(script: bytes, versions: AddressVersions) -> str | None:
 
 
 def script_type(script: bytes) -> str:
-    """Dash Core's name for the form of a script."""
+    """Return Dash Core's name for the form of a script."""
     if script[:1] == b"\x6a":
         return "nulldata"
     if p2sh_hash(script) is not None:
@@ -80,7 +80,7 @@ def script_type(script: bytes) -> str:
 
 
 def descriptor(script: bytes, versions: AddressVersions) -> str:
-    """The output descriptor with its checksum."""
+    """Return the output descriptor with its checksum."""
     address = script_address(script, versions)
     text = f"raw({script.hex()})" if address is None else f"addr({address})"
     return f"{text}#{descriptor_checksum(text)}"
@@ -94,7 +94,7 @@ _GENERATOR = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626F
 
 
 def descriptor_checksum(text: str) -> str:
-    """The eight characters after '#' (BIP 380). `text` holds only characters that descriptors may have."""
+    """Return the eight characters after '#' (BIP 380). `text` holds only characters that descriptors may have."""
     symbols: list[int] = []
     groups: list[int] = []
     for character in text:

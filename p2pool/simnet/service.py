@@ -89,7 +89,7 @@ class SimulatedDash(Service):
 
     @property
     def cookie_path(self) -> Path | None:
-        """Where the credentials are written; None if they are not."""
+        """Return where the credentials are written; None if they are not."""
         directory = self.parameters.data_directory
         return directory / ".cookie" if directory is not None and self._writes_cookie else None
 
@@ -262,7 +262,7 @@ class _Running:
 
 
 def _credentials(parameters: SimnetParameters, random_bytes: Callable[[int], bytes]) -> tuple[str, str]:
-    """User and password: the given ones, or a cookie's. OperatorError if only one is given."""
+    """Return user and password: the given ones, or a cookie's. OperatorError if only one is given."""
     user, password = parameters.rpc_user, parameters.rpc_password
     if user is None and password is None:
         return COOKIE_USER, random_bytes(_PASSWORD_BYTES).hex()

@@ -58,12 +58,12 @@ def parse_asset_unlock(data: bytes) -> AssetUnlock:
 
 
 def is_special(transaction: Transaction, types: Iterable[int]) -> bool:
-    """Whether this is a special transaction of one of the types."""
+    """Return whether this is a special transaction of one of the types."""
     return transaction.has_payload and transaction.type in types
 
 
 def is_asset_unlock(transaction: Transaction) -> bool:
-    """Whether this is an asset unlock."""
+    """Return whether this is an asset unlock."""
     return is_special(transaction, (ASSET_UNLOCK_TYPE,))
 
 
@@ -83,7 +83,7 @@ NO_EFFECTS = SpecialEffects()
 
 
 def special_effects(transactions: Iterable[Transaction]) -> SpecialEffects:
-    """What these transactions change; payloads that cannot be read change nothing."""
+    """Return what these transactions change; payloads that cannot be read change nothing."""
     unlocked = 0
     instances: list[int] = []
     providers: list[int] = []

@@ -20,10 +20,10 @@ class NodeStatus:
 
     @property
     def release(self) -> str:
-        """The version as people write it: 23.1.2."""
+        """Return the version as people write it: 23.1.2."""
         return f"{self.version // 10_000}.{self.version // 100 % 100}.{self.version % 100}"
 
     @property
     def sub_version(self) -> str:
-        """The name that is sent to peers."""
+        """Return the name that is sent to peers."""
         return f"/Dash Core:{self.release}/"

@@ -29,16 +29,16 @@ class RawBlockStore(Protocol):
 
     @property
     def size(self) -> int:
-        """The size of all blocks in bytes."""
+        """Return the size of all blocks in bytes."""
 
     def positions(self) -> list[int]:
-        """The positions of all blocks, in the order in which they were appended."""
+        """Return the positions of all blocks, in the order in which they were appended."""
 
     def append(self, raw: bytes) -> int:
         """Keep a block; its position. OSError if it could not be kept (nothing is kept then)."""
 
     def read(self, position: int) -> bytes:
-        """The block at a position. OSError if it cannot be read."""
+        """Return the block at a position. OSError if it cannot be read."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -53,7 +53,7 @@ class MemoryStore(RawBlockStore):
 
     @property
     def size(self) -> int:
-        """The size of all blocks in bytes."""
+        """Return the size of all blocks in bytes."""
         return self._size
 
     @override
@@ -99,7 +99,7 @@ class FileStore(RawBlockStore):
 
     @property
     def size(self) -> int:
-        """The size of all blocks in bytes."""
+        """Return the size of all blocks in bytes."""
         return self._end
 
     @override
@@ -167,7 +167,7 @@ class FileStore(RawBlockStore):
         return positions
 
     def _read_record(self, position: int) -> bytes | None:
-        """The block at `position`; None if there is no whole one."""
+        """Return the block at `position`; None if there is no whole one."""
         descriptor = self._file.fileno()
         head = os.pread(descriptor, _RECORD_HEADER, position)
         size = int.from_bytes(head[:4], "little")

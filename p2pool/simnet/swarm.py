@@ -66,12 +66,12 @@ class NodeLocation:
 
     @property
     def page(self) -> str:
-        """The URL of its first page."""
+        """Return the URL of its first page."""
         return f"http://{HOST}:{self.worker_port}/"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses now; all different, as they are held until the last is found."""
+    """Return unused ports of the loopback interface; all different, as they are held until the last is found."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -83,7 +83,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def make_locations(count: int, directory: Path) -> list[NodeLocation]:
-    """A location for each node."""
+    """Return a location for each node."""
     ports = free_ports(2 * count)
     return [
         NodeLocation(n, ports[2 * n - 2], ports[2 * n - 1], directory / f"node{n}") for n in range(1, count + 1)
@@ -93,7 +93,7 @@ def make_locations(count: int, directory: Path) -> list[NodeLocation]:
 def node_arguments(
     location: NodeLocation, neighbour: NodeLocation | None, *, rpc_port: int, p2p_port: int
 ) -> list[str]:
-    """A node's command line. It connects to `neighbour` and to no other node."""
+    """Return a node's command line. It connects to `neighbour` and to no other node."""
     ring = [] if neighbour is None else ["-n", f"{HOST}:{neighbour.peer_port}"]
     return [
         *(sys.executable, "-m", "p2pool", "--net", SIMNET.name, "--datadir", str(location.directory)),
@@ -125,7 +125,7 @@ class NodeEnd(ProcessProtocol):
 
 
 class _Body(Protocol):
-    """An answer's body, whole. It is our own nodes' and not large."""
+    """The body of an answer, whole: it comes from a node of the swarm and is not large."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -142,7 +142,7 @@ class _Body(Protocol):
 
 
 class Swarm:
-    """All of it. `report` gets the nodes' states and the simulated chain's height once a second."""
+    """All nodes of the swarm. `report` gets the nodes' states and the simulated chain's height once a second."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class Screen:
 def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m p2pool.simnet.swarm", description=__doc__)
     add = parser.add_argument
-    add("--nodes", type=int, default=5, help=f"how many, up to {MAX_NODES} (default: %(default)s)")
+    add("--nodes", type=int, default=5, help=f"number of nodes, up to {MAX_NODES} (default: %(default)s)")
     add("--max-hash-rate", type=float, default=10_000.0, help="of each miner, in H/s (default: %(default)g)")
     add("--block-period", type=float, default=60.0, help="seconds between blocks (default: %(default)g)")
     add("--datadir", type=Path, help="keep shares, blocks and logs there (default: delete them at the end)")
@@ -301,7 +301,7 @@ def _parameters(options: argparse.Namespace, directory: Path) -> SimnetParameter
 
 
 def _run(reactor: IReactor, options: argparse.Namespace, directory: Path) -> None:
-    """Until Ctrl-C. Raises what kept it from starting, once everything that ran already has ended."""
+    """Run until Ctrl-C. Raises the error that prevented the start, once everything that ran already has ended."""
     screen = open_terminal(sys.stdout)
     swarm = Swarm(
         real_environment(reactor),
@@ -329,7 +329,7 @@ def _run(reactor: IReactor, options: argparse.Namespace, directory: Path) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; the exit status."""
+    """Run the command line, and return the exit status."""
     open_standard_streams()
     options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     observer = FilteringLogObserver(

@@ -63,7 +63,7 @@ def row(state: NodeState) -> str:
 
 
 def summary(states: Sequence[NodeState], block_height: int) -> str:
-    """The line below: whether the nodes agree."""
+    """Return the line below: whether the nodes agree."""
     answering = [state for state in states if state.problem is None]
     best = {state.best_share for state in answering}
     if not answering:

@@ -45,7 +45,7 @@ class SimulatedTemplate:
 
     @property
     def size(self) -> int:
-        """Bytes as getmininginfo counts them."""
+        """Return the size in bytes, as getmininginfo counts."""
         return _COINBASE_RESERVE + sum(len(transaction.raw) for transaction in self.transactions)
 
 
@@ -58,8 +58,8 @@ def build_template(
     updates: int,
     max_size: int = MAX_BLOCK_SIZE,
 ) -> SimulatedTemplate:
-    """The template for the block after `previous`; `waiting` must be valid on top of it, parents first. It is
-    filled as Dash Core's are if dash.conf has blockmaxsize=`max_size`."""
+    """Return the template for the block after `previous`; `waiting` must be valid on top of it, parents first. It
+    is filled as Dash Core's are if dash.conf has blockmaxsize=`max_size`."""
     height = previous.height + 1
     chosen = [
         TemplateEntry(commitment.pack(), commitment.hash, (), 0, 0)

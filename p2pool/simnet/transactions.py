@@ -121,7 +121,7 @@ class TransactionMaker:
         return tuple(outputs)
 
     def _pick_coins(self) -> list[tuple[OutPoint, Coin]]:
-        """One coin, or several if there are many of them."""
+        """Return one coin, or several if there are many of them."""
         confirmed = self._confirmed()
         waiting = self._waiting()
         if waiting and (not confirmed or self._random.random() < _DEPENDENT_SHARE):

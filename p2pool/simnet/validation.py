@@ -46,17 +46,17 @@ class DecodedBlock:
 
     @property
     def header(self) -> BlockHeader:
-        """The header of the block."""
+        """Return the header of the block."""
         return self.block.header
 
     @property
     def coinbase(self) -> Transaction:
-        """The block's first transaction."""
+        """Return the block's first transaction."""
         return self.block.transactions[0]
 
 
 def decode_block(data: bytes) -> DecodedBlock:
-    """The block at the start of `data`; bytes after it are ignored, as Dash Core does.
+    """Return the block at the start of `data`; bytes after it are ignored, as Dash Core does.
 
     Raises BlockUndecodable with Dash Core's message.
     """
@@ -75,14 +75,15 @@ def decode_block(data: bytes) -> DecodedBlock:
 
 
 def check_work(decoded: DecodedBlock) -> None:
-    """The hash meets the target that the header itself claims, and that is not easier than any chain allows."""
+    """Check that the hash meets the target that the header itself claims, and that this is not easier than any
+    chain allows."""
     target = bits_to_target(decoded.header.bits)
     if not 0 < target <= bits_to_target(EASIEST_BITS) or decoded.hash > target:
         raise BlockInvalid("high-hash")
 
 
 def check_contents(decoded: DecodedBlock) -> None:
-    """What can be said of a block's transactions without knowing the chain."""
+    """Check what can be said of a block's transactions without knowing the chain."""
     hashes = decoded.transaction_hashes
     if merkle_root(hashes) != decoded.header.merkle_root:
         raise BlockInvalid("bad-txnmrklroot")
@@ -100,7 +101,7 @@ def check_contents(decoded: DecodedBlock) -> None:
 
 
 def check_transaction(transaction: Transaction) -> None:
-    """What can be said of a transaction alone. Raises BlockInvalid."""
+    """Check what can be said of a transaction alone. Raises BlockInvalid."""
     is_commitment = transaction.version >= 3 and transaction.type == QUORUM_COMMITMENT_TYPE
     if not transaction.inputs and not is_commitment and not is_asset_unlock(transaction):
         raise BlockInvalid("bad-txns-vin-empty")
@@ -133,11 +134,11 @@ class HeaderContext:
     bits: int
     median_time: int
     now: float | None
-    """None: blocks from our own disk, which were not too new when they came."""
+    """None: blocks from disk, which were not too new when they came."""
 
 
 def check_header(header: BlockHeader, context: HeaderContext) -> None:
-    """Target, and time between the median of the last 11 blocks and two hours from now."""
+    """Check the target, and that the time is between the median of the last 11 blocks and two hours from now."""
     if header.bits != context.bits:
         raise BlockInvalid("bad-diffbits")
     if header.timestamp <= context.median_time:
@@ -147,7 +148,7 @@ def check_header(header: BlockHeader, context: HeaderContext) -> None:
 
 
 def check_contents_in_context(block: Block, height: int, median_time: int, *, is_v24: bool = False) -> None:
-    """Sizes and lock times of transactions, the coinbase's form, and its height push."""
+    """Check sizes and lock times of transactions, the coinbase's form, and its height push."""
     if any(len(transaction.pack()) > MAX_TRANSACTION_SIZE for transaction in block.transactions):
         raise BlockInvalid("bad-txns-oversize")
     if not all(is_final(transaction, height, median_time) for transaction in block.transactions):
@@ -169,13 +170,14 @@ def check_contents_in_context(block: Block, height: int, median_time: int, *, is
 
 
 def check_unlock_version(transaction: Transaction, is_v24: bool) -> None:
-    """Asset unlocks with a stable hash come with Dash Core 24; version 1 stays valid. Raises BlockInvalid."""
+    """Check the version of an asset unlock: those with a stable hash come with Dash Core 24; version 1 stays
+    valid. Raises BlockInvalid."""
     if is_asset_unlock(transaction) and transaction.extra_payload[:1] > b"\x01" and not is_v24:
         raise BlockInvalid("bad-assetunlocktx-version")
 
 
 def is_final(transaction: Transaction, height: int, median_time: int) -> bool:
-    """Whether the lock time allows the transaction in a block at `height`."""
+    """Return whether the lock time allows the transaction in a block at `height`."""
     lock_time = transaction.lock_time
     limit = height if lock_time < _LOCK_TIME_IS_A_TIME else median_time
     return lock_time < limit or all(item.sequence == NO_SEQUENCE for item in transaction.inputs)
@@ -185,7 +187,7 @@ def is_final(transaction: Transaction, height: int, median_time: int) -> bool:
 
 
 def check_payload(coinbase: Transaction, expected: CoinbasePayload) -> None:
-    """Every field of the coinbase payload is what the chain expects at this height."""
+    """Check that every field of the coinbase payload is what the chain expects at this height."""
     try:
         payload = parse_coinbase_payload(coinbase.extra_payload)
     except ParseError:
@@ -208,7 +210,7 @@ def check_payload(coinbase: Transaction, expected: CoinbasePayload) -> None:
 
 
 def check_commitments(block: Block, expected: Sequence[Transaction]) -> None:
-    """The quorum commitments that are due, no others, and none of them changed."""
+    """Check that the quorum commitments are those that are due, unchanged, and no others."""
     found = [t for t in block.transactions if t.version >= 3 and t.type == QUORUM_COMMITMENT_TYPE]
     if len(found) < len(expected):
         raise BlockInvalid("bad-qc-missing")
@@ -226,8 +228,8 @@ def check_payments(
     masternode: Sequence[Payee],
     each_its_own: bool = False,
 ) -> None:
-    """The coinbase pays at most `limit` duffs, and every payee its exact amount; `each_its_own`: two equal
-    payments need two outputs, as from Dash Core 24 on.
+    """Check that the coinbase pays at most `limit` duffs, and every payee its exact amount; `each_its_own`: two
+    equal payments need two outputs, as from Dash Core 24 on.
 
     A missing superblock payee makes the amount wrong, not the payee (capture 71); superblock payees have their
     order.

@@ -247,7 +247,7 @@ class Guard:
         host.limited_until = now + self.settings.ban_duration
         if self.may_log(host.key, LIMITED, now):
             _log.warn(
-                "limiting new connections of {host} for {seconds:.0f} s: {reason}. "
+                "limiting new connections from {host} for {seconds:.0f} s: {reason}. "
                 "Its {count} working connections stay",
                 host=host.key,
                 reason=offence.text,

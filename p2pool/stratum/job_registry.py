@@ -86,7 +86,7 @@ class IssuedJob:
         self._lines = None
 
     def release(self) -> None:
-        """Drop the work: no submission for this job is judged any more."""
+        """Drop the work: submissions for this job are no longer judged."""
         self.job = None
         self._lines = None
 

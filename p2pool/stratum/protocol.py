@@ -159,7 +159,12 @@ class StratumProtocol(Protocol):
     def _close(self, session: Session, reason: str) -> None:
         """Write nothing more, and let the connection linger."""
         if self._server.may_log_close(self.host, reason):
-            _log.info("closing {host} ({name}): {reason}", host=self.host, name=session.name, reason=reason)
+            _log.info(
+                "closing the connection of {host} ({name}): {reason}",
+                host=self.host,
+                name=session.name,
+                reason=reason,
+            )
         transport = self.transport
         self.state = _LINGERING
         self._server.unregister(session)

@@ -19,7 +19,7 @@ HALF_LIFE: Final = 60.0
 """Seconds in which a cost halves."""
 PEAK_HALF_LIFE: Final = 600.0
 """Seconds in which the memory of how many miners a host had working halves: long enough for a farm to come back
-after a power cut, and no licence for ever."""
+after a power cut, and not a permanent licence."""
 JUDGED_SUBMISSIONS: Final = 100
 """Submissions of a connection after which they are judged together."""
 MAX_UNPROVEN_WEIGHT: Final = 20
@@ -250,7 +250,7 @@ class ConnectionReputation:
         """The standing by which its host counts it."""
         self.is_over = False
         self.excused = False
-        """Whether the server ends it for reasons of its own: then its end is no offence."""
+        """Whether the server ends it for reasons of its own: then its end is not an offence."""
         self.login_refused: object = None
         """The username that was rejected last; None if none was."""
         self.submissions = self.refused = 0
@@ -261,17 +261,17 @@ class ConnectionReputation:
 
     @property
     def key(self) -> str:
-        """The key of its host: an IPv4 address, or an IPv6 network of 64 bits."""
+        """Return the key of its host: an IPv4 address, or an IPv6 network of 64 bits."""
         return self.host.key
 
     @property
     def site(self) -> str:
-        """The site of its host: an IPv4 address, or an IPv6 network of 48 bits."""
+        """Return the site of its host: an IPv4 address, or an IPv6 network of 48 bits."""
         return self.host.site
 
     @property
     def standing(self) -> Standing:
-        """What this connection counts as now."""
+        """Return what this connection counts as now."""
         if self.authorized_at is None or self.cost or self.closing is not None or self.is_over:
             return Standing.NOT_COUNTED
         return Standing.PROVEN if self.accepted else Standing.IDLE

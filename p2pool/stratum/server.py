@@ -1,4 +1,4 @@
-"""All connections of miners: which are let in, which there are, and when they end."""
+"""All connections of miners: which are accepted, which exist, and when they end."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _MAX_TAKEOVERS = 8
 _MAX_REFUSED = 64
 """Hashes of rejected submissions that are remembered, so that their repetition is called a duplicate."""
 _GET_VERSION_ID, _PING_ID = 1, 2
-"""Ids of our own requests: at most one of each is unanswered."""
+"""Ids of the server's own requests: at most one of each is unanswered."""
 
 
 class Handshake(Enum):
@@ -132,7 +132,7 @@ class Session:
         self._last_sent = self._last_heard = now
         self._output: list[bytes] = []
         self._awaited: dict[int, float] = {}
-        """Our own unanswered requests: id -> time of sending."""
+        """The server's own unanswered requests: id -> time of sending."""
         self._earners: set[str] = set()
         """The names of workers with an accepted submission."""
         self._former_mask = 0
@@ -145,7 +145,7 @@ class Session:
 
     @property
     def vardiff(self) -> Vardiff:
-        """The variable difficulty of this session."""
+        """Return the variable difficulty of this session."""
         return self.state.vardiff
 
     @property
@@ -351,7 +351,7 @@ class Session:
     # --- what the miner reports ----------------------------------------------------------------------------
 
     def receive_answer(self, request_id: Any, result: Any) -> None:
-        """Take the miner's answer to one of our requests; any other answer is ignored."""
+        """Take the miner's answer to a request of the server; any other answer is ignored."""
         if not isinstance(request_id, int) or self._awaited.pop(request_id, None) is None:
             return
         if request_id == _PING_ID:
@@ -409,7 +409,7 @@ class Session:
         found, context = outcome.hash, self.context
         used = found <= job.share_target or found <= job.block_target
         name = worker.name if worker is not None else self.name
-        # A block of an auxiliary chain is reported, too, but does not change how the submission is answered.
+        # A block of an auxiliary chain is reported as well, but does not change how the submission is answered.
         if used or found <= job.aux_target:
             context.work.solved(outcome, name)
         if not used:

@@ -56,7 +56,7 @@ def parse_submission(params: list[Any], job: Job, *, masks: VersionMasks, now: f
     version, error = job.version, None
     if len(params) > 5 and params[5] is not None:
         version, error = _rolled_version(_four_bytes(params[5], "version bits"), job.version, masks)
-    # Our clock may be behind that of dashd, whose time is in the job.
+    # This clock may be behind that of dashd, whose time is in the job.
     if not job.context.template.minimum_time <= timestamp <= max(now, job.timestamp) + MAX_TIME_AHEAD:
         raise StratumError(ErrorCode.OTHER, f"ntime {timestamp} out of range")
     key = raw + version.to_bytes(4, "big")
@@ -96,8 +96,8 @@ def _rolled_version(bits: int, version: int, masks: VersionMasks) -> tuple[int, 
     if not bits & ~masks.former & 0xFFFFFFFF:
         return version & ~masks.former | bits, None
     text = (
-        "version bits without version-rolling"
+        "version bits sent without negotiating version-rolling"
         if masks.negotiated is None
-        else f"version bits {bits:08x} outside the mask {mask:08x}"
+        else f"version bits {bits:08x} are outside the mask {mask:08x}"
     )
     return version & ~masks.pool | bits & masks.pool, StratumError(ErrorCode.OTHER, text)

@@ -68,11 +68,11 @@ def parse_username(text: str, network: Network) -> Username:
     """Parse a username. Raises StratumError(24) with a text that says what is wrong with the address, and
     StratumError(20) for a malformed option."""
     if len(text) > _MAX_USERNAME:
-        text = f"the username has {len(text)} characters: {_MAX_USERNAME} are allowed"
+        text = f"the username has {len(text)} characters; at most {_MAX_USERNAME} are allowed"
         raise StratumError(ErrorCode.UNAUTHORIZED, text)
     match = _USERNAME.fullmatch(text)
     if match is None:
-        raise StratumError(ErrorCode.UNAUTHORIZED, f"username {text!r} is not ADDRESS.worker")
+        raise StratumError(ErrorCode.UNAUTHORIZED, f"username {text!r} is not of the form ADDRESS.worker")
     address = match["address"].strip()
     try:
         key_hash = payout_hash160(address, network.parent.addresses, network.name)

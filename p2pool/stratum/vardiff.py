@@ -27,20 +27,20 @@ _EVIDENCE = 4.5
 """The logarithm of the likelihood ratio that a change takes. Within _WINDOW it is reached by a pace beyond sqrt(2)
 or so, for which another power of two fits better, and by chance about once in two hours."""
 _ENOUGH, _MANY = 16.0, 64.0
-"""Pseudoshares needed to choose a higher difficulty; _MANY as long as they take less than a wanted interval, when
+"""Pseudoshares needed to choose a higher difficulty; _MANY as long as they take less than a target interval, when
 waiting for them costs nothing."""
 _MOMENT = 0.05
-"""Wanted intervals that pass before any rise: submissions in one TCP segment say nothing about the pace."""
+"""Target intervals that pass before any rise: submissions in one TCP segment say nothing about the pace."""
 _GAP = 4.0
-"""Wanted intervals of one gap that count as evidence of slowness: a longer one is an interruption."""
+"""Target intervals of one gap that count as evidence of slowness: a longer one is an interruption."""
 _SILENCE = 12.0
-"""Wanted intervals without any pseudoshare until the difficulty falls. The next fall takes twice as long, and so
+"""Target intervals without any pseudoshare until the difficulty falls. The next fall takes twice as long, and so
 on: a miner that was off for some minutes finds a difficulty that it restores in seconds."""
 _FALL = 0.25
 """The factor by which a silence changes the difficulty."""
 _WINDOW = 90.0
-"""Wanted intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours
-must not hide a change after them."""
+"""Target intervals that a test sums up before the sums are halved: a pace that is nearly suspicious for hours must
+not hide a change after them."""
 
 _SLOWEST = 2.0**-10
 """The difficulty at which the search ends, unless it is below the minimum: 100 kH/s submit once in 42 s."""
@@ -80,7 +80,7 @@ def _step(difficulty: float, low: float, high: float) -> float:
 class Vardiff:
     """The difficulty of one connection. Times (of any clock, in seconds) are passed in.
 
-    `difficulty` is that of the next job. A fixed difficulty never changes. `seconds`, the wanted interval, may be
+    `difficulty` is that of the next job. A fixed difficulty never changes. `seconds`, the target interval, may be
     set at any time: only work and time are stored, nothing that depends on it.
     """
 

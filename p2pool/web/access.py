@@ -1,6 +1,5 @@
-"""Who may ask for what, and how often: one judgement a request, made before anything else is done for it.
-
-Pure: facts and the time in, a verdict out. `request` asks, `settings` come from flags, and figures are for
+"""Access control and rate limits: one decision for each request, made before anything else is done for it. Pure:
+facts and the time in, a decision out. `request` asks, `settings` come from flags, and figures are for
 /web_rate_stats.
 """
 
@@ -24,7 +23,7 @@ from p2pool.web.rate_limit import HostBuckets
 from p2pool.web.settings import WebSettings
 
 ADMIN_PREFIX = "/api/v1/admin"
-"""All below it acts, and always needs a key."""
+"""Everything below this path is an action, and always needs a key."""
 LIVE_PATH = "/ws"
 """Browsers let pages of any site connect there; it is open to pages of this node's own hosts only."""
 BURST_SECONDS, MIN_BURST = 5, 10
@@ -37,7 +36,7 @@ _LOGGED_HOSTS = 1000
 _MAX_SEGMENTS = 64
 """Of a path; none here has more than a few."""
 HOW_TO_CONFIGURE = (
-    "this node has no API key, and actions need one: start it with --api-key KEY, --api-key-file FILE or the "
+    "this node has no API key, which actions require: start it with --api-key KEY, --api-key-file FILE or the "
     "environment variable P2POOL_API_KEYS, and send the key as X-API-Key or Authorization: Bearer"
 )
 _log = Logger(namespace="p2pool.web")
@@ -62,8 +61,8 @@ class AccessSettings:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The request may go on. `key` is the fingerprint of the key that was presented; `is_open` if anybody may
-    read the answer, scripts of other sites included."""
+    """The decision to admit a request. `key` is the fingerprint of the key that was presented; `is_open` if
+    anybody may read the answer, scripts of other sites included."""
 
     client: str
     key: str | None
@@ -72,7 +71,8 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """Ends here: an HTTP status and an error, `code` for programs and `message` for people."""
+    """The decision to refuse a request: an HTTP status and an error, `code` for programs and `message` for
+    people."""
 
     status: int
     code: str
@@ -121,7 +121,7 @@ class AccessRequest:
 
 
 class Access:
-    """The judge. Bound: hosts that are remembered (`rate_limit.MAX_HOSTS`)."""
+    """Decides about requests. Bound: hosts that are remembered (`rate_limit.MAX_HOSTS`)."""
 
     def __init__(self, settings: AccessSettings) -> None:
         self.settings = settings
@@ -138,7 +138,7 @@ class Access:
         return is_in(peer, self.settings.trusted_proxies)
 
     def judge(self, asked: AccessRequest, now: float) -> Admitted | AccessDenied:
-        """Decide whether this request may go on. `now` in seconds, from any origin."""
+        """Decide whether to admit a request. `now` in seconds, from any origin."""
         settings = self.settings
         self._count += 1
         client = asked.peer
@@ -148,7 +148,7 @@ class Access:
         if self._requests is not None:
             wait = self._requests.take(host, now)
             if wait:
-                return _too_many(wait, f"more than {settings.rate_limit:g} requests a second from {host}")
+                return _too_many(wait, f"more than {settings.rate_limit:g} requests per second from {host}")
         paths = _covered_by(asked.path)
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)
@@ -192,7 +192,7 @@ class Access:
             return _too_many(wait, f"too many wrong keys or passwords from {host}")
         if key is not None:
             found = find_key(settings.keys, key)
-            if found is not None:  # it opens what the password opens, too
+            if found is not None:  # it also opens what the password opens
                 return Admitted(client, found.fingerprint, False)
             self._wrong_try(host, "API key", now)
             return _key_wanted(wrong=True)

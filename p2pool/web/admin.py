@@ -1,8 +1,7 @@
-"""POST /api/v1/admin/...: what an operator has done to miners and to the log, and tests of alerts, with an API
-key.
+"""POST /api/v1/admin/...: actions of an operator on miners and the log, and tests of alerts, with an API key.
 
 A table of actions: the fields of each one's JSON object, and the method of the port that does it. `access` has
-let the request in; here it is held against the table, done, and written to the audit log.
+admitted the request; here it is checked against the table, carried out, and written to the audit log.
 """
 
 from __future__ import annotations
@@ -54,14 +53,14 @@ class OperatorPort(Protocol):
         """Set the version bits that miners may roll; return how many connections it concerns."""
 
     def ban(self, host: str, seconds: float, reason: str = ...) -> Ban:
-        """Keep an address out."""
+        """Ban an address of miners."""
 
     def unban(self, host: str) -> bool:
         """Lift a ban; return whether the host was banned."""
 
 
 class AlertTester(Protocol):
-    """Alerts that can be tried out."""
+    """Alerts that can be tested."""
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:
         """Deliver a test message to one destination or to "all"; the Deferred fires with the results as JSON.
@@ -140,7 +139,7 @@ def admin_actions(
     operator: OperatorPort, set_log_level: Callable[[str], None], alerts: AlertTester | None = None
 ) -> dict[str, Action]:
     """Return all actions by name; those of alerts only if `alerts` is given."""
-    text, worker = Field(_text, "a text"), Field(_text, "ADDRESS.NAME", required=False)
+    text, worker = Field(_text, "text"), Field(_text, "ADDRESS.NAME", required=False)
 
     def ban(**given: Any) -> dict[str, object]:
         made = operator.ban(**given)
@@ -159,29 +158,29 @@ def admin_actions(
         "reconnect": Action(
             "ask miners to reconnect after wait seconds, to another pool if host and port are given",
             {
-                "host": Field(_text, "a name or address", required=False),
+                "host": Field(_text, "a host name or address", required=False),
                 "port": Field(_whole, "a number", required=False),
-                "wait": Field(_whole, "whole seconds", required=False),
+                "wait": Field(_whole, "a whole number of seconds", required=False),
                 "worker": worker,
             },
             lambda **given: {"connections": operator.reconnect(**given)},
         ),
         "version-mask": Action(
             "set the header version bits that miners may roll",
-            {"mask": Field(_mask, "32 bits: up to eight hexadecimal digits, or a number")},
+            {"mask": Field(_mask, "32 bits, as up to eight hexadecimal digits or as a number")},
             lambda mask: {"connections": operator.set_version_mask(mask)},
         ),
         "ban": Action(
-            "ban an address of miners and close its connections",
+            "ban a host and close its miners' connections",
             {
                 "host": Field(_address, "an IP address"),
                 "seconds": Field(_seconds, "a number"),
-                "reason": Field(_text, "a text", required=False),
+                "reason": Field(_text, "text", required=False),
             },
             ban,
         ),
         "unban": Action(
-            "lift the ban of an address",
+            "unban a host",
             {"host": Field(_address, "an IP address")},
             lambda host: {"was_banned": operator.unban(host)},
         ),
@@ -218,9 +217,9 @@ class AdminResource(GetResource):
         return NOT_DONE_YET
 
     def _act(self, request: Request) -> tuple[int, bytes] | Deferred[tuple[int, bytes]]:
-        """Do it, and write down that it was asked for and what came of it."""
+        """Carry out the action, and write the request and its result to the audit log."""
         admitted = request.admitted if isinstance(request, WebRequest) else None
-        if admitted is None or admitted.key is None:  # `access` sees to that; this is the second lock
+        if admitted is None or admitted.key is None:  # `access` checks this; this is the second check
             return error(FORBIDDEN, "no_api_key_configured", HOW_TO_CONFIGURE)
         client, key = admitted.client, admitted.key
         body = b"" if request.content is None else request.content.read()
@@ -301,16 +300,16 @@ def _read(fields: Mapping[str, Field], given: Mapping[str, object]) -> dict[str,
     named = ", ".join(fields)
     for name in given:
         if name not in fields:
-            raise ValueError(f"there is no field {excerpt(name)} here; there are: {named}")
+            raise ValueError(f"unknown field {excerpt(name)}; known fields: {named}")
     read: dict[str, Any] = {}
     for name, field in fields.items():
         value = given.get(name)
         if value is None:
             if field.required:
-                raise ValueError(f"{name} is missing: give {field.what}")
+                raise ValueError(f"{name} is missing; it must be {field.what}")
             continue
         try:
             read[name] = field.read(value)
         except _BadField:
-            raise ValueError(f"{name} {excerpt(value)}: give {field.what}") from None
+            raise ValueError(f"{name} {excerpt(value)} is not valid; it must be {field.what}") from None
     return read

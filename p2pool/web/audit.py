@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.text import printable
+from p2pool.base.write_problem import WriteProblem
 from p2pool.web.rendering import RunInThread
 
 MAX_FILE = 1 << 20
@@ -43,8 +44,8 @@ class AuditLog:
         self._under_way: list[bytes] = []
         """The lines that are being written."""
         self._ended: Deferred[None] | None = None
-        """Fires when nothing is being written any more."""
-        self._has_failed = False
+        """Fires when the last line is written."""
+        self._problem = WriteProblem(path)
 
     def record(
         self, *, client: str, key: str, action: str, parameters: Mapping[str, object], outcome: str
@@ -61,7 +62,7 @@ class AuditLog:
         }
         try:
             line = orjson.dumps(entry)
-        except TypeError:  # nested more deeply than it goes
+        except TypeError:  # nested more deeply than orjson allows
             line = b""
         if not 0 < len(line) <= MAX_LINE:
             line = orjson.dumps(entry | {"parameters": None})
@@ -85,7 +86,7 @@ class AuditLog:
 
     def _written(self, _: object) -> None:
         self._under_way = []
-        self._has_failed = False
+        self._problem.succeeded()
         self._write()
         self._notify_end()
 
@@ -95,15 +96,10 @@ class AuditLog:
         self._waiting.clear()
         for line in lines:
             self._keep(line)
-        if not failure.check(OSError):
+        if isinstance(failure.value, OSError):
+            self._problem.failed(failure.value)
+        else:
             _log.failure("internal error: writing the audit log failed", failure)
-        elif not self._has_failed:
-            _log.warn(
-                "cannot write the audit log {path}: {error}; retrying with the next action",
-                path=self._path,
-                error=failure.value,
-            )
-        self._has_failed = True
         self._notify_end()
 
     def _notify_end(self) -> None:

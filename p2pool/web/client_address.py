@@ -1,4 +1,4 @@
-"""Who asks: the connection's own address, or the one that a trusted proxy says it came from."""
+"""The address of a client: the connection's own address, or the one that a trusted proxy says it came from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from p2pool.base.hosts import IpNetwork, is_in, parse_address
 MAX_HOPS = 32
 """Addresses of one X-Forwarded-For that are examined; chains of proxies have a handful."""
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-"""Some proxies write the port, too."""
+"""Some proxies append the port."""
 
 
 def client_address(peer: str, forwarded: Sequence[str], trusted: tuple[IpNetwork, ...]) -> str:

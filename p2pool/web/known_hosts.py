@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from p2pool.base.errors import OperatorError
 from p2pool.base.hosts import parse_address
+from p2pool.base.text import without_login
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,254}))(?::[0-9]{0,5})?")
 """A Host header: an address or a name, and perhaps a port."""
@@ -31,8 +32,8 @@ def parse_host_name(flag: str, text: str) -> str:
             name = ""
     if parse_address(name.strip("[]")) is None and (len(name) > MAX_NAME or _NAME.fullmatch(name) is None):
         raise OperatorError(
-            f"{flag} {text!r}: give the name that browsers use for this node, like pool.example.org, without "
-            "https:// and port"
+            f"{flag} {without_login(text)!r}: give the name that browsers use for this node, like "
+            "pool.example.org, without https:// and port"
         )
     return name
 

@@ -1,5 +1,5 @@
-"""/ws: live views and events over WebSockets (autobahn), for pages that would otherwise poll. Thin:
-`p2pool.web.live_hub` decides what is sent to whom.
+"""/ws: live views and events over WebSockets (autobahn), for pages that would otherwise poll.
+`p2pool.web.live_hub` decides what each client is sent.
 
 `app` makes one `LiveService`, mounts its `resource` in the site, calls `refreshing` once a second and `event` when
 something happens.
@@ -103,7 +103,7 @@ class _Connection(WebSocketServerProtocol):
 
     @override
     def onOpen(self) -> None:
-        """Join the hub: the handshake is done."""
+        """Join the hub, now that the handshake is done."""
         service = self.factory.service
         self._client = service.hub.join(
             self, host=self._host, views=self._views, allowed=self._allowed, now=service.clock()
@@ -348,7 +348,7 @@ class LiveService:
         self.send_soon()
 
     def send_soon(self) -> None:
-        """Let those that have something waiting have their turns."""
+        """Give clients with waiting messages their turns."""
         if self.hub.has_turns and not self._turn_due:
             self._turn_due = True
             self._environment.call_soon(self._turn)

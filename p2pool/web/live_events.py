@@ -12,6 +12,7 @@ from typing import Any
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.endpoints import host_and_port
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node, WorkChange
 from p2pool.peers.figures import PeerFigures
@@ -23,7 +24,7 @@ from p2pool.web.sources import script_to_text
 Event = dict[str, Any]
 
 SHARE_AGE = 900.0
-"""Seconds: an older share is history that is being fetched, and no news."""
+"""Seconds: an older share is part of a chain that is being downloaded, and not an event."""
 _BLOCKS = 1000
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 MAX_REPORTED = 10
@@ -37,7 +38,7 @@ def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | N
         return None
     return {
         "event": "share",
-        "hash": f"{share.hash:064x}",
+        "hash": hash_hex(share.hash),
         "own": own,
         "payout_address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
@@ -46,8 +47,8 @@ def share_event(node: Node, share: Share, *, own: bool, now: float) -> Event | N
 
 
 class BlockEvents:
-    """Blocks of the pool, when they are found and when something becomes of them; that they lie one deeper is no
-    news. Bound: the newest _BLOCKS are known."""
+    """Blocks of the pool, when they are found and when something becomes of them; one more confirmation is not an
+    event. Bound: the newest _BLOCKS are known."""
 
     def __init__(self) -> None:
         self._status: BoundedDict[int, BlockStatus] = BoundedDict(_BLOCKS)
@@ -59,7 +60,7 @@ class BlockEvents:
         self._status[record.block_hash] = record.status
         return {
             "event": "block",
-            "hash": f"{record.block_hash:064x}",
+            "hash": hash_hex(record.block_hash),
             "number": record.height,
             "miner": record.worker,
             "status": record.status.value,
@@ -70,7 +71,7 @@ class BlockEvents:
 
 
 class ParentBlockEvents:
-    """New blocks of the parent chain, whoever found them."""
+    """New blocks of the parent chain, regardless of who found them."""
 
     def __init__(self) -> None:
         self._newest: int | None = None
@@ -84,7 +85,7 @@ class ParentBlockEvents:
         return {
             "event": "dashd",
             "height": template.height - 1,
-            "block_hash": f"{template.previous_block:064x}",
+            "block_hash": hash_hex(template.previous_block),
         }
 
 

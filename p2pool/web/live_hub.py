@@ -206,9 +206,9 @@ class LiveHub:
     def turned_away(self, host: str) -> str | None:
         """Return why one more client of this host is not admitted; None if it is."""
         if self._hosts[host] >= self.limits.per_host:
-            return f"{self.limits.per_host} clients of this address are watching already"
+            return f"this address already has {self.limits.per_host} live clients"
         if len(self.clients) >= self.limits.clients and self._place_of(host) is None:
-            return f"{self.limits.clients} clients are watching already"
+            return f"this node already has {self.limits.clients} live clients"
         return None
 
     def _place_of(self, host: str) -> LiveClient | None:
@@ -281,7 +281,7 @@ class LiveHub:
             patches[path] = b'{"value":%s}' % body if patch is None else orjson.dumps(patch)
             if path in self._derive and before is not None:
                 news += self._derive[path](before, now[path])
-        # Without a step between: who joins sees all of a refresh or nothing of it.
+        # Without a step in between: a client that joins sees all of a refresh or nothing of it.
         self._rendered.update(changed)
         self._values.update(now)
         self._time = time
@@ -413,7 +413,7 @@ class LiveHub:
         if not client.state.is_open:
             return
         if not client.allowed_messages.take(1, now):
-            raise ParseError(f"more than {self.limits.messages:g} messages at a time")
+            raise ParseError(f"more than {self.limits.messages:g} messages at once")
         asked = parse_client_message(payload, client.allowed_views)
         if isinstance(asked, Subscribe):
             client.views = asked.views

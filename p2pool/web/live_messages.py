@@ -99,11 +99,11 @@ def parse_client_message(payload: bytes, known: frozenset[str]) -> ClientPing | 
 def parse_views(names: list[object], known: frozenset[str]) -> frozenset[str]:
     """Return names of views as a set. Raises ParseError for none, for too many and for an unknown one."""
     if not 0 < len(names) <= MAX_SUBSCRIBED:
-        raise ParseError(f"{len(names)} views are asked for; name between 1 and {MAX_SUBSCRIBED}")
+        raise ParseError(f"{len(names)} views requested; request between 1 and {MAX_SUBSCRIBED}")
     views = set()
     for name in names:
         if not isinstance(name, str) or name not in known:
-            raise ParseError(f"there is no view {excerpt(name)}")
+            raise ParseError(f"unknown view {excerpt(name)}")
         views.add(name)
     return frozenset(views)
 
@@ -121,7 +121,7 @@ def is_allowed_origin(origin: str | None, host: str | None, allowed: frozenset[s
         return True
     try:
         asked = urlsplit("//" + (host or ""))
-        # Behind a proxy the page may be https and we are not: the scheme says only what port is left out.
+        # Behind a proxy the page may be https although this node is not: the scheme only tells the omitted port.
         return asked.hostname == name and (asked.port or _DEFAULT_PORTS[scheme]) == port
     except ValueError:
         return False

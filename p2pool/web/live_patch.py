@@ -4,8 +4,8 @@ applies it.
 A patch is one of
   {"value": V}                                  the whole value is V now;
   {"set": {K: V}, "in": {K: PATCH}, "gone": [K]}  of an object: keys that are new or have another value, keys whose
-                                                values changed in part, keys that are there no more; what is empty
-                                                is left out. Of a list of unchanged length: K is an index as text;
+                                                values changed in part, keys that were removed; what is empty is
+                                                left out. Of a list of unchanged length: K is an index as text;
   {"first": [V, ...], "keep": N}                of a list, most of all one with the newest first: it begins with
                                                 these, and the first N of the former list follow.
 

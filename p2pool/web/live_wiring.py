@@ -44,7 +44,7 @@ class LiveWiring:
             self._live.event(event)
 
     def share(self, announced: tuple[Share, bool]) -> None:
-        """Report a share that was added to the share chain, and whether it is our own."""
+        """Report a share that was added to the share chain, and whether it is this node's own."""
         share, own = announced
         self._send(share_event(self._node, share, own=own, now=self._clock()))
 

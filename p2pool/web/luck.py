@@ -109,7 +109,7 @@ class ChainBlocks:
         height = tracker.height(best)
         if best != self._top or height != self._height:
             if self._walk(tracker, best, self._top) + self._height < height:
-                self._walk(tracker, best, None)  # the chain has grown at its lower end, too
+                self._walk(tracker, best, None)  # the chain has also grown at its lower end
             self._top, self._height = best, height
         forest = tracker.forest
         return [block for block in self._blocks.values() if forest.is_ancestor(block.block_hash, best)]
@@ -128,14 +128,14 @@ class ChainBlocks:
 
 
 class LuckBook:
-    """Works rounds out, and remembers those that are known. Bound: MAX_ROUNDS."""
+    """Computes rounds, and remembers those that are known. Bound: MAX_ROUNDS."""
 
     def __init__(self) -> None:
         self.chain = ChainBlocks()
         self._known: BoundedDict[tuple[int, int], Round] = BoundedDict(MAX_ROUNDS)
         """By the hashes of the blocks at both ends."""
         self._restored: BoundedDict[tuple[int, int], RoundFigures] = BoundedDict(MAX_ROUNDS)
-        """What earlier runs knew, by the same."""
+        """What earlier runs knew, by the same keys."""
 
     def restore(self, rounds: Iterable[RoundFigures]) -> None:
         """Load the rounds that earlier runs knew; those that the shares still tell are computed from them."""

@@ -15,8 +15,8 @@ _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 
 
 def parse_prefix(text: str | None) -> str:
-    """Return the path that X-Forwarded-Prefix names, without a slash at its end; "" for none and for all that is
-    no plain absolute path: a prefix that begins with two slashes would be another host."""
+    """Return the path that X-Forwarded-Prefix names, without a slash at its end; "" for none and for anything that
+    is not a plain absolute path: a prefix that begins with two slashes would be another host."""
     if text is None or len(text) > MAX_PREFIX:
         return ""
     path = text.strip(" \t").removesuffix("/")

@@ -57,7 +57,7 @@ _TLS_ONLY = (b"Strict-Transport-Security", b"max-age=2592000")
 """For a month, and for this name alone."""
 _REFUSALS = {
     400: (b"Bad Request", "bad_request", "the request is malformed"),
-    408: (b"Request Timeout", "too_slow", f"a request has to be complete within {REQUEST_TIME} s"),
+    408: (b"Request Timeout", "too_slow", f"a request must be complete within {REQUEST_TIME} s"),
     413: (b"Content Too Large", "too_large", f"a body may have at most {MAX_BODY} bytes"),
     414: (b"URI Too Long", "uri_too_long", "the URL is too long"),
     431: (
@@ -78,7 +78,7 @@ class GuardedSite(Protocol):
 
 class WebChannel(HTTPChannel):
     """A connection. Its time limits count from the last answer or the first byte of a request, not from the last
-    byte: who sends a request byte by byte is not waited for without end."""
+    byte: a client that sends a request byte by byte is cut off."""
 
     site: GuardedSite
     peer_host = ""
@@ -88,7 +88,7 @@ class WebChannel(HTTPChannel):
 
     @override
     def resetTimeout(self) -> None:
-        """Do nothing: Twisted calls this for each piece of data, which would let a slow request go on for ever."""
+        """Do nothing: Twisted calls this for each piece of data, which would let a slow request go on forever."""
 
     @override
     def dataReceived(self, data: bytes) -> None:

@@ -151,10 +151,15 @@ def api_resources(views: Views, run_in_thread: RunInThread | None = None) -> dic
 def put_at(root: resource.Resource, path: str, leaf: resource.Resource) -> None:
     """Put a resource at a path below `root`, with the branches that lead there."""
     *branches, name = path.strip("/").encode().split(b"/")
-    for branch in branches:
-        below = root.children.get(branch)
+    branch_at(root, branches).putChild(name, leaf)
+
+
+def branch_at(root: resource.Resource, names: Iterable[bytes]) -> resource.Resource:
+    """Return the branch at a path below `root`; missing ones are made."""
+    for name in names:
+        below = root.children.get(name)
         if below is None:
             below = Branch()
-            root.putChild(branch, below)
+            root.putChild(name, below)
         root = below
-    root.putChild(name, leaf)
+    return root

@@ -17,7 +17,7 @@ from p2pool.web.admin import AdminResource
 from p2pool.web.redirects import redirect
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
 from p2pool.web.resources import READING, RenderedResource
-from p2pool.web.routing import Branch, api_resources
+from p2pool.web.routing import Branch, api_resources, branch_at
 from p2pool.web.static_files import CUSTOM_PAGES_POLICY, NotFound, StaticFiles
 from p2pool.web.views import Views
 
@@ -70,7 +70,7 @@ class WebSite(server.Site):
         root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))
         if live is not None:
             root.putChild(b"ws", live)
-        actions = _branch(root, b"api", b"v1", b"admin")
+        actions = branch_at(root, (b"api", b"v1", b"admin"))
         for action_name, action in (admin or {}).items():
             actions.putChild(action_name.encode(), action)
         super().__init__(  # type: ignore[no-untyped-call]
@@ -86,14 +86,3 @@ class WebSite(server.Site):
 
     def log(self, request: object) -> None:
         """Write no access log: polling pages would fill it."""
-
-
-def _branch(root: resource.Resource, *names: bytes) -> resource.Resource:
-    """Return the branch at a path; missing ones are made."""
-    for name in names:
-        below = root.children.get(name)
-        if below is None:
-            below = Branch()
-            root.putChild(name, below)
-        root = below
-    return root

@@ -108,7 +108,7 @@ class Sources:
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
     listening: Callable[[], Sequence[OpenPort]] = tuple
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the operator has set, by the flag's name, fit for everybody's eyes."""
+    """What the operator has set, by the flag's name, fit for the public."""
     cache: ViewCache = field(default_factory=ViewCache, repr=False, compare=False)
 
     @property

@@ -57,7 +57,7 @@ class NotFound(GetResource):
 
     @override
     def answer(self, request: Request) -> tuple[int, bytes]:
-        return error(NOT_FOUND, "not_found", "there is nothing at this address")
+        return error(NOT_FOUND, "not_found", "there is no page or endpoint at this address")
 
 
 class StaticFiles(static.File):

@@ -29,11 +29,11 @@ class Reader:
         self.end = len(data)
 
     def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
+        """Return the next `size` bytes."""
         start = self.position
         stop = start + size
         if stop > self.end:
-            raise ParseError(f"{size} bytes wanted at offset {start}, {self.end - start} left")
+            raise ParseError(f"{size} bytes needed at offset {start}, {self.end - start} left")
         self.position = stop
         return self.data[start:stop]
 
@@ -46,7 +46,7 @@ class Reader:
         return int.from_bytes(self.take(2), "little")
 
     def uint16_big_endian(self) -> int:
-        """Two bytes, big-endian: the port of an address."""
+        """Read two bytes, big-endian: the port of an address."""
         return int.from_bytes(self.take(2), "big")
 
     def uint32(self) -> int:
@@ -66,11 +66,11 @@ class Reader:
         return int.from_bytes(self.take(20), "little")
 
     def uint256(self) -> int:
-        """Thirty-two bytes, little-endian: a hash or a target."""
+        """Read 32 bytes, little-endian: a hash or a target."""
         return int.from_bytes(self.take(32), "little")
 
     def varint(self) -> int:
-        """A variable-length integer; a form longer than needed is refused."""
+        """Return a variable-length integer; a form longer than needed is refused."""
         first = self.take(1)[0]
         if first < 0xFD:
             return first
@@ -81,19 +81,19 @@ class Reader:
         return value
 
     def varstr(self) -> bytes:
-        """A length as varint, then that many bytes."""
+        """Return a length as varint, then that many bytes."""
         return self.take(self.varint())
 
     def count(self, item_size: int) -> int:
-        """The count of a list whose items take at least `item_size` bytes: a claim that the rest of the data
-        cannot hold is refused before anything is allocated for it."""
+        """Return the count of a list whose items take at least `item_size` bytes: a claim that the rest of the
+        data cannot hold is refused before anything is allocated for it."""
         count = self.varint()
         if count * item_size > self.end - self.position:
             raise ParseError(f"a list of {count} items cannot fit into {self.end - self.position} bytes")
         return count
 
     def uint256_list(self) -> list[int]:
-        """A varint count, then that many 32-byte little-endian numbers."""
+        """Return a varint count, then that many 32-byte little-endian numbers."""
         count = self.count(32)
         start = self.position
         self.position = stop = start + 32 * count
@@ -102,12 +102,12 @@ class Reader:
         return [from_bytes(data[i : i + 32], "little") for i in range(start, stop, 32)]
 
     def ip(self) -> str:
-        """Sixteen bytes of an IPv6 address; a mapped IPv4 address comes out in dotted form."""
+        """Read the 16 bytes of an IPv6 address; a mapped IPv4 address comes out in dotted form."""
         address = ipaddress.IPv6Address(self.take(16))
         return str(address.ipv4_mapped or address)
 
     def address(self) -> tuple[int, str, int]:
-        """26 bytes, as both protocols send where a node is: (services, ip, port)."""
+        """Read 26 bytes, as both protocols send where a node is: (services, ip, port)."""
         return self.uint64(), self.ip(), self.uint16_big_endian()
 
     def expect_end(self) -> None:
@@ -137,7 +137,7 @@ def pack_uint256(value: int) -> bytes:
 
 
 def pack_varint(value: int) -> bytes:
-    """The shortest form of `value`, 0 <= value < 2**64."""
+    """Return the shortest form of `value`, 0 <= value < 2**64."""
     if value < 0xFD:
         return value.to_bytes(1, "little")
     if value < 0x10000:
@@ -148,18 +148,18 @@ def pack_varint(value: int) -> bytes:
 
 
 def pack_varstr(value: bytes) -> bytes:
-    """The length as varint, then the bytes."""
+    """Return the length as varint, then the bytes."""
     return pack_varint(len(value)) + value
 
 
 def pack_uint256_list(values: Iterable[int]) -> bytes:
-    """A varint count, then each number in 32 bytes."""
+    """Return a varint count, then each number in 32 bytes."""
     packed = [value.to_bytes(32, "little") for value in values]
     return pack_varint(len(packed)) + b"".join(packed)
 
 
 def pack_ip(address: str) -> bytes:
-    """Sixteen bytes; IPv4 becomes ::ffff:a.b.c.d."""
+    """Return the 16 bytes of an address; IPv4 becomes ::ffff:a.b.c.d."""
     parsed = ipaddress.ip_address(address)
     if parsed.version == 4:
         return b"\x00" * 10 + b"\xff\xff" + parsed.packed
@@ -167,5 +167,5 @@ def pack_ip(address: str) -> bytes:
 
 
 def pack_address(services: int, ip: str, port: int) -> bytes:
-    """26 bytes: uint64 services, ip, port big-endian."""
+    """Return 26 bytes: uint64 services, ip, port big-endian."""
     return _U64.pack(services) + pack_ip(ip) + port.to_bytes(2, "big")

@@ -32,7 +32,7 @@ def _checksum(payload: bytes) -> bytes:
 
 
 def frame(prefix: bytes, command: str, payload: bytes) -> bytes:
-    """The bytes of one message. `command` is ASCII, at most 12 characters."""
+    """Return the bytes of one message. `command` is ASCII, at most 12 characters."""
     name = command.encode("ascii")
     if len(name) > _COMMAND_SIZE:
         raise ValueError(f"command {command!r} is longer than {_COMMAND_SIZE} bytes")
@@ -80,10 +80,10 @@ class Framer:
         self._buffer += data
 
     def next_message(self) -> tuple[str, bytes] | None:
-        """The next complete message, None if there is none; ChecksumError if its payload is corrupt,
+        """Return the next complete message, None if there is none; ChecksumError if its payload is corrupt,
         PayloadTooLong if it is too long and its command one of `heads`.
 
-        The time is that of one payload's checksum, or of skipping what is no message.
+        The time is that of one payload's checksum, or of skipping what is not a message.
         """
         buffer = self._buffer
         head = len(self._prefix) + _HEADER_SIZE

@@ -429,7 +429,7 @@ def test_the_button_tells_what_each_answers(tmp_path):
     ]
     assert node.ways["hook"].told[-1] == "test"
     assert node.ways["mail"].told[-1] == "[p2pool n] test"
-    with pytest.raises(ValueError, match="there are: hook, mail"):
+    with pytest.raises(ValueError, match="known ids: hook, mail"):
         node.alerts.test("nothing")
     node.ways["hook"].answer = None
     node.alerts.test("hook")

@@ -92,7 +92,7 @@ def test_a_worker_without_a_connection_is_said_to_have_none():
     hall.run(1000, "yA.1")
     hall.workers["yA.1"] = (*hall.workers["yA.1"][:2], 0)
     (down,) = hall.run(1000)
-    assert "it has no connection" in down.text
+    assert "it is not connected" in down.text
 
 
 def test_one_that_was_forgotten_by_the_node_is_still_told_and_then_forgotten():
@@ -379,9 +379,9 @@ def test_a_ban_says_why_and_a_flood_of_them_is_cut():
     ("last", "part"),
     [
         (None, "for the first time"),
-        (LastRun(NOW - 60, True), "it was stopped 1 min 0 s ago"),
+        (LastRun(NOW - 60, True), "it had been stopped for 1 min 0 s"),
         (LastRun(NOW - 60, False), "did not stop cleanly"),
-        (LastRun(NOW + 60, True), "it was stopped 0 s ago"),
+        (LastRun(NOW + 60, True), "it had been stopped for 0 s"),
     ],
 )
 def test_a_start_says_how_the_last_run_ended(last, part):

@@ -89,7 +89,7 @@ def test_addresses_of_the_internet_at_large(address, expected):
         ("http://h.example/", "http://h.example/\x01", "cannot be used"),
         ("http://h.example/", "http://[::1", "cannot be used"),
         ("http://h.example/", "http://\xff/", "cannot be used"),
-        ("http://h.example/", "https://a_b.example/", "no certificate can be made out to a_b.example"),
+        ("http://h.example/", "https://a_b.example/", "no certificate can be issued for a_b.example"),
         ("http://h.example/", "https://xn--zzzzzz99.example/", "no certificate"),
     ],
 )

@@ -180,8 +180,8 @@ def test_what_cannot_be_with_fresh_addresses(arguments, part):
         (["--simnet-hash-rate", "0"], "--simnet-hash-rate"),
         (["--simnet-rules", "v25"], "--simnet-rules: v25 is not v23, v24 or v24@HEIGHT"),
         (["--simnet-rules", "v23@5"], "--simnet-rules: v23@5 is not v23, v24 or v24@HEIGHT"),
-        (["--simnet-rules", "v24@0"], "--simnet-rules: 0 is no height from 1 to 10000000"),
-        (["--simnet-rules", "v24@"], "--simnet-rules: nothing is no height"),
+        (["--simnet-rules", "v24@0"], "--simnet-rules: 0 is not a height from 1 to 10000000"),
+        (["--simnet-rules", "v24@"], "--simnet-rules: nothing is not a height"),
         (["--max-conns", "-1"], "--max-conns -1: must be between 0 and 1000"),
         (["--outgoing-conns", "101"], "--outgoing-conns 101: must be between 0 and 100"),
         (["--metrics-max-workers", "1001"], "--metrics-max-workers 1001: must be between 0 and 1000"),
@@ -476,17 +476,18 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(toml):
         ("fee = 2026-01-01", "fee cannot be a date"),
         ('fee = "much"', "--fee much: this is not a number"),
         ("dashd-rpc-port = 8999.5", "--dashd-rpc-port 8999.5: this is not a whole number"),
-        ("debug = 1", "debug is true or false"),
-        ('debug = "yes"', "debug is true or false"),
+        ("debug = 1", "debug must be true or false"),
+        ('debug = "u:pw@h"', "debug must be true or false"),
+        ('debug = "yes"', "debug must be true or false"),
         ('net = "bitcoin"', "--net bitcoin: give one of dash, dash_testnet, dash_regtest, simnet"),
-        ("fees = 1", "no setting 'fees'"),
-        ("a = 1", "no setting 'a'"),
-        ('"" = 1', "no setting ''"),
-        ("[dash]\nfee = 1", "no setting 'dash'"),
-        ('config = "x"', "no setting 'config'"),
-        ("help = true", "no setting 'help'"),
-        ("version = true", "no setting 'version'"),
-        ('rpc_arguments = ["u", "p"]', "no setting 'rpc_arguments'"),
+        ("fees = 1", "unknown setting 'fees'"),
+        ("a = 1", "unknown setting 'a'"),
+        ('"" = 1', "unknown setting ''"),
+        ("[dash]\nfee = 1", "unknown setting 'dash'"),
+        ('config = "x"', "unknown setting 'config'"),
+        ("help = true", "unknown setting 'help'"),
+        ("version = true", "unknown setting 'version'"),
+        ('rpc_arguments = ["u", "p"]', "unknown setting 'rpc_arguments'"),
         ('rpcuser = true\nrpcpassword = "x"', "rpcuser cannot be a bool"),
         ('rpcpassword = ["secret"]', "rpcpassword cannot be a list"),
         ('rpcuser = "u"', "rpcuser without rpcpassword"),
@@ -512,6 +513,12 @@ def test_values_of_the_file_are_checked_like_flags(toml):
 def test_a_value_of_the_wrong_type_is_refused_even_if_a_flag_replaces_it(toml):
     assert "--fee much: this is not a number" in refusal(*toml('fee = "much"'), "-a", MAIN, "--fee", "1")
     assert load(*toml("fee = 101"), "-a", MAIN, "--fee", "1").fee == 1
+
+
+def test_a_wrong_network_in_the_file_is_refused_even_if_a_flag_replaces_it(toml):
+    message = refusal(*toml('net = "dahs"'), "-a", MAIN, "--net", "dash")
+    assert message.endswith("--net dahs: give one of dash, dash_testnet, dash_regtest, simnet")
+    assert load(*toml('net = "dash"'), "--net", "simnet").network.name == "simnet"
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -42,9 +42,22 @@ def test_help_of_one_group(capsys, group):
     assert said(capsys, f"--help={group.name}") == text
 
 
+@pytest.mark.parametrize("flag", ["--debug", "--ssl-self-signed", "--version"])
+def test_a_value_of_a_flag_without_one_is_not_repeated(capsys, flag):
+    text = said(capsys, f"{flag}=hunter2", status=2)
+    assert f"{flag} takes no value; write {flag} alone" in text
+    assert "hunter2" not in text
+
+
+def test_a_password_in_an_unknown_flag_is_not_repeated(capsys):
+    text = said(capsys, "--dashd:http://me:hunter2@h", status=2)
+    assert "unknown flag ...@h; " in text
+    assert "hunter2" not in text
+
+
 def test_an_unknown_group_names_the_groups(capsys):
     text = said(capsys, "--help", "mining", status=2)
-    assert "--help mining: there is no such group of settings; give one of general, payouts, " in text
+    assert "--help mining: unknown group of settings; give one of general, payouts, " in text
     assert all(group.name in text for group in GROUPS)
 
 
@@ -53,9 +66,9 @@ def test_help_counts_before_other_mistakes(capsys):
 
 
 def test_what_is_no_flag(capsys):
-    assert "there is no flag --fees; --help lists all flags" in said(capsys, "--fees", "1", status=2)
+    assert "unknown flag --fees; --help lists all flags" in said(capsys, "--fees", "1", status=2)
     text = said(capsys, "--web-pasword=me:hunter2", status=2)
-    assert "there is no flag --web-pasword;" in text
+    assert "unknown flag --web-pasword;" in text
     assert "hunter2" not in text
     text = said(capsys, "user", "--debug", "hunter2", status=2)
     assert "give RPCUSER and RPCPASS next to each other" in text

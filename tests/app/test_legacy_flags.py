@@ -106,6 +106,15 @@ def test_a_word_that_is_no_password(words, advice):
     assert "--rpcpassword" in message
 
 
+def test_the_error_does_not_repeat_a_password():
+    assert refusal("pw7").startswith("RPCPASS: a single word is dashd's RPC password, and this one is very short")
+    message = refusal("http://me:hunter2@127.0.0.1:9998")
+    assert message.startswith("http://...@127.0.0.1:9998: give the URL")
+    for words in (("@u:hunter2@h",), ("u:hunter2@h.toml",), ("-a", "u:hunter2@h")):
+        assert "hunter2" not in refusal(*words)
+        assert "...@h" in refusal(*words)
+
+
 def test_too_many_words_and_half_of_the_flags():
     assert "3 RPC arguments" in refusal("a", "b", "c")
     assert "--rpcuser without --rpcpassword" in refusal("--rpcuser", "me")
@@ -119,7 +128,7 @@ def test_files_of_arguments(tmp_path: Path):
     assert config.rpc_arguments == ("user", "pw")
     assert "@/none: cannot read arguments from the file /none: No such file" in refusal("@/none")
     (tmp_path / "loop").write_text(f"@{tmp_path / 'loop'}")
-    assert "refer to each other" in refusal(f"@{tmp_path / 'loop'}")
+    assert "argument files are nested more than 10 deep" in refusal(f"@{tmp_path / 'loop'}")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "cannot read" in refusal(f"@{tmp_path / 'binary'}")
 

@@ -13,4 +13,4 @@ def test_a_path_that_is_no_text_is_remembered(tmp_path):
     KnownDatabases(directory).opened(path)
     problem = KnownDatabases(directory).before_opening(path, "20231114")
     assert problem is not None
-    assert "is missing, and this node used it before" in problem
+    assert "is missing, although this node has used it" in problem

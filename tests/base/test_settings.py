@@ -51,6 +51,39 @@ def refusal(of: Setting, *texts: str) -> str:
     return str(caught.value)
 
 
+def test_errors_show_the_text_but_no_password():
+    assert refusal(RATE, "u:hunter2@h") == "-s/--share-rate ...@h: this is not a number"
+    assert refusal(RATE, "0") == "-s/--share-rate 0: must be between 0.5 and 3600 seconds"
+
+
+def test_errors_repeat_nothing_of_a_secret():
+    @dataclass(frozen=True, kw_only=True)
+    class Secrets:
+        pin: int = setting(
+            0, metavar="N", limits=(1000, 9999), secret=Secret("PIN"), shown=Shown.NEVER, help="a secret number"
+        )
+        pins: tuple[int, ...] = setting(
+            (),
+            metavar="N",
+            read=read_integer,
+            collect=tuple,
+            secret=Secret("PINS"),
+            shown=Shown.NEVER,
+            help="secret numbers",
+        )
+
+    pin, pins = settings_of(Secrets)
+    assert refusal(pin, "hunter2") == "--pin: this is not a whole number"
+    assert refusal(pin, "12345") == "--pin: must be between 1000 and 9999"
+    assert refusal(pins, "1", "hunter2") == "--pins: this is not a whole number"
+    assert pins.parse([Given("--pins", "1"), Given("--pins", "2")]) == (1, 2)
+
+
+def test_a_secret_cannot_be_public():
+    with pytest.raises(ValueError, match="P2POOL_PASSWORD is a secret and cannot be shown"):
+        setting(None, metavar="TEXT", secret=Secret("P2POOL_PASSWORD"), shown=Shown.VALUE, help="a secret")
+
+
 def test_names_follow_from_the_field():
     assert (RATE.name, RATE.flag, RATE.key, RATE.label) == (
         "share_rate",

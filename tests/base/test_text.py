@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.base.text import excerpt, format_dash, format_duration, format_rate, printable
+from p2pool.base.text import excerpt, format_dash, format_duration, format_rate, printable, without_login
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -24,6 +24,29 @@ def test_printable_keeps_what_can_be_read():
     assert printable("Ärger mit ⛏ 5 %") == "Ärger mit ⛏ 5 %"
     assert printable("a\nb\x1b[2J\ud800\u202ec") == "a?b?[2J??c"
     assert len(printable("x" * 1000)) == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("u:pw@h/d", "...@h/d"),
+        ("u:p@w@h", "...@h"),
+        ("u:p\nw@h", "...@h"),
+        ("http://u:pw@h:1/", "http://...@h:1/"),
+        ("http://token@h", "http://...@h"),
+        ("me@h.example", "me@h.example"),
+        ("http://h:1/x", "http://h:1/x"),
+        ("[::1]:7903", "[::1]:7903"),
+        ("", ""),
+    ],
+)
+def test_a_login_is_not_shown(text, shown):
+    assert without_login(text) == shown
+
+
+@given(st.text(), st.text(), st.text())
+def test_nothing_before_the_last_at_sign_of_a_login_is_shown(user, password, host):
+    assert without_login(f"{user}:{password}@{host.replace('@', '')}").endswith("...@" + host.replace("@", ""))
 
 
 JSON = st.recursive(

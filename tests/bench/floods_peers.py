@@ -13,13 +13,13 @@ from p2pool.peers.messages import (
     HaveTx,
     Message,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReq,
     Shares,
-    Version,
 )
 from p2pool.wire.framer import frame
 from tests.bench.floods_client import Client, connected, serve
@@ -51,8 +51,8 @@ def _addresses(start: int) -> tuple[SeenAddress, ...]:
 def _talk(client: Client, identity: int) -> None:
     """What one peer says before it misbehaves."""
     here = PeerAddress("127.0.0.1", 8999)
-    _send(client, Version(1700, 0, here, here, identity + 1, b"flood", 1, identity * 7919 + 1))
-    _send(client, Addrs(_addresses(identity * ADDRESSES)), GetAddrs(1000), Ping())
+    _send(client, PeerVersion(1700, 0, here, here, identity + 1, b"flood", 1, identity * 7919 + 1))
+    _send(client, Addrs(_addresses(identity * ADDRESSES)), GetAddrs(1000), PeerPing())
     unknown = tuple(range(identity * HASHES + 1, (identity + 1) * HASHES))
     _send(client, HaveTx(unknown), ShareReq(identity, unknown[:500], 1000, ()))
     known = _transactions(identity * TRANSACTIONS)

@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL
-from p2pool.peers.messages import MAX_PAYLOAD, PeerAddress, Version
+from p2pool.peers.messages import MAX_PAYLOAD, PeerAddress, PeerVersion
 from p2pool.peers.protocol import PeerFactory
 from p2pool.wire.framer import Framer, frame
 from tests.bench.peers import Station, bench_template, solve
@@ -37,7 +37,7 @@ class Listener(Protocol):
     def connectionMade(self) -> None:
         """Say hello."""
         nowhere = PeerAddress("127.0.0.1", 1)
-        hello = Version(ANNOUNCED_PROTOCOL, 0, nowhere, nowhere, self.number, b"bench", 1, None)
+        hello = PeerVersion(ANNOUNCED_PROTOCOL, 0, nowhere, nowhere, self.number, b"bench", 1, None)
         self.transport.write(frame(easy_network().prefix, hello.command, hello.pack()))
 
     def dataReceived(self, data: bytes) -> None:

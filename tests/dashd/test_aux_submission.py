@@ -26,7 +26,7 @@ class Way:
         self.reactor = Clock()
         self.environment = make_environment(self.reactor, run_in_thread=self.run_in_thread)
         self.mining = MergedMining(self.environment, (), tmp_path / "aux-blocks")
-        self.daemon = AuxDaemon(self.environment, self.rpc, where="http://daemon/", table=self.mining.table)
+        self.daemon = AuxDaemon(self.environment, self.rpc, url="http://daemon/", table=self.mining.table)
         self.mining.daemons.append(self.daemon)
         self.directory = tmp_path / "aux-blocks"
         self.proofs = 0
@@ -85,7 +85,7 @@ UNCLEAR = [
     (None, "None"),
     ("yes", "'yes'"),
     ("duplicate-inconclusive", "duplicate-inconclusive"),
-    (1, "answers 1"),
+    (1, "answered 1"),
     ({"a": [1] * 10_000}, "{"),
     (RpcError(-1, "whatever"), "whatever (code -1)"),
 ]
@@ -217,7 +217,7 @@ def test_what_is_under_way_is_kept_at_the_end(tmp_path):
 def test_a_block_goes_to_the_daemon_that_gave_it_whoever_else_claims_its_hash(tmp_path):
     way = Way(tmp_path, True)
     liar = FakeRpc(answer(2, 1))
-    other = AuxDaemon(way.environment, liar, where="http://liar/", table=way.mining.table)
+    other = AuxDaemon(way.environment, liar, url="http://liar/", table=way.mining.table)
     way.mining.daemons.insert(0, other)
     other._given.add(AuxWork(2, 1, TARGET))
     way.offer(1)

@@ -183,18 +183,17 @@ def test_the_end_waits_for_what_is_being_written(path):
 )
 def test_a_disk_that_fails_is_said_once_and_tried_again(path, log, error):
     store = Store(path)
-    store.disk.error = error
     store.put(RECORD)
-    for _ in range(5):
-        done(store.save())
+    with failing_disk(error):
+        for _ in range(5):
+            done(store.save())
     assert len(log.lines) == 1
-    assert str(path) in log.lines[0]
-    store.disk.error = None
+    assert f"cannot write {path}: " in log.lines[0]
     done(store.save())
     assert RECORD.block_hash in loaded(path).records
-    store.disk.error = error
     store.put(OTHER)
-    done(store.save())
+    with failing_disk(error):
+        done(store.save())
     assert len(log.lines) == 2  # another trouble
 
 

@@ -657,7 +657,7 @@ def test_new_blocks_that_a_node_told_of_are_counted(network):
     for block in (1, 1, 2):
         wire.send(packed(block_inv(block)))
     (figures,) = network.broadcaster.figures()
-    assert figures.told == 2
+    assert figures.relayed == 2
 
 
 # --- between runs ----------------------------------------------------------------------------------------

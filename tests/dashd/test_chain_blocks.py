@@ -11,7 +11,8 @@ from twisted.internet.task import Clock
 from p2pool.dashd.block_store import MAX_BLOCKS, BlockStore
 from p2pool.dashd.chain_blocks import MAX_AT_ONCE, PATIENCE, ChainBlockLister
 from p2pool.dashd.daemon import BlockPosition
-from p2pool.dashd.submission import BEATEN, BURIED
+from p2pool.dashd.delivery_log import BEATEN
+from p2pool.dashd.submission import BURIED
 from p2pool.pool_stats import BlockRecord, PoolStats
 from tests.dashd.blocks import Disk, FakeDaemon
 

@@ -195,5 +195,5 @@ def test_no_cookie_says_all_that_was_looked_at(tmp_path):
 @pytest.mark.parametrize("text", ["", "no separator"])
 def test_a_cookie_that_is_none(tmp_path, text):
     (tmp_path / ".cookie").write_text(text)
-    with pytest.raises(OperatorError, match="does not hold user:password"):
+    with pytest.raises(OperatorError, match="does not contain user:password"):
         read(tmp_path, "")

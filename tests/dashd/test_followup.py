@@ -6,8 +6,9 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from p2pool.dashd.daemon import BlockPosition
+from p2pool.dashd.delivery_log import BEATEN
 from p2pool.dashd.followup import CONFIRMED, BlockFollower
-from p2pool.dashd.submission import BEATEN, SAFE
+from p2pool.dashd.submission import SAFE
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, HASH, FakeDaemon, Offers
 from tests.logged import logged

@@ -188,7 +188,7 @@ class Stage:
         self.table.changed.subscribe(self.commitments.append)
         self.table.work_due.subscribe(lambda _: self.rounds.append(self.clock.seconds()))
         self.daemons = [
-            AuxDaemon(environment, rpc, where=f"http://daemon{n}/", table=self.table)
+            AuxDaemon(environment, rpc, url=f"http://daemon{n}/", table=self.table)
             for n, rpc in enumerate(rpcs, 1)
         ]
         self.tasks = [Deferred.fromCoroutine(daemon.run()) for daemon in self.daemons]
@@ -424,7 +424,7 @@ def test_two_daemons_with_their_own_credentials(over_http):
     first.send(http(json.dumps({"result": answer(1, 11), "error": None}).encode()))
     second.send(http(json.dumps({"result": answer(2, 22), "error": None}).encode()))
     assert [work.hash for work in told[-1].works] == [11, 22]
-    assert [(f.where, f.chain_id) for f in mining.figures] == [
+    assert [(f.url, f.chain_id) for f in mining.figures] == [
         ("http://127.0.0.1:1001/", 1),
         ("http://127.0.0.1:1002/", 2),
     ]

@@ -147,7 +147,7 @@ def test_before_the_handshake_nothing_is_news(made):
     ("said", "why"),
     [
         (frame(MAGIC, "inv", b"\x05"), "a list of 5 items"),
-        (packed(Verack()), "verack before version"),
+        (packed(Verack()), "it sent verack before version"),
         (packed(version(), version()), "a second version"),
         (HANDSHAKE + packed(version()), "a second version"),
     ],
@@ -180,7 +180,7 @@ def test_a_handshake_that_does_not_come_in_time(made):
     made.say(Ping(1), block_inv(1))  # is no handshake
     assert not made.connection.over
     made.reactor.advance(1)
-    made.over("silent for too long")
+    made.over("it has sent nothing for too long")
 
 
 def test_a_dead_connection_is_noticed_by_its_silence(made):
@@ -191,7 +191,7 @@ def test_a_dead_connection_is_noticed_by_its_silence(made):
     assert not made.connection.over
     assert len(made.reactor.getDelayedCalls()) == 1
     made.reactor.advance(SILENCE_TIME)
-    made.over("silent for too long")
+    made.over("it has sent nothing for too long")
 
 
 def test_a_connection_that_is_lost_leaves_nothing(made):
@@ -439,11 +439,11 @@ def test_a_dashd_that_is_not_there_is_tried_again_ever_more_slowly_and_quietly(l
         (packed(version()), None),
         (
             packed(Verack()),
-            "p2p connection to dashd at 127.0.0.1:19899 closed: verack before version; reconnecting",
+            "p2p connection to dashd at 127.0.0.1:19899 closed: it sent verack before version; reconnecting",
         ),
         (
             frame(MAGIC, "version", b""),
-            "p2p connection to dashd at 127.0.0.1:19899 closed: 4 bytes wanted at offset 0, 0 left; reconnecting",
+            "p2p connection to dashd at 127.0.0.1:19899 closed: 4 bytes needed at offset 0, 0 left; reconnecting",
         ),
     ],
 )
@@ -522,7 +522,7 @@ def test_a_silent_one_is_given_up_for_another_try(link, log):
     link.reactor.advance(SILENCE_TIME)
     link.next_attempt(2)
     assert lines_of(log) == [
-        "p2p connection to dashd at 127.0.0.1:19899 closed: silent for too long; reconnecting"
+        "p2p connection to dashd at 127.0.0.1:19899 closed: it has sent nothing for too long; reconnecting"
     ]
 
 

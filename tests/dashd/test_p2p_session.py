@@ -76,8 +76,8 @@ def test_handshake():
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (packed(Verack()), "verack before version"),
-        (packed(Verack(), version()), "verack before version"),
+        (packed(Verack()), "it sent verack before version"),
+        (packed(Verack(), version()), "it sent verack before version"),
         (packed(version(), version()), "a second version"),
         (HANDSHAKE + packed(version(time=0)), "a second version"),
     ],

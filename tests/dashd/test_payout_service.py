@@ -409,7 +409,7 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(stage):
         run = stage.wallet()
         stage.wait(3600, 5)
     assert run.addresses == [address(1)]
-    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len([line for line in log.lines if "cannot write" in line]) == 1
     stage.directory.unlink()
     stage.wait(60)
     assert stage.cached.read_text() == address(1) + "\n"
@@ -424,7 +424,7 @@ def test_a_file_that_cannot_even_be_set_aside_stops_nothing(stage):
         stage.wait(300)
     assert run.addresses == [address(1)]
     assert len([line for line in log.lines if "cannot be quarantined" in line]) == 1
-    assert len([line for line in log.lines if "cannot be written" in line]) == 1
+    assert len([line for line in log.lines if "cannot write" in line]) == 1
     assert len(log.lines) == 3
     run.stop()
 

@@ -277,7 +277,7 @@ def test_one_that_answers_much_faster_takes_over_after_a_while(two, log):
             daemon.refresh()
     assert two.clock.seconds() > CALM
     assert two.serving == "d1"
-    assert sum("the former one answers slowly" in line for line in log.lines) == 1
+    assert sum("the former dashd answers slowly" in line for line in log.lines) == 1
 
 
 def make_fast_fork(made: Pool) -> None:

@@ -54,11 +54,11 @@ def test_one_with_the_older_payload_for_the_same_block_serves_no_more(two, log):
     assert two.serving == "d1"
     assert two.templates[-1] == ("d1", 2)
     expected = (
-        "outdated rules: its coinbase payload for block 2 has version 3, that of dashd at d1 4. "
-        "The network would refuse its blocks, so its templates are not used: upgrade it"
+        "outdated rules, upgrade it: its coinbase payload for block 2 has version 3, while dashd at d1 uses "
+        "version 4; the network would refuse its blocks, so this node does not use its templates"
     )
     assert [line for line in log.lines if "outdated" in line] == [
-        f"dashd at d0 has {expected}",
+        f"dashd at d0 follows {expected}",
         f"switched to dashd at d1 (was d0): {expected}",
     ]
     assert two.pool.problems() == [f"dashd at d0: {expected}"]
@@ -78,7 +78,7 @@ def test_it_does_not_even_where_its_own_chain_is_longer(two, log):
     two.rpcs[1].block(3, coinbase_payload=NEW, previousblockhash="ab" * 32)
     assert two.templates[-1] == ("d1", 3)
     assert not any("stuck" in text for text in two.pool.problems())
-    assert len([line for line in log.lines if line.startswith("dashd at d0 has outdated rules")]) == 1
+    assert len([line for line in log.lines if line.startswith("dashd at d0 follows outdated rules")]) == 1
 
 
 def test_headers_on_its_chain_do_not_make_the_upgraded_one_stuck(two):
@@ -196,7 +196,9 @@ def test_a_fork_that_is_locked_in_and_not_known_is_advice(log, own, other, text)
     made.rpcs[0].answers["getblockchaininfo"] = info
     made.rpcs[1].answers["getblockchaininfo"] = chain_info(other)
     made.start().wait(FACTS_PERIOD + 1)
-    expected = f"dashd at d0 does not know that hard fork v24 {text}, as dashd at d1 says: upgrade it"
+    expected = (
+        f"dashd at d0 must be upgraded: it does not know hard fork v24, which {text} according to dashd at d1"
+    )
     assert made.pool.advice() == ([expected] if text else [])
     made.stop()
 

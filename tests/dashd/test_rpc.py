@@ -275,7 +275,7 @@ def test_forbidden_names_the_settings_that_forbid(dashd):
     wire.send(reply(b"", 403))
     assert type(call.error) is RpcForbidden
     assert str(call.error).startswith(
-        f"{URL} answers getblocktemplate with HTTP 403: it does not let this machine in"
+        f"{URL} answered getblocktemplate with HTTP 403: it does not let this machine in"
     )
     assert "rpcallowip" in str(call.error)
     assert "add getblocktemplate to its rpcwhitelist" in str(call.error)
@@ -296,7 +296,7 @@ def test_a_full_queue_names_the_setting_that_helps(dashd, status, body):
     call = dashd.call("getblocktemplate")
     dashd.accept().send(reply(body, status))
     assert type(call.error) is RpcUnavailable
-    assert f"answers getblocktemplate with HTTP {status}: too many calls are queued" in str(call.error)
+    assert f"answered getblocktemplate with HTTP {status}: too many calls are queued" in str(call.error)
     assert "rpcworkqueue=64" in str(call.error)
     dashd.stop()
 
@@ -327,7 +327,7 @@ def test_headers_without_end_are_cut_off(dashd, begin, piece, words):
     assert flood(wire, piece) < 70_000
     dashd.reactor.advance(0)
     assert type(call.error) is RpcUnavailable
-    assert str(call.error) == f"{URL} answers getblocktemplate with {words}"
+    assert str(call.error) == f"{URL} answered getblocktemplate with {words}"
     dashd.stop()
 
 

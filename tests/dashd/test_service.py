@@ -218,7 +218,7 @@ def test_answers_of_a_wrong_type(dashd, method, answer):
 
 
 def test_the_first_template(dashd):
-    assert dashd.service.problem == "not asked yet"
+    assert dashd.service.problem == "not polled yet"
     assert dashd.service.current is None
     dashd.start()
     assert dashd.templates == [1]
@@ -556,7 +556,9 @@ def test_templates_that_do_not_come_are_trouble_though_it_answers_heartbeats(das
     assert dashd.rpc.times()[:2] == [0, 15]
     assert len(dashd.rpc.times()) == pytest.approx(2 + 10 / RETRY_PERIOD, abs=2)
     (line,) = dashd.warnings()
-    assert line.startswith("dashd at HERE: did not answer (is it busy? It has few RPC threads: rpcthreads=16")
+    assert line.startswith(
+        "dashd at HERE: did not answer (is it busy? rpcthreads=16 in dash.conf gives it more RPC threads)"
+    )
     assert dashd.service.last_answer == 1e9
     dashd.rpc.answers["getblocktemplate"] = template(2)
     dashd.wait(RETRY_PERIOD + HEARTBEAT)

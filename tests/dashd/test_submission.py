@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from p2pool.dashd.daemon import BlockPosition
+from p2pool.dashd.delivery_log import BEATEN
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
 from p2pool.dashd.submission import (
-    BEATEN,
     BURIED,
     MAX_UNDER_WAY,
     PARTING,

@@ -65,10 +65,10 @@ def test_a_fresh_address():
         ("\x1b[31m\n", "base58"),
         (GOOD + " ", "base58"),
         ("y" * 10_000_000, "10000000 characters"),
-        (None, "not a text"),
-        (5, "not a text"),
-        ({"address": GOOD}, "not a text"),
-        ([[[[]]]], "not a text"),
+        (None, "not text"),
+        (5, "not text"),
+        ({"address": GOOD}, "not text"),
+        ([[[[]]]], "not text"),
     ],
 )
 def test_answers_that_cannot_be_paid(answer, part):

@@ -213,7 +213,9 @@ def test_a_flood_is_never_read_by_more_than_one_turn_at_a_time(made):
 def test_a_publisher_of_something_else_costs_one_line(made, log):
     made.start().say([b"hashblock", b"short", b""], [b"x"] * 9, message(5), *[[TOPIC]] * 20)
     assert made.announced == [5]
-    assert log.lines == [f"ZMQ block notifications from {ADDRESS}: a ZMQ message of 3 frames is no hashblock"]
+    assert log.lines == [
+        f"ZMQ block notifications from {ADDRESS}: a ZMQ message of 3 frames is not a hashblock notification"
+    ]
 
 
 def test_a_socket_that_fails_is_not_asked_for_ever(made, log):

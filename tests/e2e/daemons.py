@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pool.app.config import SIMNET_ADDRESS
-from p2pool.simnet.miner_session import MiningJob
+from p2pool.simnet.miner_work import MiningJob
 from tests.e2e.process import NodeProcess, Process, free_port, rpc_call, wait_for
 from tests.e2e.stratum_client import StratumClient
 

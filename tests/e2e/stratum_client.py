@@ -8,8 +8,8 @@ import ssl
 from typing import Any
 
 from p2pool.dash.target import difficulty_to_target
-from p2pool.simnet.miner_session import MiningJob, parse_notify
 from p2pool.simnet.miner_threads import scan_nonces
+from p2pool.simnet.miner_work import MiningJob, parse_notify
 
 TIME = 30.0
 """Seconds that any answer may take on a busy machine."""

@@ -230,7 +230,7 @@ def test_who_asks_for_a_test_without_a_destination_is_told_which_there_are(tmp_p
         url = f"http://127.0.0.1:{node.port}/api/v1/admin/alert-test"
         answer = requests.post(url, json={"destination": "x"}, headers={"X-API-Key": KEY}, timeout=10)
         assert answer.status_code == 400
-        assert "there are: webhook-127.0.0.1" in answer.json()["error"]["message"]
+        assert "known ids: webhook-127.0.0.1" in answer.json()["error"]["message"]
         assert requests.post(url, json={"destination": "all"}, timeout=10).status_code == 401
         (result,) = press(node).values()
         assert "the connection failed" in result["answer"]

@@ -59,7 +59,7 @@ def _cross(node: PoolNode, miner: Miner, new: DashProcess, old: DashProcess) -> 
     assert at_the_activation.clean_jobs
     # Work on the block before is still taken, as a share.
     assert miner.mine(from_before) is True
-    node.wait_for_line("has outdated rules")
+    node.wait_for_line("follows outdated rules")
     while miner.jobs[-1].coinbase_end[-PAYLOAD_SIZE:][:2] != b"\x04\x00":
         miner.read()  # the one that was not upgraded may have been first with the block
     found = [before]

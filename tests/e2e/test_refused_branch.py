@@ -18,10 +18,10 @@ from p2pool.peers.messages import (
     Envelope,
     Message,
     PeerAddress,
+    PeerVersion,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
     parse_message,
 )
 from p2pool.share.share import Share
@@ -46,7 +46,7 @@ class LaxPeer:
         """Shares that the node asked for."""
         self._socket = socket.create_connection(("127.0.0.1", port))
         here = PeerAddress("127.0.0.1", 8999)
-        self.say(Version(3600, 1, here, here, 0xC2, SOFTWARE.encode(), 1, None))
+        self.say(PeerVersion(3600, 1, here, here, 0xC2, SOFTWARE.encode(), 1, None))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def say(self, message: Message) -> None:

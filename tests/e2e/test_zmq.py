@@ -89,7 +89,7 @@ def test_a_publisher_of_something_else_does_not_end_it_for_good(tmp_path):
             publisher.send_multipart([TOPIC, bytes(5000), bytes(4)])  # the library gives the address up
             subscriber.wait_for_block(publisher, 0xB000)
         assert subscriber.interrupt() < 10
-    assert subscriber.output.count("a ZMQ message of 2 frames is no hashblock") == 1
+    assert subscriber.output.count("a ZMQ message of 2 frames is not a hashblock notification") == 1
     assert "Traceback" not in subscriber.output
 
 

@@ -553,7 +553,7 @@ def tables_of_an_older_version_are_brought_up_to_date(open_database: Open) -> No
         prepare(connection, now + 2, {now: step(now), now + 1: step(now + 1)})
     assert done == [now, now + 1]
     with pytest.raises(
-        HistoryProblem, match=f"have version {now + 2}, and this program knows versions up to {now}"
+        HistoryProblem, match=f"has schema version {now + 2}, and this program knows versions up to {now}"
     ):
         open_database()
 
@@ -574,11 +574,11 @@ def tables_of_no_usable_version_are_left_alone(open_database: Open) -> None:
     for value in ("nonsense", "-1", "0", "9" * 30):
         with database.writing() as connection:
             connection.execute(schema.facts.update().values(value=value))
-        with pytest.raises(HistoryProblem, match="tables of the history database have"):
+        with pytest.raises(HistoryProblem, match="the history database has no schema version"):
             open_database()
     with database.writing() as connection:
         connection.execute(schema.facts.delete())
-    with pytest.raises(HistoryProblem, match="have no version that this program knows"):
+    with pytest.raises(HistoryProblem, match="has no schema version that this program knows"):
         open_database()
     with database.writing() as connection:
         connection.execute(schema.facts.insert(), {"name": "schema_version", "value": str(schema.SCHEMA_VERSION)})

@@ -316,7 +316,7 @@ def test_what_is_written_is_written_once_whatever_fails_beside_it(setup, monkeyp
         assert setup.history.state.waiting == 0
         assert setup.history.problem == "too slow"
     assert [line for line in log.lines if "history" in line] == [
-        "history is not read or downsampled: too slow; mining continues; retrying every minute"
+        "cannot read or downsample history: too slow; mining continues; retrying every minute"
     ]
     setup.clock.advance(15 * 60)
     assert setup.history.problem is None

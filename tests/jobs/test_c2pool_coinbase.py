@@ -180,7 +180,7 @@ def test_the_node_makes_no_work_of_such_a_template(payment):
     with logged() as log:
         home.node.set_template(make_template(payments=(("!6a", 1), payment), payment_amount=6))
     assert home.node.context is None
-    assert "1 of the template's payments would make no output" in (home.node.work_problem or "")
+    assert "1 of the template's payments cannot be made outputs" in (home.node.work_problem or "")
     assert len(log.lines) == 1
 
 

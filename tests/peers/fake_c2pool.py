@@ -21,13 +21,13 @@ from p2pool.peers.messages import (
     HaveTx,
     Message,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RawTransaction,
     RememberTx,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
     parse_message,
 )
 from p2pool.share.share import Share
@@ -77,7 +77,7 @@ class FakeC2pool:
         self.best = best if best is not None or not chain else chain[0].hash
         """What it says is its best share."""
         self.listen_port, self.standing = listen_port, standing
-        self.their_version: Version | None = None
+        self.their_version: PeerVersion | None = None
         self.closed_because: str | None = None
         self.heard: Counter[str] = Counter()
         """Messages by command."""
@@ -95,7 +95,7 @@ class FakeC2pool:
     def connected(self, host: str = "8.8.8.8", port: int = 9) -> None:
         """Its `version` goes out at once, on incoming and on outgoing connections."""
         self.say(
-            Version(
+            PeerVersion(
                 version=self.version,
                 services=SERVICES,
                 receiver=PeerAddress(host, port, SERVICES),
@@ -145,11 +145,11 @@ class FakeC2pool:
 
     def _handle(self, message: Message) -> None:
         if self.their_version is None:
-            if isinstance(message, Version):
+            if isinstance(message, PeerVersion):
                 self._on_version(message)
             else:
                 self.close("message before version")
-        elif isinstance(message, Version):
+        elif isinstance(message, PeerVersion):
             self.close("more than one version message")
         elif isinstance(message, ShareReq):
             self.asked.append(message)
@@ -159,7 +159,7 @@ class FakeC2pool:
         elif isinstance(message, GetAddrs):
             self.say(Addrs(()))
 
-    def _on_version(self, message: Version) -> None:
+    def _on_version(self, message: PeerVersion) -> None:
         self.their_version = message
         if message.nonce == self.nonce:
             self.close("ourselves")
@@ -200,7 +200,7 @@ class FakeC2pool:
 
     def ping(self) -> None:
         """Every minute."""
-        self.say(Ping())
+        self.say(PeerPing())
 
 
 __all__ = ["BASE_FLOOR", "LIFTED_FLOOR", "PROTOCOL", "BestBlock", "FakeC2pool", "Held", "held"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS
-from p2pool.peers.messages import Ping, ShareReply
+from p2pool.peers.messages import PeerPing, ShareReply
 from tests.peers.wiring import Depot, Talk, chain, envelope
 
 SHARES = chain(12)
@@ -102,7 +102,7 @@ def test_after_a_lost_peer_another_one_is_asked_at_once():
     depot = Depot(peers=2)
     depot.pool.missing = HASHES[:1]
     ((talk, request),) = depot.step(3.0)
-    talk.say(Ping())
+    talk.say(PeerPing())
     talk.session.close()
     ((other, again),) = depot.step(3.0)
     assert other is not talk

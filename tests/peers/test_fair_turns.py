@@ -28,7 +28,7 @@ from p2pool.peers.messages import (
     SeenAddress,
     parse_message,
 )
-from p2pool.peers.session import LONGEST_REQUEST
+from p2pool.peers.share_requests import LONGEST_REQUEST
 from p2pool.wire import codec
 from p2pool.wire.codec import Reader, pack_varint
 from p2pool.wire.framer import frame
@@ -335,7 +335,7 @@ def test_who_left_meanwhile_is_spared_the_template(monkeypatch):
 
 
 def test_many_small_transactions_are_trimmed_before_the_time(monkeypatch):
-    monkeypatch.setattr("p2pool.peers.hub.MAX_FRESH_COUNT", 500)
+    monkeypatch.setattr("p2pool.peers.transaction_relay.MAX_FRESH_COUNT", 500)
     node = Node(monkeypatch)
     node.guest(1)
     for number in range(30):

@@ -9,7 +9,7 @@ import pytest
 from p2pool.dash.block import read_header
 from p2pool.peers.addresses import AddressBook
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.hub import KEPT_SHARES, MAX_PER_GROUP
+from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
     AddrMe,
     Addrs,
@@ -19,13 +19,14 @@ from p2pool.peers.messages import (
     HaveTx,
     LosingTx,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RememberTx,
     SeenAddress,
     ShareReply,
     ShareReq,
-    Version,
 )
+from p2pool.peers.transaction_relay import KEPT_SHARES
 from p2pool.peers.transactions import MAX_FRESH, MAX_LOST
 from p2pool.wire.codec import Reader
 from tests.chains import NOW
@@ -78,7 +79,7 @@ def test_a_connection_begins_with_our_hello():
     hall = Hall(StubPool(best=99))
     guest = Guest(hall.hub)
     (hello,) = guest.heard.take()
-    assert isinstance(hello, Version)
+    assert isinstance(hello, PeerVersion)
     assert (hello.nonce, hello.sub_version, hello.best_share_hash) == (hall.hub.nonce, b"test", 99)
     assert hall.hub.peers == []
     assert hall.hub.sessions == {guest.session}
@@ -95,7 +96,7 @@ def test_a_duplicate_is_dropped_not_banned_and_never_was_a_peer():
         assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
         first.leave()
         assert hall.guest(7, "8.2.0.1").ended is None
-    assert len([line for line in log.lines if "connected to us" in line]) == 2
+    assert len([line for line in log.lines if "connected to this node" in line]) == 2
 
 
 def test_a_second_try_of_the_handshake_after_another_one_left_unfinished():
@@ -195,7 +196,7 @@ def test_who_is_late_is_dropped():
     hall.tick(0.5)
     assert [(session, kind) for session, _, kind in hall.failed] == [(mute.session, Drop)]
     hall.failed.clear()
-    guest.say(Ping())
+    guest.say(PeerPing())
     hall.tick(100.5)
     assert [(session, kind) for session, _, kind in hall.failed] == [(guest.session, Drop)]
     assert hall.hub.sessions == set()
@@ -208,8 +209,8 @@ def test_every_peer_hears_of_us_before_it_would_drop_us():
     for _ in range(2000):
         hall.tick()
         for guest in guests:
-            guest.say(Ping())
-            heard = guest.heard.take(Ping)
+            guest.say(PeerPing())
+            heard = guest.heard.take(PeerPing)
             pings += len(heard)
             if heard:
                 gaps.append(hall.moment.now - last[guest])
@@ -225,7 +226,7 @@ def test_asking_for_addresses_until_there_are_enough():
     guest = hall.guest(7)
     for _ in range(200):
         hall.tick()
-        guest.say(Ping())
+        guest.say(PeerPing())
     asked = guest.heard.take(GetAddrs)
     assert asked == [GetAddrs(8)] * len(asked)
     assert 3 < len(asked) < 40
@@ -233,7 +234,7 @@ def test_asking_for_addresses_until_there_are_enough():
         hall.hub.addresses.add(PeerAddress(f"8.8.{n // 250}.{n % 250}", 9), NOW)
     for _ in range(200):
         hall.tick()
-        guest.say(Ping())
+        guest.say(PeerPing())
     assert guest.heard.take(GetAddrs) == []
 
 
@@ -252,7 +253,7 @@ def test_telling_that_we_listen(settings, said):
     heard = []
     for _ in range(1000):
         hall.tick()
-        guest.say(Ping())
+        guest.say(PeerPing())
         heard += [message for message in guest.heard.take() if isinstance(message, AddrMe | Addrs)]
     if said is None:
         assert heard == []
@@ -445,7 +446,7 @@ def test_what_a_peer_has_us_keep_by_hash_is_kept_though_we_just_lost_it():
     assert item.hash not in pool.known
     guest.say(RememberTx((item.hash,), ()))
     for _ in range(10):
-        guest.say(Ping())
+        guest.say(PeerPing())
         hall.tick(10)
     assert pool.get(item.hash) == item.data
 

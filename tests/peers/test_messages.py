@@ -25,14 +25,14 @@ from p2pool.peers.messages import (
     HaveTx,
     LosingTx,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RawTransaction,
     RememberTx,
     SeenAddress,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
     parse_message,
 )
 from p2pool.wire.codec import Reader
@@ -62,7 +62,7 @@ def transactions(items) -> tuple[RawTransaction, ...]:
 
 
 EXPECTED = {
-    "version": lambda f: Version(
+    "version": lambda f: PeerVersion(
         f["version"],
         f["services"],
         address(f["addr_to"]),
@@ -72,7 +72,7 @@ EXPECTED = {
         f["mode"],
         number(f["best_share_hash"]),
     ),
-    "ping": lambda f: Ping(),
+    "ping": lambda f: PeerPing(),
     "addrme": lambda f: AddrMe(f["port"]),
     "addrs": lambda f: Addrs(tuple(SeenAddress(a["timestamp"], address(a["address"])) for a in f["addrs"])),
     "getaddrs": lambda f: GetAddrs(f["count"]),

@@ -25,7 +25,7 @@ class Router:
     def add(self, port: int) -> str:
         self.said.append(("add", port))
         if self.refuses:
-            raise GatewayError("the router refuses\n")
+            raise GatewayError("the router refused\n")
         return "203.0.113.9"
 
     def remove(self, port: int) -> None:

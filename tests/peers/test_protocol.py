@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from p2pool.base.turns import SLICE_TIME
 from p2pool.peers.errors import Drop, Misbehaviour
-from p2pool.peers.messages import AddrMe, Ping, ShareReq, Shares
+from p2pool.peers.messages import AddrMe, PeerPing, ShareReq, Shares
 from p2pool.peers.protocol import MAX_UNSENT, PeerFactory
 from p2pool.wire.framer import frame
 from tests.logged import logged
@@ -91,7 +91,7 @@ def test_who_is_banned_is_refused_but_may_be_dialled():
     [
         (framed(version(7)), True),
         (frame(PREFIX, "ping", b"x"), True),
-        (framed(Ping())[:-1] + b"\x00", True),
+        (framed(PeerPing())[:-1] + b"\x00", True),
         (framed(AddrMe(1)), False),
         (b"noise", False),
     ],
@@ -203,7 +203,7 @@ def test_requests_of_who_does_not_read_are_not_worked_on():
 def test_a_producer_that_is_stopped_writes_no_more():
     door = Door()
     door.protocol.stopProducing()
-    door.session.send(Ping())
+    door.session.send(PeerPing())
     assert door.pipe.value() == b""
 
 
@@ -212,11 +212,11 @@ def test_traffic_is_counted_both_ways():
     received, sent = door.hub.bytes_received, door.hub.bytes_sent
     assert received > 0
     assert sent > 0  # the hello
-    ping = framed(Ping())
+    ping = framed(PeerPing())
     door.protocol.dataReceived(ping)
     assert door.hub.bytes_received == received + len(ping)
     door.pipe.clear()
-    door.session.send(Ping())
+    door.session.send(PeerPing())
     assert door.hub.bytes_sent == sent + len(door.pipe.value())
     door.protocol.fail(Drop("x"))
     door.protocol.dataReceived(ping)
@@ -229,7 +229,7 @@ def test_a_connection_that_ended_goes_at_once_with_what_waits_in_it():
     gc.disable()
     try:
         door = Door()
-        door.say(Ping())
+        door.say(PeerPing())
         pipe, session = weakref.ref(door.pipe), door.session
         door.pipe.producer = None  # as Twisted's transports do at their end
         door.protocol.connectionLost(GONE)

@@ -18,7 +18,7 @@ from p2pool.peers.bootstrap import MAX_OF_NAME, BootstrapSettings
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.figures import FoundBy, NodeLookUps, NodeOrigin
 from p2pool.peers.hub import HubSettings, PeerHub
-from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, SeenAddress, Version
+from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, PeerVersion, SeenAddress
 from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from tests.chains import NOW
@@ -570,7 +570,7 @@ def test_who_connects_is_heard(world):
     line = world.come("8.1.0.1", nonce=7)
     heard = Heard()
     heard(line.pipe.value())
-    assert isinstance(heard.messages[0], Version)
+    assert isinstance(heard.messages[0], PeerVersion)
     (session,) = world.hub.peers
     assert session.incoming
     assert [world.come(f"8.1.0.{n}") is None for n in range(2, 6)] == [False, False, True, True]

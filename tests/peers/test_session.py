@@ -21,15 +21,15 @@ from p2pool.peers.messages import (
     GetAddrs,
     HaveTx,
     PeerAddress,
-    Ping,
+    PeerPing,
+    PeerVersion,
     RememberTx,
     SeenAddress,
     ShareReply,
     ShareReq,
     Shares,
-    Version,
 )
-from p2pool.peers.session import MAX_REQUESTS
+from p2pool.peers.share_requests import MAX_REQUESTS
 from p2pool.wire.codec import Reader
 from p2pool.wire.framer import frame
 from tests.peers.wiring import PREFIX, TX, Recorder, Talk, chain, envelope, framed, transaction, version
@@ -58,7 +58,7 @@ def test_the_hello_says_who_we_are():
     talk = Talk(ready=False)
     talk.session.hello()
     (hello,) = talk.heard.take()
-    assert isinstance(hello, Version)
+    assert isinstance(hello, PeerVersion)
     assert (hello.version, hello.services, hello.mode, hello.nonce) == (3600, 0, 1, 5)
     assert hello.receiver == PeerAddress("203.0.113.9", 4000)
     assert hello.sender == PeerAddress("198.51.100.1", 9999)
@@ -88,7 +88,7 @@ def test_nothing_to_tell_is_not_told():
 
 @pytest.mark.parametrize(
     "first",
-    [Ping(), AddrMe(9), GetAddrs(1), HaveTx(()), Shares(()), ShareReq(1, (), 0, ()), Addrs(())],
+    [PeerPing(), AddrMe(9), GetAddrs(1), HaveTx(()), Shares(()), ShareReq(1, (), 0, ()), Addrs(())],
     ids=lambda message: message.command,
 )
 def test_anything_before_version_is_misbehaviour(first):
@@ -177,7 +177,7 @@ def test_noise_and_a_message_that_is_too_long_are_passed_over():
 @given(st.lists(st.integers(1, 60), max_size=12))
 def test_messages_come_in_any_pieces(sizes):
     talk = Talk(ready=False)
-    data = framed(version(), AddrMe(1), Ping(), GetAddrs(3), AddrMe(2))
+    data = framed(version(), AddrMe(1), PeerPing(), GetAddrs(3), AddrMe(2))
     for size in [*sizes, len(data)]:
         talk.raw(data[:size])
         data = data[size:]
@@ -197,7 +197,7 @@ def test_nothing_is_heard_after_the_end():
     talk = Talk()
     talk.session.close()
     talk.say(AddrMe(1), BestBlock(real_header(0x03000001)))
-    talk.session.send(Ping())
+    talk.session.send(PeerPing())
     assert talk.hub.calls == []
     assert talk.heard.take() == []
 

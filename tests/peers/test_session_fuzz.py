@@ -20,7 +20,7 @@ from p2pool.peers.messages import (
     HaveTx,
     LosingTx,
     PeerAddress,
-    Ping,
+    PeerPing,
     RememberTx,
     SeenAddress,
     ShareReply,
@@ -92,7 +92,7 @@ some_address = st.builds(
     st.builds(PeerAddress, st.sampled_from(["1.2.3.4", "::1", "2001:db8::1"]), st.integers(0, 65535)),
 )
 MESSAGES = st.one_of(
-    st.just(Ping()),
+    st.just(PeerPing()),
     st.just(version()),
     st.builds(AddrMe, st.integers(0, 65535)),
     st.builds(Addrs, st.lists(some_address, max_size=3).map(tuple)),

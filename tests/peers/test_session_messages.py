@@ -25,7 +25,7 @@ from p2pool.peers.messages import (
     HaveTx,
     LosingTx,
     PeerAddress,
-    Ping,
+    PeerPing,
     RawTransaction,
     RememberTx,
     SeenAddress,
@@ -225,7 +225,7 @@ def test_one_answer_in_a_turn():
     talk.hub.tick = TURN_TIME
     talk.hub.held = chain(3)
     talk.session.receive(framed(*[ShareReq(n, (1,), 10, ()) for n in range(5)]), 1.0)
-    talk.session.receive(framed(Ping()), 1.0)
+    talk.session.receive(framed(PeerPing()), 1.0)
     assert len(talk.heard.messages) == 0, "it is put together in one turn and sent in another"
     for turn in range(2, 11):
         talk.hub.run(1)

@@ -16,9 +16,18 @@ from p2pool.networks import Network
 from p2pool.peers import messages
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop
+from p2pool.peers.handshake import Introduction
 from p2pool.peers.hub import HubSettings, PeerHub
-from p2pool.peers.messages import Envelope, Message, PeerAddress, RawTransaction, ShareReq, Version, parse_message
-from p2pool.peers.session import Introduction, PeerSession
+from p2pool.peers.messages import (
+    Envelope,
+    Message,
+    PeerAddress,
+    PeerVersion,
+    RawTransaction,
+    ShareReq,
+    parse_message,
+)
+from p2pool.peers.session import PeerSession
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.parsing import parse_share_steps
 from p2pool.share.share import Share, ShareVersion
@@ -64,8 +73,8 @@ def transaction(number: int, size: int = 100) -> RawTransaction:
     raise ValueError(f"no such transaction has {size} bytes")
 
 
-def version(nonce: int = 77, number: int = 1700, best: int | None = None) -> Version:
-    return Version(number, 0, PeerAddress("1.1.1.1", 1), PeerAddress("2.2.2.2", 2), nonce, b"test", 1, best)
+def version(nonce: int = 77, number: int = 1700, best: int | None = None) -> PeerVersion:
+    return PeerVersion(number, 0, PeerAddress("1.1.1.1", 1), PeerAddress("2.2.2.2", 2), nonce, b"test", 1, best)
 
 
 def framed(*said: Message) -> bytes:

@@ -409,8 +409,8 @@ def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(li
     assert figures.problem == (
         "1% of the work received in the last hour, and 67% of the work since 2023-11-14 23:13:40 UTC, is on "
         "shares that this node refuses: generation transaction does not pay what the chain says; the first one "
-        f"is {BAD:064x}, sent by c2pool. Miners here stay on the branch that this node accepts: see Refused "
-        "branches in docs/operators.md"
+        f"is {BAD:064x}, sent by c2pool. Miners on this node stay on the branch that this node accepts: see "
+        "Refused branches in docs/operators.md"
     )
 
 

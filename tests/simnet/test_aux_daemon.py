@@ -131,7 +131,7 @@ BEFORE_THE_WORK = {
     "another size": (change_commitment(36), "a tree of"),
     "another nonce": (change_commitment(40), "slot"),
     "no commitment": (spoil("script", b"\x02ab"), "no merged mining"),
-    "a short one": (spoil("script", b"\xfa\xbemm" + bytes(39)), "bytes wanted"),
+    "a short one": (spoil("script", b"\xfa\xbemm" + bytes(39)), "bytes needed"),
     "two": (lambda proof: setattr(proof, "script", proof.commitment * 2), "more than one"),
     "no coinbase": (spoil("spends", (1, 0)), "no coinbase"),
     "no transaction": (spoil("coinbase", b"\x01\x02\x03"), "cannot be read"),

@@ -16,7 +16,8 @@ from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
 from p2pool.simnet import miner as module
 from p2pool.simnet.miner import CpuMiner
-from p2pool.simnet.miner_session import parse_notify
+from p2pool.simnet.miner_flags import parse_arguments
+from p2pool.simnet.miner_work import parse_notify
 from tests.environment import make_environment
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "stratum_jobs.json").read_text())["jobs"][0]
@@ -300,7 +301,7 @@ def test_wrong_options_are_refused(reactor: Reactor, options: dict[str, Any]) ->
 
 
 def test_the_command_line() -> None:
-    options = module._parse_arguments(["-o", "stratum+tcp://[::1]:7903", "-u", "a", "-t", "2"])
+    options = parse_arguments(["-o", "stratum+tcp://[::1]:7903", "-u", "a", "-t", "2"])
     assert (options.url, options.user, options.threads) == (("::1", 7903), "a", 2)
     assert (options.password, options.max_hash_rate, options.report_every) == ("x", None, 5.0)
 
@@ -308,5 +309,5 @@ def test_the_command_line() -> None:
 @pytest.mark.parametrize("url", ["127.0.0.1:7903", "stratum+ssl://h:1", "stratum+tcp://h", "stratum+tcp://h:x"])
 def test_a_wrong_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        module._parse_arguments(["-o", url, "-u", "a"])
+        parse_arguments(["-o", url, "-u", "a"])
     assert "HOST:PORT" in capsys.readouterr().err

@@ -11,25 +11,20 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dash.pow import x11
 from p2pool.dash.target import DIFFICULTY_1_TARGET, difficulty_to_target
-from p2pool.simnet.miner_session import (
-    MAX_LINE,
-    MAX_MALFORMED,
-    MAX_UNANSWERED,
+from p2pool.simnet.miner_events import (
     Authorized,
     Event,
-    FoundShare,
     HandshakeRefused,
     MessageShown,
-    MinerSession,
     ReconnectRequested,
     ServerFault,
     ShareAccepted,
     ShareRefused,
     Subscribed,
-    Work,
     WorkChanged,
-    parse_notify,
 )
+from p2pool.simnet.miner_session import MAX_LINE, MAX_MALFORMED, MAX_UNANSWERED, MinerSession
+from p2pool.simnet.miner_work import FoundShare, Work, parse_notify
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "stratum_jobs.json").read_text())["jobs"]
 VECTOR = VECTORS[0]

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from p2pool.dash.pow import x11
-from p2pool.simnet.miner_session import FoundShare, MiningJob, Work
 from p2pool.simnet.miner_threads import MAX_CATCH_UP, THROTTLED_BATCH_SECONDS, HashingThread, scan_nonces
+from p2pool.simnet.miner_work import FoundShare, MiningJob, Work
 
 PATIENCE = 10.0
 EASY = 2**250  # a share in 64 hashes

@@ -91,7 +91,7 @@ def test_options_and_what_is_none_in_any_order():
         (encode_address(VERSIONS.script_hash, KEY_HASH), "P2SH"),
         (ADDRESS[:-1] + ("1" if ADDRESS[-1] != "1" else "2"), "checksum"),
         (ADDRESS[:-1], "33 characters instead of 34"),
-        ("y" + "0" + ADDRESS[2:], "no address has the character '0'"),
+        ("y" + "0" + ADDRESS[2:], "no address contains the character '0'"),
         ("", "no address in the username: set a Dash address (34 characters, begins with y)"),
         (".rig", "no address in the username"),
         ("/rig", "no address in the username"),
@@ -103,7 +103,7 @@ def test_options_and_what_is_none_in_any_order():
         ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "is a Bitcoin address"),
         ("0x52908400098527886E0F7030069857D2E4169EE7", "is an Ethereum address"),
         (encode_address(76, KEY_HASH), "is an address of the Dash main network"),
-        (ADDRESS + "x" * 300, "the username has 334 characters: 256 are allowed"),
+        (ADDRESS + "x" * 300, "the username has 334 characters; at most 256 are allowed"),
     ],
 )
 def test_an_address_that_cannot_be_paid_is_refused_with_the_reason(text, part):

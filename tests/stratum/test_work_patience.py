@@ -25,9 +25,9 @@ def test_without_work_they_are_sent_away_after_the_patience_and_come_back_at_onc
 
 def test_a_node_that_never_had_work_waits_from_its_first_check():
     patience = WorkPatience()
-    assert patience.check("not asked yet", NOW) is WorkState.OVERDUE
-    assert patience.check("not asked yet", NOW + WORK_PATIENCE) is WorkState.OVERDUE
-    assert patience.check("not asked yet", NOW + WORK_PATIENCE + 1) is WorkState.SUSPENDED
+    assert patience.check("not polled yet", NOW) is WorkState.OVERDUE
+    assert patience.check("not polled yet", NOW + WORK_PATIENCE) is WorkState.OVERDUE
+    assert patience.check("not polled yet", NOW + WORK_PATIENCE + 1) is WorkState.SUSPENDED
 
 
 def test_trouble_that_passes_in_time_starts_the_patience_anew():

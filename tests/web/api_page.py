@@ -27,17 +27,19 @@ two in step. The node also serves the same table as an OpenAPI 3.1 document at `
   chain.
 - A share's timestamp is part of the consensus, and lags further and further in a slow pool. Fields that use
   timestamps (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `time` and `ts` of shares) are for
-  comparison with other nodes. Fields to show to people (`observed_...`, `time_found`) use the time when a share
-  was found: when this node first received it if that was live, or else an estimate from the times in its and its
-  neighbours' headers. Graphs, history and the expected times of luck use it as well.
+  comparison with other nodes. Fields for display (`observed_...`, `time_found`) use the time when a share was
+  found: when this node first received it if that was live, or else an estimate from the times in its header and
+  in those of its neighbours. Graphs, history and the expected times of luck use it as well.
 """
+HEADINGS = {"dashd": "Dash Core"}
+"""Headings of topics whose name is no heading."""
 
 
 def page() -> str:
     """The page's text."""
     lines = [HEAD]
     for topic, endpoints in TOPICS.items():
-        lines.append(f"## {topic.capitalize()}\n")
+        lines.append(f"## {HEADINGS.get(topic, topic.capitalize())}\n")
         for endpoint in endpoints:
             lines += _endpoint(endpoint)
     return "\n".join(lines).rstrip() + "\n"

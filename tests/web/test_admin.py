@@ -143,10 +143,10 @@ def test_only_post_acts(pool, method):
 @pytest.mark.parametrize(
     ("action", "parameters", "part"),
     [
-        ("message", {}, "text is missing: give a text"),
+        ("message", {}, "text is missing; it must be text"),
         ("message", {"text": None}, "text is missing"),
-        ("message", {"text": 5}, "text 5: give a text"),
-        ("message", {"text": "x", "who": 1}, "no field 'who'"),
+        ("message", {"text": 5}, "text 5 is not valid; it must be text"),
+        ("message", {"text": "x", "who": 1}, "unknown field 'who'"),
         ("reconnect", {"host": "x", "port": "7903"}, "port '7903'"),
         ("reconnect", {"wait": 1.5}, "wait 1.5"),
         ("reconnect", {"wait": True}, "wait True"),
@@ -155,7 +155,7 @@ def test_only_post_acts(pool, method):
         ("version-mask", {"mask": "123456789"}, "mask '123456789'"),
         ("version-mask", {"mask": 1.0}, "mask 1.0"),
         ("ban", {"host": "192.0.2.1"}, "seconds is missing"),
-        ("ban", {"host": "somewhere", "seconds": 1}, "host 'somewhere': give an IP address"),
+        ("ban", {"host": "somewhere", "seconds": 1}, "host 'somewhere' is not valid; it must be an IP address"),
         ("ban", {"host": 5, "seconds": 1}, "host 5"),
         ("ban", {"host": "192.0.2.1", "seconds": "60"}, "seconds '60'"),
         ("ban", {"host": "192.0.2.1", "seconds": True}, "seconds True"),
@@ -280,7 +280,7 @@ class FakeAlerts:
     def test(self, destination: str) -> Deferred:
         self.asked.append(destination)
         if destination == "nothing":
-            raise ValueError("there is no such destination; there are: hook")
+            raise ValueError("there is no destination with this id; known ids: hook")
         return self.answer
 
 
@@ -317,7 +317,7 @@ def test_a_test_of_alerts_that_makes_no_sense_or_fails(pool):
     tester = with_tester(pool)
     answer = pool.post("alert-test", {"destination": "nothing"})
     assert answer.status == 400
-    assert "there are: hook" in answer.json["error"]["message"]
+    assert "known ids: hook" in answer.json["error"]["message"]
     assert "destination is missing" in pool.post("alert-test", {}).json["error"]["message"]
     _, transport = begin(pool)
     with logged() as log:

@@ -342,11 +342,11 @@ def test_what_the_node_can_be_reached_at(busy):
 
 def test_many_look_ups_cost_one_piece_of_work(monkeypatch):
     """What a look-up has to work out is worked out once for a snapshot, however many ask."""
-    from p2pool.web.api import blocks, samples, workers
+    from p2pool.web.api import rounds, samples, workers
     from p2pool.web.worker_index import WorkerIndex
 
     pool, made = busy_pool(), []
-    for module, name in ((blocks, "_rounds"), (workers, "_blocks_by_address"), (samples, "_graph")):
+    for module, name in ((rounds, "_rounds"), (workers, "_blocks_by_address"), (samples, "_graph")):
         real = getattr(module, name)
         counted = lambda *given, real=real, name=name, **named: (  # noqa: E731
             made.append(name),

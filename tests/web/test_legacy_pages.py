@@ -307,7 +307,7 @@ def test_the_limits_are_those_in_force():
     submit(pool, "yA", 60, 90)
     told = pool.ask("/stratum_security").json
     assert told["threat_level"] == 3
-    assert any("with all its connections" in reason for reason in told["threat_reasons"])
+    assert any("expected at the connection limit" in reason for reason in told["threat_reasons"])
 
 
 def test_what_guards_the_node():

@@ -423,7 +423,7 @@ def test_turns_are_shared_out(hall):
 def test_bounds_of_clients():
     hall = Hall(clients=5, per_host=3)
     of_a = [Browser(hall, host="a") for _ in range(3)]
-    assert "3 clients of this address" in (hall.hub.turned_away("a") or "")
+    assert "this address already has 3 live clients" in (hall.hub.turned_away("a") or "")
     assert hall.hub.turned_away("b") is None
     hall.hub.close(of_a[0].client, code=1008, reason="", now=hall.now)
     assert hall.hub.turned_away("a") is not None  # it is there until its connection is gone
@@ -445,7 +445,7 @@ def test_the_host_with_most_clients_gives_a_place_to_one_that_has_fewer():
     assert len(hall.hub.clients) == 6
     Browser(hall, host="c")
     # Now all hosts hold as many: none has to give one up.
-    assert all("6 clients" in (hall.hub.turned_away(host) or "") for host in "abc")
+    assert all("this node already has 6 live clients" in (hall.hub.turned_away(host) or "") for host in "abc")
     assert hall.hub.turned_away("d") is None
     assert newcomer.client in hall.hub.clients
 

@@ -79,9 +79,9 @@ def test_what_a_client_may_say():
         (b'{"type": "subscribe"}', "neither a ping nor"),
         (b'{"type": "subscribe", "views": "local_stats"}', "neither a ping nor"),
         (b'{"type": "subscribe", "views": []}', "0 views"),
-        (b'{"type": "subscribe", "views": ["nothing"]}', "there is no view 'nothing'"),
-        (b'{"type": "subscribe", "views": [["local_stats"]]}', "there is no view"),
-        (b'{"type": "subscribe", "views": [{}]}', "there is no view"),
+        (b'{"type": "subscribe", "views": ["nothing"]}', "unknown view 'nothing'"),
+        (b'{"type": "subscribe", "views": [["local_stats"]]}', "unknown view"),
+        (b'{"type": "subscribe", "views": [{}]}', "unknown view"),
         (orjson.dumps({"type": "subscribe", "views": ["local_stats"] * (MAX_SUBSCRIBED + 1)}), "65 views"),
     ],
 )

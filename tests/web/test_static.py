@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.pool_stats import EventKind
 from tests.support import ROOT, make_template
 from tests.web.pages import Pool
@@ -167,10 +168,18 @@ def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
         assert (path.parent / name).is_file()
 
 
+def words_of(script: str, table: str) -> list[str]:
+    """The keys of an object of a script."""
+    text = (STATIC / script).read_text("utf-8")
+    return re.findall(r"^  (\w+): ", text.partition(f"{table} = {{")[2].partition("};")[0], re.MULTILINE)
+
+
 def test_pages_know_every_kind_of_event():
-    text = (ROOT / "web-static/js/events.js").read_text("utf-8")
-    table = text.partition("KINDS = {")[2].partition("};")[0]
-    assert re.findall(r"^  (\w+): ", table, re.MULTILINE) == list(EventKind)
+    assert words_of("js/events.js", "KINDS") == list(EventKind)
+
+
+def test_the_node_page_knows_every_source_of_block_notifications():
+    assert words_of("pages/node.js", "NOTIFICATION_SOURCES") == list(NotificationSource)
 
 
 @pytest.mark.parametrize("path", [*PAGES, *SCRIPTS, STATIC / "style.css"], ids=lambda path: path.name)

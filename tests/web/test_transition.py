@@ -184,7 +184,7 @@ def test_95_percent_of_the_work_is_where_our_shares_are_refused():
     told = transition(pool)
     assert told["votes"]["chain"]["versions"][0] == {"version": 36, "work": 0.95, "shares": 95}
     assert told["next"]["own_shares_refused"] is True
-    assert told["next"]["own_share_now"] == "votes for 36 hold 95 % of the chain's work"
+    assert told["next"]["own_share_now"] == "95 % of the chain's work votes for 36"
     assert "p2pool_own_votes_refused 1.0" in pool.views.metrics.decode()
     pool = Pool(LENGTH, make_template(), chain_length=LENGTH, vote=lambda number: 16 if number < 6 else 36)
     told = transition(pool)

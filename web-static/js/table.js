@@ -60,7 +60,7 @@ export class Table {
     setText(this.more, this.all ? `Show only the first ${this.few}` : `Show all ${integer(items.length)}`);
     const shown = items.slice(0, this.all ? MAX_ROWS : this.few);
     this.cut.hidden = !(this.all && items.length > MAX_ROWS);
-    setText(this.cut, `Only the first ${integer(MAX_ROWS)} are shown; the JSON has all of them.`);
+    setText(this.cut, `Only the first ${integer(MAX_ROWS)} are shown; the JSON lists all of them.`);
     this.sync(shown);
   }
 

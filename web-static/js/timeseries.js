@@ -92,7 +92,7 @@ export class GraphGroup {
     const series = problem === null ? withoutEmptyStart(value) : null;
     this.graphs.forEach((graph, i) => {
       if (problem === null) graph.show(series, this.range);
-      else graph.showProblem(i === 0 ? problem : "No graph, for the same reason as above.");
+      else graph.showProblem(i === 0 ? problem : "Unavailable for the same reason.");
     });
     this.csv.hidden = problem !== null;
   }
@@ -116,8 +116,8 @@ function isYoung({ times, figures, to }) {
 
 function problemOf(value, status) {
   const code = value?.error?.code;
-  if (status === 404) return code === "unknown_name" ? "History has no data for this name yet." : "This node keeps no history of this.";
-  return `${historyProblem(value, status)} Everything else works without it.`;
+  if (status === 404) return code === "unknown_name" ? "History has no data for this name yet." : "This node keeps no history of these figures.";
+  return `${historyProblem(value, status)} Everything else still works.`;
 }
 
 // --- one graph ---------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ const newest = new Table("blocks", {
 });
 
 const older = new Table("older", {
-  caption: "Blocks from the history: time, height, hash, finder, share, value, round duration, luck and status",
+  caption: "Blocks from the history database: time, height, hash, finder, share, value, round duration, luck and status",
   few: PAGE,
   empty: emptyNote(),
   columns,
@@ -77,7 +77,7 @@ function showLuck(luck) {
   if (known(now.time)) setText(byId("f-round-note"), `of the expected work, in ${duration(now.time)}`);
   setText(byId("f-next"), known(now.expected_time) ? duration(now.expected_time) : "–");
   setText(byId("f-blocks"), integer(luck.blocks));
-  const notes = [known(luck.luck) ? `overall luck ${luckText(luck.luck)}` : "by the pool, as known to this node"];
+  const notes = [known(luck.luck) ? `overall luck ${luckText(luck.luck)}` : "by the pool, as far as this node knows"];
   if (luck.known_rounds < luck.blocks) notes.push(`based on ${integer(luck.known_rounds)} ${luck.known_rounds === 1 ? "round" : "rounds"}`);
   setText(byId("f-blocks-note"), notes.join(", "));
   for (const period of luck.periods) showPeriod(period);

@@ -85,7 +85,7 @@ function showPager(page, older) {
 
 function endOf(page) {
   if (page.missing_parent === null) return "The last share listed is the first of the chain";
-  return "This node does not hold older shares: dropped, or not downloaded yet";
+  return "This node does not hold older shares: they were dropped, or are not downloaded yet";
 }
 
 const counted = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
@@ -103,7 +103,7 @@ function showNone(title, ...texts) {
 // --- the forks ---------------------------------------------------------------------------------------------
 
 const forks = new Table("forks", {
-  caption: "Recent shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node",
+  caption: "Latest shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node",
   few: 50,
   empty: emptyNote(),
   columns: [

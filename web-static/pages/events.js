@@ -32,7 +32,7 @@ const again = pollPath(() => `api/v1/history/events?${query()}&offset=${page * P
 function show(value, status) {
   const problem = historyProblem(value, status);
   byId("events-csv").hidden = problem !== null;
-  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? "No events of this kind in this period."));
+  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? (kind.value === "" ? "No events in this period." : "No events of this kind in this period.")));
   setText(byId("events-count"), problem === null ? integer(value.total) : "");
   showPages(byId("events-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
     page = wanted;

@@ -94,10 +94,10 @@ function showPool(pool) {
   symbol = pool.symbol;
   const waiting = pool.block_height === null;
   const known = pool.share_chain_height >= 2;
-  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "unknown yet");
+  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "not known yet");
   put("f-pool-note", poolNote(pool, known));
-  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "unknown yet");
-  put("f-time-note", known ? "for the whole pool, on average" : "requires a pool hash rate and Dash Core");
+  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "not known yet");
+  put("f-time-note", known ? "for the whole pool, on average" : "needs the pool hash rate and Dash Core");
   put("f-diff", waiting ? "–" : difficulty(pool.network_difficulty));
   put("f-diff-note", waiting ? "waiting for Dash Core" : `network at ${hashRate(pool.network_hash_rate)}`);
   put("f-height", waiting ? "–" : integer(pool.block_height));
@@ -111,7 +111,7 @@ function poolNote(pool, known) {
   if (!known) return "the share chain has fewer than two shares";
   if (!(pool.network_hash_rate > 0)) return "all miners in the pool";
   const part = pool.observed_hash_rate / pool.network_hash_rate;
-  return part >= 1 ? "about all of the network, judging by its difficulty" : `${percent(part, 2)} of the whole network`;
+  return part >= 1 ? "nearly the whole network, judging by its difficulty" : `${percent(part, 2)} of the whole network`;
 }
 
 function showNode(node) {

@@ -53,13 +53,14 @@ const daemons = new Table("daemons", {
 });
 
 const NOTIFICATION_SOURCES = {
-  p2p: "Dash Core over p2p",
-  zmq: "Dash Core over ZMQ",
-  long_poll: "Dash Core by long polling",
-  heartbeat: "Dash Core heartbeat",
-  poll: "Dash Core polling",
-  network: "a Dash network node",
-  pool: "a pool peer",
+  p2p: "Dash Core, p2p",
+  zmq: "Dash Core, ZMQ",
+  long_poll: "Dash Core, long polling",
+  heartbeat: "Dash Core, heartbeat",
+  poll: "Dash Core, regular polling",
+  network: "Dash network node",
+  pool: "pool peer",
+  submission: "own block accepted by Dash Core",
 };
 
 const times = new Table("times", {
@@ -84,7 +85,7 @@ function showDashd(dashd) {
   const sources = Object.entries(dashd.new_block_to_job).map(([source, latency]) => ({
     ...latency,
     key: source,
-    what: `New block reported by ${Object.hasOwn(NOTIFICATION_SOURCES, source) ? NOTIFICATION_SOURCES[source] : source}`,
+    what: `New block (${Object.hasOwn(NOTIFICATION_SOURCES, source) ? NOTIFICATION_SOURCES[source] : source})`,
   }));
   times.show(
     [...sources, { ...dashd.block_sending, key: "sending", what: "Sending a found block" }].filter(({ count }) => count > 0),
@@ -117,7 +118,7 @@ function showBroadcaster({ enabled, peers, blocks_broadcast: sent }) {
   }));
   broadcaster.show(rows, make("span", {}, enabled ? "No Dash network nodes connected. Found blocks are sent to Dash Core, which relays them." : "The broadcaster is disabled (--disable-broadcaster)."));
   const count = sent === 0 ? "" : ` ${integer(sent)} ${sent === 1 ? "block" : "blocks"} sent since the node started.`;
-  setText(byId("broadcaster-lead"), `Dash network nodes that are sent found blocks, in addition to Dash Core.${count}`);
+  setText(byId("broadcaster-lead"), `Found blocks are sent to these Dash network nodes as well as to Dash Core.${count}`);
 }
 
 // --- the node itself ---------------------------------------------------------------------------------------
@@ -130,20 +131,24 @@ function showNode(node) {
   const own = node.payout_addresses.map(({ address }) => copyValueBoth(address, "address"));
   const list = make("ul", {}, ...own.map((button) => make("li", {}, button)));
   showRows("own", [
-    ["Fee", "Percentage of the work done here that goes to the operator.", percent(node.fee, 2)],
+    ["Fee", "Percentage of the work on this node that goes to the operator.", percent(node.fee, 2)],
     ["Donation", "Percentage that goes to the developers.", percent(node.donation, 2)],
     ["Operator’s addresses", "Addresses that the fee is paid to.", own.length === 0 ? "none yet" : list],
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
     ["Peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
-    ["Last bootstrap lookup", "This node looks up addresses while it has fewer than two outgoing connections.", bootstrapText(node.bootstrap)],
+    ["Last bootstrap lookup", bootstrapNote(node.bootstrap), bootstrapText(node.bootstrap)],
   ]);
 }
 
 function bootstrapText({ last_look_up: time, addresses_found: found }) {
-  if (time === null) return "none so far";
-  return `${absoluteTime(time)}: ${integer(found)} ${found === 1 ? "address" : "addresses"}`;
+  return time === null ? "none so far" : `${integer(found)} ${found === 1 ? "address" : "addresses"}`;
+}
+
+function bootstrapNote({ last_look_up: time }) {
+  const why = "This node looks up addresses while it has fewer than two outgoing connections.";
+  return time === null ? why : `${absoluteTime(time)}. ${why}`;
 }
 
 function showProcess(process) {

@@ -142,7 +142,7 @@ function checksOf(coinbase, list) {
     [total === BigInt(coinbase.total.duffs), `The ${integer(outputs.length)} outputs add up to ${coins(total)}, the reward that Dash Core allows for block ${integer(coinbase.height)}.`],
   ];
   const height = heightIn(coinbase);
-  checks.push([height === coinbase.height, `The coinbase script contains height ${integer(height)}: the transaction is valid in no other block.`]);
+  checks.push([height === coinbase.height, `The coinbase script contains height ${integer(height)}: the transaction is not valid in any other block.`]);
   const unknown = outputs.filter(({ kind }) => kind === "unknown").length;
   checks.push([unknown === 0, unknown === 0 ? "Every output is accounted for; none pays anyone else." : `${integer(unknown)} ${unknown === 1 ? "output differs" : "outputs differ"} from the node’s report.`]);
   if (list !== undefined && list.finder !== null) checks.push(compareWithList(list));
@@ -253,7 +253,7 @@ function showProof(coinbase, list) {
   const items = checksOf(coinbase, list).map(([holds, text]) => make("li", { class: holds ? "holds" : "fails" }, make("span", {}, make("span", { class: "unseen" }, holds ? "Passed: " : "Failed: "), text)));
   byId("checks").replaceChildren(...items);
   const parent = coinbase.parent_share === null ? "the first share of the chain" : make("span", {}, "the share after ", shareLink(coinbase.parent_share));
-  byId("proof-work").replaceChildren(`This is work for block ${integer(coinbase.height)} on block `, make("span", { class: "mono", title: coinbase.previous_block }, shortHash(coinbase.previous_block)), " and for ", parent, ".");
+  byId("proof-work").replaceChildren(`This work is for block ${integer(coinbase.height)}, on top of block `, make("span", { class: "mono", title: coinbase.previous_block }, shortHash(coinbase.previous_block)), ", and for ", parent, ".");
 }
 
 function showNone(text) {

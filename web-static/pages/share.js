@@ -120,7 +120,7 @@ function difficultyPart(share) {
       ["Difficulty", "How hard this share was to find, relative to difficulty 1. Payouts are proportional to it.", difficulty(targetDifficulty(target))],
       ["Work", "Expected number of hashes.", large(targetAttempts(target))],
       ["Minimum difficulty", "The lowest that the pool allowed at this position.", difficulty(targetDifficulty(easiest))],
-      ["Target", "The number that its hash must not exceed.", mono(targetHex(target))],
+      ["Target", "The number that the share’s hash must not exceed.", mono(targetHex(target))],
       ["Maximum target", "The highest that the pool allowed at this position.", mono(targetHex(easiest))],
     ),
   );
@@ -135,7 +135,7 @@ function blockPart(share) {
       ["Network difficulty", "Difficulty of a block at that time.", difficulty(targetDifficulty(header.target))],
       ["Network target", "The number that the hash of a block must not exceed.", mono(targetHex(header.target))],
       ["Previous block", "The Dash block that this share builds on.", copyValue(header.previous_block, header.previous_block, "block hash")],
-      ["Header time", "The time in the block header, from the clock of the Dash Core that provided the work.", time(header.timestamp)],
+      ["Header time", "The time in the block header, from the clock of the dashd that provided the work.", time(header.timestamp)],
       ["Merkle root", "Commits to all transactions.", mono(header.merkle_root)],
       ["Nonce", "The number that the miner found.", mono(String(header.nonce))],
       ["Version", "The version of the block format; miners may roll some of its bits.", mono(`0x${Number(header.version).toString(16).padStart(8, "0")}`)],

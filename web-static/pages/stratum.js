@@ -118,13 +118,13 @@ const pairs = (counted, name = (key) => key) =>
 
 function showStratum(s) {
   put("f-connections", integer(s.connections));
-  put("f-connections-note", `${rate(s.connections_per_second)} new`);
+  put("f-connections-note", `${significant(s.connections_per_second, 3)} new per second`);
   put("f-workers", integer(s.workers));
   put("f-submissions", rate(s.submissions_per_second));
   put("f-submissions-note", `${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
   const all = s.accepted + s.refused;
   put("f-refused", all > 0 ? percent(s.refused / all) : "0%");
-  put("f-refused-note", `${integer(s.refused)} of ${integer(all)} submissions, now ${rate(s.refused_per_second)}`);
+  put("f-refused-note", `${integer(s.refused)} of ${integer(all)} submissions; now ${significant(s.refused_per_second, 3)} per second`);
   put("f-turned", integer(Object.values(s.turned_away).reduce((sum, count) => sum + count, 0)));
   put("f-banned", integer(s.banned_hosts));
   showAgents(pairs(s.user_agents, (agent) => agent || "not reported"));
@@ -206,7 +206,7 @@ async function unban(host, key) {
     response = await fetch(new URL("api/v1/admin/unban", BASE), { method: "POST", headers, body: JSON.stringify({ host }) });
     value = await response.json();
   } catch (error) {
-    if (response === undefined) return `No answer from the node: ${error.message}.`;
+    if (response === undefined) return `No response from the node: ${error.message}.`;
   }
   if (!response.ok) return `The node rejected the request (status ${response.status}): ${value?.error?.message ?? "no reason given"}.`;
   keepKey(key);

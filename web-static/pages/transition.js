@@ -88,7 +88,7 @@ const steps = new Table("steps", {
     { title: "What happens", head: true, side: "words", create: ({ meaning }) => make("span", {}, meaning) },
     textColumn("Required", ({ percent: needed, span }) => `${needed}% of ${SPANS[span]}`),
     textColumn("Current", ({ part }) => percent(part)),
-    textColumn("Missing", ({ missing }) => (missing === 0 ? "nothing" : percent(missing))),
+    textColumn("Missing", ({ missing }) => (missing === 0 ? "none" : percent(missing))),
     textColumn("At the last hour’s rate", ({ reached, at_present_rate: when }) => whenText(reached, when)),
     textColumn("If every share votes for it", ({ reached, at_the_earliest: when }) => whenText(reached, when)),
   ],
@@ -101,7 +101,7 @@ function whenText(reached, when) {
 }
 
 function showNext(next, { parent, own, enough_shares: enough }) {
-  const none = "No share votes for a newer version: no change is pending.";
+  const none = "No shares vote for a newer version: no change is pending.";
   const when = enough ? "Once enough of the work votes" : "Once the chain is full and enough of the work votes";
   const some = `Version ${next.version} has the most votes among newer versions. ${when} for it, other software does the following:`;
   setText(byId("next-lead"), next.version === null ? none : some);
@@ -112,7 +112,7 @@ function showNext(next, { parent, own, enough_shares: enough }) {
   setText(byId("next-own"), texts.join(" "));
   byId("next-own").hidden = texts.length === 0;
   byId("next-own").classList.toggle("bad", texts.length > 0);
-  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No rules depend on these votes."));
+  steps.show(next.steps.map((step) => ({ ...step, key: step.rule })), make("span", {}, "No upcoming steps."));
 }
 
 // --- rejected -----------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ const sharesTable = new Table("shares", {
 });
 
 const EMPTY = {
-  workers: make("span", {}, "No workers of this address, now or recently."),
+  workers: make("span", {}, "No workers with this address are connected, or were recently."),
   payouts: make("span", {}, "No payouts known to this node. Every block pays the miners of the most recent shares."),
   shares: make("span", {}, "No shares known to this node."),
   refused: make("span", {}, "No submissions rejected."),
@@ -167,7 +167,7 @@ async function pollWorker() {
     showFigures(value);
   } else if (status === 404) {
     rejectedTable.show([], EMPTY.unknown);
-    showUnknown("This worker is unknown to the node, which drops workers after a long absence. Any history of it is shown below.");
+    showUnknown("This node has no record of this worker: it drops workers after a long absence. Any history is shown below.");
   }
 }
 
@@ -177,7 +177,7 @@ async function pollAddress() {
   const workers = answer.workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share }));
   workers.sort((a, b) => b.hash_rate - a.hash_rate || (a.name < b.name ? -1 : 1));
   workersTable.show(workers, EMPTY.workers);
-  showUnknown(workers.length === 0 ? "No workers of this address on this node. Its payouts, and any history of it, are shown below." : "");
+  showUnknown(workers.length === 0 ? "No workers with this address on this node. Its payouts and any history are shown below." : "");
   if (workers.length > 0) showFigures(byAddress(answer.workers)[0]);
   else rejectedTable.show([], EMPTY.unknown);
 }

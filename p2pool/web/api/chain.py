@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.share.share import Share
@@ -53,10 +53,6 @@ def found_fields(found: FoundTime) -> dict[str, Any]:
     return {"time_found": found.time, "time_found_source": found.source.value}
 
 
-def _optional(share_hash: int | None) -> str | None:
-    return None if share_hash is None else hash_hex(share_hash)
-
-
 def heads(forest: Forest) -> list[str]:
     """Return the shares without children, the newest heads first; at most MAX_LISTED."""
     return [hash_hex(h) for h in newest_heads(forest, MAX_LISTED)]
@@ -79,8 +75,8 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
     forest = node.tracker.forest
     first = node.best_share if start is None else start.hash
     page: dict[str, Any] = {
-        "best_share": _optional(node.best_share),
-        "from": _optional(first),
+        "best_share": optional_hash_hex(node.best_share),
+        "from": optional_hash_hex(first),
         "held": 0,
         "shares": [],
         "next": None,
@@ -93,8 +89,8 @@ def chain_page(node: Node, start: Share | None, count: int) -> dict[str, Any]:
     page["held"] = forest.height(first)
     found = node.found_times().of_chain(first, count)
     page["shares"] = [_row(node, share, when) for share, when in zip(shares, found, strict=True)]
-    page["next"] = _optional(below) if below in forest else None
-    page["missing_parent"] = _optional(forest.tail(first))
+    page["next"] = optional_hash_hex(below) if below in forest else None
+    page["missing_parent"] = optional_hash_hex(forest.tail(first))
     return page
 
 
@@ -113,7 +109,7 @@ def _row(node: Node, share: Share, found: FoundTime) -> dict[str, Any]:
 
 
 def own_hashes(node: Node) -> list[str]:
-    """Return the hashes of our shares that are held, the newest first."""
+    """Return the hashes of this node's shares that are held, the newest first."""
     return [hash_hex(h) for h in node.own_share_hashes()]
 
 
@@ -129,7 +125,7 @@ _PAGE = record(
     **{
         "best_share": nullable(HASH),
         "from": nullable(HASH),
-        "held": count("number of shares from this one downwards"),
+        "held": count("number of shares that the node holds from this one backwards"),
         "shares": array(
             record(
                 ts=TIMESTAMP,
@@ -137,7 +133,7 @@ _PAGE = record(
                 hash=HASH,
                 payout_address=text(),
                 difficulty=number(),
-                stale_info=nullable(text("stale work that it announces: orphan, doa")),
+                stale_info=nullable(text("stale work that it reports: orphan or doa")),
                 is_block=boolean(),
                 verified=boolean(),
                 absheight=count(),
@@ -161,7 +157,7 @@ _PAGE_PARAMETERS = (
 ENDPOINTS = (
     Endpoint(
         "/api/v1/chain",
-        "The share chain from a share downwards, newest first, page by page",
+        "The share chain from a share backwards, newest first, page by page",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -169,7 +165,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/chain",
-        "The share chain from a share downwards",
+        "The share chain from a share backwards",
         _PAGE,
         look_up=_asked_page,
         parameters=_PAGE_PARAMETERS,
@@ -177,13 +173,13 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/heads",
-        "Heads: shares on which no other share builds",
+        "Heads: shares that no other share builds on",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.forest),
     ),
     Endpoint(
         "/web/verified_heads",
-        "The same for verified shares only",
+        "Heads among the verified shares",
         _LIST,
         look_up=lambda context, _: heads(context.node.tracker.verified),
     ),
@@ -195,7 +191,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/verified_tails",
-        "The same for verified shares only",
+        "Tails among the verified shares",
         _LIST,
         look_up=lambda context, _: tails(context.node.tracker.verified),
     ),

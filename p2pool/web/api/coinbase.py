@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.script import p2pkh_script
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
@@ -61,8 +62,8 @@ def _coinbase(snapshot: Snapshot, context: WorkContext) -> dict[str, Any]:
     whole = prefix + bytes(_REF_HASH + _NONCE) + context.suffix
     return {
         "height": template.height,
-        "previous_block": f"{template.previous_block:064x}",
-        "parent_share": None if context.parent.previous_hash is None else f"{context.parent.previous_hash:064x}",
+        "previous_block": hash_hex(template.previous_block),
+        "parent_share": optional_hash_hex(context.parent.previous_hash),
         "time": context.created,
         "total": amount(template.subsidy),
         "finder": {"address": script_to_text(snapshot.node, finder), "amount": amount(table.finder_bonus)},
@@ -107,19 +108,23 @@ def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]
     script_length = 1 + len(context.coinbase)  # it has at most 100 bytes
     outputs = script + script_length + 4
     ends = [
-        ("version", 4, "version and type: 3 and 5 where there is a payload, else 1 and 0"),
-        ("input", script, "one input, which spends nothing: this is where new coins come from"),
+        ("version", 4, "version and type: 3 and 5 if there is a payload, otherwise 1 and 0"),
+        ("input", script, "the only input; it spends nothing: a coinbase creates new coins"),
         (
             "script",
             script + script_length,
-            "the coinbase script: the block's height, then what the pool puts there",
+            "the coinbase script: the block height, then data of the pool",
         ),
         ("sequence", outputs, "all ones"),
-        ("outputs", prefix, "their number, then amount and script of each; at last the commitment's beginning"),
-        ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here: each job has its own"),
-        ("nonce", prefix + _REF_HASH + _NONCE, "what the miner counts through; zeros here"),
-        ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock"),
-        ("payload", whole, "what Dash demands of a coinbase: height, merkle roots, ChainLock, credit pool"),
+        (
+            "outputs",
+            prefix,
+            "their number, then the amount and script of each; the commitment starts at the end",
+        ),
+        ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here, because each job has its own"),
+        ("nonce", prefix + _REF_HASH + _NONCE, "varied by the miner; zeros here"),
+        ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock time"),
+        ("payload", whole, "required by Dash: height, merkle roots, ChainLock, credit pool"),
     ]
     parts, start = [], 0
     for name, end, meaning in ends:
@@ -133,17 +138,17 @@ _PARTS = ("version", "input", "script", "sequence", "outputs", "ref_hash", "nonc
 ENDPOINTS = (
     Endpoint(
         "/api/v1/coinbase",
-        "The coinbase transaction of the current block, and whom it pays; null without work. Each job has its "
-        "own coinbase, which differs in the finder's part, ref_hash and nonce",
+        "The coinbase transaction of the next block, and whom it pays; null without work. Each job has its "
+        "own coinbase, which differs in the finder's output, ref_hash and nonce",
         nullable(
             record(
                 height=count("height of the block"),
                 previous_block=HASH,
-                parent_share=nullable({**HASH, "description": "the share on which the next share builds"}),
+                parent_share=nullable({**HASH, "description": "the share that the next share builds on"}),
                 time={**TIME, "description": "when this work was made, Unix seconds"},
                 total=AMOUNT,
                 finder=record(
-                    "the block's finder (here this node itself) gets a fiftieth of the miners' part",
+                    "the finder's bonus, 2% of what miners are paid; here it goes to this node",
                     address=text(),
                     amount=AMOUNT,
                 ),
@@ -160,20 +165,20 @@ ENDPOINTS = (
                             "text": text(),
                         }
                     ),
-                    "the parts of the transaction, without gaps",
+                    "consecutive parts that make up the whole transaction",
                 ),
                 outputs=array(
                     record(
                         kind=words(
                             *KINDS,
                             description="masternode: a masternode or, in a superblock, a proposal; "
-                            "credit_pool: the Dash platform; commitment: no payment, commits to "
+                            "credit_pool: Dash Platform; commitment: no payment; commits to "
                             "the share",
                         ),
                         script=text("hexadecimal"),
                         address=nullable(text("null if the script has no address")),
                         amount=AMOUNT,
-                        finder_part={**AMOUNT, "description": "the part of the amount that it gets as the finder"},
+                        finder_part={**AMOUNT, "description": "the part of the amount that is the finder's bonus"},
                         own=boolean("whether it pays this node's own address: its fee"),
                     ),
                     "in transaction order",

@@ -143,7 +143,7 @@ def _broadcaster_peer(peer: BroadcasterPeer, now: float) -> dict[str, Any]:
         "source": peer.source,
         "successful_broadcasts": peer.delivered,
         "failed_broadcasts": peer.failed,
-        "blocks_relayed": peer.told,
+        "blocks_relayed": peer.relayed,
         "txs_relayed": 0,
     }
 
@@ -176,7 +176,7 @@ _DASHD = record(
         _TIMES, "time from the first notification of a block to the first job on it, by source of the notification"
     ),
     block_sending=_TIMES,
-    blocks_waiting=count("found blocks whose fate is still open"),
+    blocks_waiting=count("found blocks whose outcome is pending"),
 )
 _BROADCASTER = record(
     enabled=boolean(),
@@ -186,11 +186,11 @@ _BROADCASTER = record(
         "",
         healthy=boolean(),
         active_connections=count(),
-        protected_connections=count("none: the links to dashd are separate"),
+        protected_connections=count("always 0: connections to dashd are counted separately"),
         total_connections=count(),
         target_max_peers=count(),
         target_min_peers=count(),
-        local_dashd_connected=boolean("whether a link to a dashd is up"),
+        local_dashd_connected=boolean("whether a dashd is connected"),
     ),
     blocks_broadcast=count(),
     statistics=record(
@@ -205,7 +205,7 @@ _BROADCASTER = record(
         failed_connections=count(),
         timeouts=count(),
         refused=count(),
-        dashd_refreshes=count("responses of dashd about its own peers"),
+        dashd_refreshes=count("lists of dashd's own peers received"),
     ),
     database=record(
         "addresses",
@@ -238,7 +238,7 @@ _BROADCASTER = record(
                 successful_broadcasts=count("blocks that it accepted"),
                 failed_broadcasts=count(),
                 blocks_relayed=count("new blocks that it announced"),
-                txs_relayed=count("none: transactions are not requested"),
+                txs_relayed=count("always 0: transactions are not requested"),
             )
         ),
         in_backoff=array(
@@ -256,14 +256,14 @@ _BROADCASTER = record(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/dashd",
-        "Health of each Dash Core, time from new blocks to jobs, time to send found blocks",
+        "Health of each dashd, time from a new block to the first job on it, and time to send found blocks",
         _DASHD,
         view=daemon_list,
     ),
     Endpoint("/dashd_status", "Dash Core", _DASHD, same_as="/api/v1/dashd"),
     Endpoint(
         "/broadcaster_status",
-        "Nodes of the Dash network that found blocks are sent to",
+        "Nodes of the Dash network that the node sends found blocks to",
         _BROADCASTER,
         view=broadcaster_status,
     ),

@@ -50,7 +50,7 @@ class ErrorResponse:
 
 
 STARTING: Final = ErrorResponse(SERVICE_UNAVAILABLE, "starting", "the node is starting; try again in a second")
-UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "the node holds no share with this hash")
+UNKNOWN_SHARE: Final = ErrorResponse(NOT_FOUND, "unknown_share", "this node does not hold a share with this hash")
 
 
 MAX_QUESTIONS_PER_HOST: Final = 12
@@ -122,7 +122,7 @@ class EndpointParameter:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One row of the table. `path` has its parameters in braces, as OpenAPI does. Exactly one of `view`, `look_up`
-    and `same_as` (the path whose answer it is, too) is given."""
+    and `same_as` (the path that has the same answer) is given."""
 
     path: str
     summary: str
@@ -174,7 +174,7 @@ def whole_number(name: str, description: str, *, low: int, high: int, default: i
         integer(description, minimum=low, maximum=high, default=default),
         read,
         f"bad_{name}",
-        f"{name} is a number from {low} to {high}",
+        f"{name} must be a whole number from {low} to {high}",
         default=default,
     )
 
@@ -195,7 +195,7 @@ def choice(
     code = f"unknown_{name}" if in_path else f"bad_{name}"
     status = NOT_FOUND if in_path else BAD_REQUEST
     return EndpointParameter(
-        name, schema, read, code, f"{name} is one of {', '.join(choices)}", in_path, default, status
+        name, schema, read, code, f"{name} must be one of {', '.join(choices)}", in_path, default, status
     )
 
 
@@ -212,7 +212,7 @@ def free_text(name: str, description: str, in_path: bool = False) -> EndpointPar
         text(description, minLength=1, maxLength=MAX_TEXT),
         read,
         f"bad_{name}",
-        f"{name} is a text of 1 to {MAX_TEXT} characters",
+        f"{name} must have 1 to {MAX_TEXT} characters",
         in_path,
         status=NOT_FOUND if in_path else BAD_REQUEST,
     )
@@ -231,7 +231,7 @@ def share_hash(name: str, description: str, in_path: bool = True) -> EndpointPar
         text(description, pattern="^[0-9a-fA-F]{64}$"),
         _read_hash,
         "not_a_hash",
-        "a share hash has 64 hex digits",
+        "a share hash must have 64 hex digits",
         in_path,
         status=NOT_FOUND,
     )

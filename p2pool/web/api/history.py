@@ -1,4 +1,4 @@
-"""/api/v1/history/...: what was, out of the database: series for graphs, who was strongest, blocks, shares and
+"""/api/v1/history/...: history from the database: series for graphs, rankings by hash rate, blocks, shares and
 events, as JSON and as CSV. The answers are made in history's own threads."""
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from p2pool.history.records import (
 )
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.block_status import STATUS
-from p2pool.web.api.blocks import ROUND_FIELDS, round_fields
 from p2pool.web.api.endpoint import (
     OFFSET,
     Arguments,
@@ -39,6 +38,7 @@ from p2pool.web.api.endpoint import (
     whole_number,
 )
 from p2pool.web.api.history_question import NONE_IS_KEPT, OUT_OF_ORDER, REFUSALS, SPAN, ask
+from p2pool.web.api.rounds import ROUND_FIELDS, round_fields
 from p2pool.web.api.schema import (
     AMOUNT,
     HASH,
@@ -65,8 +65,10 @@ MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
 """Of what has others than SERIES_FIGURES."""
-UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "the history contains nothing under this name")
-NAME_MISSING: Final = ErrorResponse(BAD_REQUEST, "name_missing", "give the worker, address or version as name=...")
+UNKNOWN_NAME: Final = ErrorResponse(NOT_FOUND, "unknown_name", "the history has no data for this name")
+NAME_MISSING: Final = ErrorResponse(
+    BAD_REQUEST, "name_missing", "the parameter name is missing: the worker, address or version"
+)
 
 # --- series and the strongest -----------------------------------------------------------------------------
 
@@ -289,21 +291,21 @@ def _read_figures(given: str) -> tuple[str, ...]:
 
 
 _SERIES: Final = (
-    choice("of", "subject of the figures", ("pool", *_KINDS), default="pool"),
+    choice("of", "what the figures are of", ("pool", *_KINDS), default="pool"),
     free_text("name", "name of the worker, address or version"),
     EndpointParameter(
         "figures",
         text("figures to return, separated by commas; default: all", pattern="^[a-z_]+(,[a-z_]+)*$"),
         _read_figures,
         "bad_figures",
-        "figures are words separated by commas",
+        "figures must be names separated by commas",
         longest=1000,
     ),
     whole_number("points", "maximum number of points, plus one", low=10, high=1000, default=500),
     *SPAN,
 )
 _TOP: Final = (
-    choice("of", "subject of the figures", ("worker", "address"), default="worker"),
+    choice("of", "what the figures are of", ("worker", "address"), default="worker"),
     whole_number("limit", "number of entries", low=1, high=200, default=20),
     *SPAN,
 )
@@ -313,7 +315,7 @@ _ALL: Final = (
     whole_number("limit", "number of rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
     *SPAN,
 )
-_WORKER: Final = free_text("worker", "of one worker, or of all workers of an address")
+_WORKER: Final = free_text("worker", "only shares of this worker, or of all workers of this address")
 _KIND: Final = choice("kind", "only events of this kind", tuple(EventKind), default=None)
 _TOP_ROW: Final = record(
     name=text(), **dict.fromkeys(MEANS, HASH_RATE), accepted=count(), refused=count(), dead=count(), shares=count()
@@ -326,7 +328,7 @@ _BLOCK: Final = {
     "worker": text("empty or 'another node' if it was not found here"),
     "value": AMOUNT,
     "status": STATUS,
-    "reason": nullable(text("why the block was refused or orphaned")),
+    "reason": nullable(text("why the block was rejected or orphaned")),
     "confirmations": count(),
     "chainlock": boolean(),
     "network_difficulty": nullable(number()),
@@ -336,13 +338,13 @@ _SHARE: Final = {
     "time": TIME,
     "hash": HASH,
     "worker": text(),
-    "dead": boolean("whether it was found too late"),
+    "dead": boolean("whether it was dead on arrival"),
     "attempts": number("number of hashes that it represents"),
 }
 _EVENT: Final = {
     "time": TIME,
     "kind": words(*EventKind),
-    "subject": text("a worker, a host, a block's hash; empty for the node"),
+    "subject": text("a worker, a host or a block hash; empty for the node"),
     "text": text(),
     "details": mapping({}),
 }
@@ -369,7 +371,7 @@ def _csv_endpoint(path: str, summary: str, *, look_up: Any, parameters: tuple[En
     return Endpoint(
         path,
         summary,
-        text("a line of names, then the rows"),
+        text("a header line, then the rows"),
         look_up=look_up,
         parameters=parameters,
         refusals=REFUSALS,
@@ -381,15 +383,15 @@ _BLOCK_COLUMNS: Final = (*(name for name in _BLOCK if name != "round"), *ROUND_F
 ENDPOINTS: Final = (
     Endpoint(
         "/api/v1/history/series",
-        "Figures over time in equal steps, oldest first. Rates are averages over a step; accepted to shares "
-        "are counts in it; null if the node did not run or nothing is known",
+        "Figures over time in equal steps, oldest first. Rates are averages over a step, submissions and "
+        "shares are counts within it; a figure is null if the node was not running or has no data",
         record(
             of=text(),
             name=nullable(text()),
             **{"from": TIME, "to": TIME},
             step=integer("seconds"),
             times=array(integer("the step's start, Unix seconds")),
-            figures=mapping(array(nullable(number())), "by figure: one number for each of `times`"),
+            figures=mapping(array(nullable(number())), "by figure: one number for each entry of `times`"),
         ),
         look_up=series,
         parameters=_SERIES,
@@ -397,7 +399,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/history/top",
-        "Average hash rates and counts over a time, highest hash rate first",
+        "Average hash rates and counts over a time range, highest hash rate first",
         record(of=text(), **{"from": TIME, "to": TIME}, rows=array(_TOP_ROW)),
         look_up=top,
         parameters=_TOP,
@@ -435,28 +437,26 @@ ENDPOINTS: Final = (
     ),
     _csv_endpoint(
         "/api/v1/history/series.csv",
-        "The same as series, for spreadsheets",
+        "`/api/v1/history/series` as CSV",
         look_up=series_csv,
         parameters=_SERIES,
     ),
-    _csv_endpoint(
-        "/api/v1/history/top.csv", "The same as top, for spreadsheets", look_up=top_csv, parameters=_TOP
-    ),
+    _csv_endpoint("/api/v1/history/top.csv", "`/api/v1/history/top` as CSV", look_up=top_csv, parameters=_TOP),
     _csv_endpoint(
         "/api/v1/history/blocks.csv",
-        "The same as blocks, for spreadsheets",
+        "`/api/v1/history/blocks` as CSV",
         look_up=_table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
         parameters=_ALL,
     ),
     _csv_endpoint(
         "/api/v1/history/shares.csv",
-        "The same as shares, for spreadsheets",
+        "`/api/v1/history/shares` as CSV",
         look_up=_table(tuple(_SHARE), _read_shares, _share),
         parameters=(*_ALL, _WORKER),
     ),
     _csv_endpoint(
         "/api/v1/history/events.csv",
-        "The same as events, for spreadsheets",
+        "`/api/v1/history/events` as CSV",
         look_up=_table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
         parameters=(*_ALL, _KIND),
     ),

@@ -29,7 +29,7 @@ RANGES: Final = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "
 NONE_IS_KEPT: Final = "no history is kept (--stats-db none)"
 OUT_OF_ORDER: Final = "the history database is unavailable; the node's log says why"
 """The error for strangers: the reason itself may name hosts, users and paths."""
-TOO_MANY_QUESTIONS: Final = "this host asks history too many questions at once; try again in a moment"
+TOO_MANY_QUESTIONS: Final = "too many history requests from this host at once; try again in a moment"
 NO_HISTORY: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", NONE_IS_KEPT)
 BROKEN: Final = ErrorResponse(SERVICE_UNAVAILABLE, "no_history", OUT_OF_ORDER)
 UNKNOWN_NODE: Final = ErrorResponse(NOT_FOUND, "unknown_node", "no node with this name writes to this database")
@@ -84,12 +84,12 @@ def _time(name: str, description: str) -> EndpointParameter:
         return float(given)
 
     schema = number(description, minimum=0, maximum=99_999_999_999)
-    return EndpointParameter(name, schema, read, f"bad_{name}", f"{name} is a time in Unix seconds")
+    return EndpointParameter(name, schema, read, f"bad_{name}", f"{name} must be a time in Unix seconds")
 
 
 SPAN: Final = (
     choice("range", "how far back from `to`", (*RANGES, "all"), default="day"),
-    _time("from", "start of the time, instead of range"),
-    _time("to", "end of the time; default: now"),
-    free_text("node", "another node that writes to the same database"),
+    _time("from", "start of the time range, instead of `range`"),
+    _time("to", "end of the time range; default: now"),
+    free_text("node", "name of another node that writes to the same database"),
 )

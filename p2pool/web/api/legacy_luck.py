@@ -11,14 +11,12 @@ from p2pool.web.luck import Round
 LUCK_SUMMARY: Final = {
     "pool_avg_luck": number("percent: total expected work relative to total actual work"),
     "blocks_for_luck": count("blocks whose luck is known"),
-    "accurate_luck_count": count("blocks with known luck that were measured by shares"),
-    "approximate_luck_count": count(
-        "blocks with known luck that were measured by samples of the pool's hash rate"
-    ),
-    "time_weighted_luck_count": count("all of them, because both kinds are weighted by time"),
-    "simple_avg_luck_count": count("none"),
-    "single_hashrate_luck_count": count("none"),
-    "luck_note": text("the same value as text"),
+    "accurate_luck_count": count("blocks whose luck is computed from shares"),
+    "approximate_luck_count": count("blocks whose luck is computed from samples of the pool's hash rate"),
+    "time_weighted_luck_count": count("blocks whose luck is known: both kinds are weighted by time"),
+    "simple_avg_luck_count": count("always 0"),
+    "single_hashrate_luck_count": count("always 0"),
+    "luck_note": text("what the luck is computed from, as text"),
 }
 """The schema of `luck_summary`."""
 

@@ -38,8 +38,8 @@ DUFFS = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class OwnHour:
-    """Our shares among those of the chain's last hour; `orphans` and `dead` are what they announce as stale.
-    `rate` is theirs, in hashes a second."""
+    """This node's shares among those of the chain's last hour; `orphans` and `dead` are what they announce as
+    stale. `rate` is theirs, in hashes a second."""
 
     shares: int = 0
     orphans: int = 0
@@ -107,14 +107,14 @@ def local_stats(snapshot: Snapshot) -> dict[str, Any]:
         "protocol_version": ANNOUNCED_PROTOCOL,
         "fee": sources.fee,
         "merged_mining": [
-            {"daemon": f.where, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
+            {"daemon": f.url, "chain_id": f.chain_id, "accepted": f.accepted, "refused": f.refused}
             for f in sources.merged()
         ],
     }
 
 
 def _efficiency(snapshot: Snapshot) -> dict[str, Any]:
-    """Return our stale proportion against the pool's, as an efficiency."""
+    """Return the stale proportion of this node against the pool's, as an efficiency."""
     stales, good = snapshot.node.stale_counts(), 1 - stale_proportion(snapshot)
     total = stales.total
     return {
@@ -161,7 +161,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
         "payout address": snapshot.sources.payouts.problem,
         "split": snapshot.pool.chain.refused.problem,
     }
-    merged = [(f"merged mining with {each.where}", each.problem) for each in snapshot.sources.merged()]
+    merged = [(f"merged mining with {each.url}", each.problem) for each in snapshot.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
     blocks = [f"blocks: {problem}" for problem in snapshot.node.block_problems()]
     return [*snapshot.sources.dashd().warnings, *blocks, *others, *snapshot.sources.lost_databases()]
@@ -255,8 +255,12 @@ def security_config(snapshot: Snapshot) -> dict[str, Any]:
 
 
 _EFFICIENCY = {
-    "efficiency_if_miner_perfect": nullable(number("the same, if no miner of this node had delivered too late")),
-    "efficiency": nullable(number("1 if this node loses as little to stale shares as the whole pool")),
+    "efficiency_if_miner_perfect": nullable(
+        number("efficiency if no share of this node had been dead on arrival")
+    ),
+    "efficiency": nullable(
+        number("yield relative to the pool average: above 1 if this node loses less to stale shares")
+    ),
     "shares": record("this node's shares in the share chain", total=count(), orphan=count(), dead=count()),
 }
 _PEERS = record("connected nodes", incoming=count(), outgoing=count())
@@ -277,8 +281,8 @@ _LAST_HOUR = {
 _LOCAL_STATS = record(
     **_LAST_HOUR,
     miner_hash_rates=mapping(HASH_RATE, "by worker"),
-    miner_dead_hash_rates=mapping(HASH_RATE, "the part that arrived too late"),
-    miner_last_difficulties=mapping(number(), "number of connected workers"),
+    miner_dead_hash_rates=mapping(HASH_RATE, "the part that was dead on arrival, by worker"),
+    miner_last_difficulties=mapping(number(), "difficulties of connected workers"),
     hash_rate=HASH_RATE,
     dead_hash_rate=HASH_RATE,
     **_EFFICIENCY,
@@ -286,7 +290,7 @@ _LOCAL_STATS = record(
     submissions=record(accepted=count(), dead=count(), refused=mapping(count(), "by stratum error code")),
     connections=count("connections from miners"),
     uptime=SECONDS,
-    attempts_to_share=number("average number of hashes for the easiest share"),
+    attempts_to_share=number("average number of hashes for a share of minimum difficulty"),
     attempts_to_block=nullable(number("average number of hashes for a block")),
     block_value=DASH,
     block_value_payments=DASH,
@@ -326,7 +330,7 @@ ENDPOINTS = (
             payout_addresses=OWN_ADDRESSES,
             next_payout={
                 **AMOUNT,
-                "description": "what the next block pays to these addresses, without the finder's part",
+                "description": "what the next block pays to these addresses, without the finder's bonus",
             },
             hash_rate={
                 **HASH_RATE,
@@ -353,13 +357,13 @@ ENDPOINTS = (
     Endpoint("/local_stats", "This node and its miners", _LOCAL_STATS, view=local_stats),
     Endpoint(
         "/node_info",
-        "Addresses at which miners and nodes reach this node",
+        "Address and ports at which miners and other nodes reach this node",
         record(external_ip=nullable(text()), worker_port=count(), p2p_port=count(), network=text()),
         view=node_info,
     ),
     Endpoint(
         "/uptime",
-        "Seconds since the start",
+        "Uptime in seconds",
         SECONDS,
         view=lambda snapshot: snapshot.pool.time - snapshot.pool.start_time,
     ),
@@ -376,17 +380,17 @@ ENDPOINTS = (
             web_burst_limit=nullable(number("burst of requests allowed to one host")),
             ban_enabled=boolean(),
             ban_duration_seconds=SECONDS,
-            max_violations_before_ban=count("the cost at which the node bans a host"),
+            max_violations_before_ban=count("ban score at which the node bans a host"),
             max_connections_per_ip=count(),
-            max_share_rate_per_worker=nullable(number("none")),
+            max_share_rate_per_worker=nullable(number("always null: there is no such limit")),
             ip_whitelist_count=count("networks that are never banned"),
-            worker_whitelist_count=count("none"),
+            worker_whitelist_count=count("always 0: only networks can be exempted from bans"),
         ),
         view=security_config,
     ),
     Endpoint(
         "/web_rate_stats",
-        "Web clients, as counted by the rate limits; a limit of null means none",
+        "Web clients and their rate limits; null means no limit",
         record(
             active_ips=count(),
             requests_last_minute=count(),

@@ -53,7 +53,7 @@ def merged_mining(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return the JSON of /api/v1/merged."""
     return [
         {
-            "daemon": each.where,
+            "daemon": each.url,
             "chain_id": each.chain_id,
             "accepted": each.accepted,
             "refused": each.refused,

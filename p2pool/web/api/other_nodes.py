@@ -33,7 +33,7 @@ def types_section(snapshot: Snapshot) -> dict[str, Any]:
 
 
 TYPES = record(
-    "shares of types above this node's that other nodes have sent since its start; the node ignores them",
+    "shares of types above this node's that peers have sent since it started; the node ignores them",
     known=count("the newest share type that this node knows"),
     shares=count("shares of all newer types"),
     newer=array(
@@ -43,8 +43,8 @@ TYPES = record(
             first_seen=TIME,
             last_seen=TIME,
             peer=text("the peer that sent the first one, host:port"),
-            software=text("software name that the peer announces"),
-            hosts=count("number of hosts that sent some; at most 100 are distinguished"),
+            software=text("software name that the peer reports"),
+            hosts=count("number of hosts that sent such shares; at most 100 are distinguished"),
         )
     ),
 )
@@ -88,7 +88,7 @@ PEERS = record(
     software=array(
         record(
             software=text("a name without a version, or other"),
-            protocol=nullable(count("null stands for several rows with few nodes, combined")),
+            protocol=nullable(count("null if the row combines several with few nodes")),
             incoming=count("nodes with incoming connections"),
             outgoing=count("nodes with outgoing connections"),
         ),
@@ -96,7 +96,7 @@ PEERS = record(
     ),
     lost=array(
         record(
-            software=text(), since=TIME, most=count("the most nodes of it that were connected at the same time")
+            software=text(), since=TIME, most=count("most nodes with this software connected at the same time")
         ),
         "software whose nodes were connected for half an hour or longer and are all disconnected now",
     ),

@@ -1,5 +1,5 @@
-"""Who would get what: /current_payouts, /users, /user_stales, /patron_sendmany, /api/v1/payouts; and whom the node
-itself has paid: /payout_addr, /payout_addrs."""
+"""Payouts if a block were found now: /current_payouts, /users, /user_stales, /patron_sendmany, /api/v1/payouts;
+and whom the node itself has paid: /payout_addr, /payout_addrs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DECIMAL = re.compile(r"([0-9]{1,8})(?:\.([0-9]{1,8}))?")
 
 
 def payout_amounts(node: Node) -> dict[str, int]:
-    """Return duffs by address if a block were found now, without the finder's part; the greatest first."""
+    """Return duffs by address if a block were found now, without the finder's bonus; the greatest first."""
     if node.best_share is None or node.template is None:
         return {}
     payouts = expected_payouts(
@@ -178,33 +178,37 @@ NO_PAYOUTS: Final = ErrorResponse(404, "no_payouts", "the share chain has no sha
 
 
 def _amount_in_path(name: str, description: str) -> EndpointParameter:
-    message = f"{name} is an amount in DASH, as in /patron_sendmany/12.5/0.01"
+    message = f"{name} must be an amount in DASH, as in /patron_sendmany/12.5/0.01"
     schema = text(description, pattern=r"^[0-9]{1,8}(\.[0-9]{1,8})?$")
     return EndpointParameter(name, schema, _read_amount, f"bad_{name}", message, in_path=True, status=404)
 
 
 _TOTAL = _amount_in_path("total", "amount in DASH to divide")
-_TRUNC = _amount_in_path("trunc", "the smallest amount in DASH that gets an output; default 0.01")
+_TRUNC = _amount_in_path(
+    "trunc", "amounts in DASH below this are combined, and go to one of these addresses at random; default 0.01"
+)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/payouts",
         "Payouts if a block were found now, largest first",
         record(
             total=AMOUNT,
-            finder=nullable({**AMOUNT, "description": "what the finder gets in addition; null without work"}),
+            finder=nullable(
+                {**AMOUNT, "description": "the finder's bonus, in addition to the payouts; null without work"}
+            ),
             payouts=array(
                 record(
                     address=text(),
                     amount={
                         **AMOUNT,
-                        "description": "average payout: everything is divided by work, including the finder's "
-                        "2 %, because blocks are found in proportion to work",
+                        "description": "average payout, including the finder's bonus of 2%: blocks are found in "
+                        "proportion to work",
                     },
                     part=PART,
                     in_coinbase=nullable(
                         {
                             **AMOUNT,
-                            "description": "exact amount, as in /api/v1/coinbase, without the finder's part; "
+                            "description": "exact amount, as in /api/v1/coinbase, without the finder's bonus; "
                             "null without work",
                         }
                     ),
@@ -215,13 +219,13 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/current_payouts",
-        "Payouts in DASH by address if a block were found now",
+        "Payouts in DASH if a block were found now, by address",
         mapping(DASH),
         view=current_payouts,
     ),
     Endpoint(
         "/users",
-        f"Parts of the work of the last {USERS_SHARES} shares by address",
+        f"Fraction of the work of the last {USERS_SHARES} shares, by address",
         mapping(PART),
         view=lambda snapshot: snapshot.per_tip(user_parts),
     ),
@@ -234,7 +238,7 @@ ENDPOINTS = (
     *(
         Endpoint(
             path,
-            "A total divided like the next block: amounts by address for Dash Core's sendmany",
+            "A total divided like the payouts of the next block: amounts by address, for Dash Core's sendmany",
             mapping(DASH),
             look_up=patron_sendmany,
             parameters=parameters,

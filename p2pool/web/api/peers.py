@@ -45,7 +45,7 @@ def peer_versions(snapshot: Snapshot) -> dict[str, str]:
 
 
 def peer_txpool_sizes(snapshot: Snapshot) -> dict[str, int]:
-    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has us keep."""
+    """Return the JSON of /peer_txpool_sizes: bytes of transactions that each peer has this node keep."""
     return {_key(peer): peer.remembered_bytes for peer in snapshot.sources.peers()}
 
 
@@ -148,7 +148,7 @@ def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]
 
 
 def peer_counts(snapshot: Snapshot) -> dict[str, int]:
-    """Return how many peers connected to us, and to how many we connected."""
+    """Return the numbers of incoming and outgoing connections with peers."""
     peers = snapshot.sources.peers()
     incoming = sum(1 for peer in peers if peer.incoming)
     return {"incoming": incoming, "outgoing": len(peers) - incoming}
@@ -178,10 +178,10 @@ ENDPOINTS = (
                 record(
                     address=text(),
                     incoming=boolean("whether the connection is incoming"),
-                    software=text("software name that it announces"),
+                    software=text("software name that it reports"),
                     protocol=count(),
                     connected_since=TIME,
-                    known_transactions=count("transactions that it says it has"),
+                    known_transactions=count("transactions that it has announced"),
                     remembered_bytes=count("bytes of transactions that it asked this node to remember"),
                     round_trip=nullable(SECONDS),
                     **_FOUND_BY,
@@ -192,7 +192,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/api/v1/known_nodes",
-        "Known addresses of other nodes, most recently seen first; the node dials these",
+        "Known addresses of other nodes, most recently seen first; the node connects to these when it needs peers",
         record(
             total=count(),
             found_by=mapping(count(), "number of nodes, by how they became known"),
@@ -213,11 +213,11 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/peer_addresses",
-        "Connected nodes in one text, separated by spaces; the default port is omitted",
+        "Addresses of connected nodes in one text, separated by spaces; the default port is omitted",
         text(),
         view=peer_addresses,
     ),
-    Endpoint("/peer_versions", "Connected nodes' software", mapping(text()), view=peer_versions),
+    Endpoint("/peer_versions", "Software of connected nodes", mapping(text()), view=peer_versions),
     Endpoint(
         "/peer_list",
         "Connected nodes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from p2pool.dash.hashes import optional_hash_hex
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
 from p2pool.node import Node
 from p2pool.share.versions import MINTED
@@ -171,7 +172,7 @@ def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
         "share_period": node.network.share_period,
         "share_version": MINTED.type,
         "version_votes": version_votes(snapshot),
-        "best_share": None if node.best_share is None else f"{node.best_share:064x}",
+        "best_share": optional_hash_hex(node.best_share),
         "share_chain_height": chain_height(node),
         "shares_held": len(node.tracker),
         "block_height": None if template is None else template.height - 1,
@@ -201,7 +202,7 @@ _HEIGHT = nullable(count("height of the Dash chain"))
 ENDPOINTS = (
     Endpoint(
         "/api/v1/pool",
-        "The pool as a whole; figures cover the share chain's last hour",
+        "The pool as a whole; figures cover the last hour of the share chain",
         record(
             network=text(),
             symbol=text("symbol of the coin"),
@@ -217,17 +218,17 @@ ENDPOINTS = (
             observed_hash_rate={
                 **HASH_RATE,
                 "description": "hashes per second, including stale shares, over the time in which the shares "
-                "were found; the hash rate to show to people",
+                "were found; the hash rate to display",
             },
             observed_nonstale_hash_rate=HASH_RATE,
             observed_orphan_rate=HASH_RATE,
             observed_dead_rate=HASH_RATE,
             observed_seconds={
                 **SECONDS,
-                "description": "seconds within which the shares of these figures were found: an hour, or more "
-                "in a slow pool",
+                "description": "time in which the shares of these figures were found, in seconds: an hour, or "
+                "more in a slow pool",
             },
-            share_difficulty=number("difficulty of the easiest share"),
+            share_difficulty=number("minimum share difficulty"),
             share_period=SECONDS,
             share_version=count(),
             version_votes=mapping(PART, "fractions of the work, by the share version that it votes for"),
@@ -255,7 +256,7 @@ ENDPOINTS = (
             pool_nonstale_hash_rate=HASH_RATE,
             pool_hash_rate=HASH_RATE,
             pool_stale_prop=PART,
-            min_difficulty=number("difficulty of the easiest share"),
+            min_difficulty=number("minimum share difficulty"),
             network_block_difficulty=number(),
             network_hashrate=HASH_RATE,
             network=text(),
@@ -267,10 +268,10 @@ ENDPOINTS = (
         view=global_stats,
     ),
     Endpoint("/rate", "The pool's hash rate", HASH_RATE, view=pool_rate),
-    Endpoint("/difficulty", "Difficulty of the easiest share", number(), view=share_difficulty),
+    Endpoint("/difficulty", "Minimum share difficulty", number(), view=share_difficulty),
     Endpoint(
         "/stale_rates",
-        "Hash rates of the share chain (good) and of the stale work that its shares announce",
+        "Hash rates of good shares, and of the stale work that shares report",
         mapping(HASH_RATE),
         view=lambda snapshot: snapshot.per_tip(stale_rates_of).by_timestamps,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.web.api.schema import HASH, PART, TIME, array, boolean, count, mapping, nullable, number, record, text
 from p2pool.web.sources import Snapshot
 
@@ -20,7 +21,7 @@ def refused_section(snapshot: Snapshot) -> dict[str, Any]:
         "heard": heard,
         "branches": [
             {
-                "first_share": f"{branch.first_share:064x}",
+                "first_share": hash_hex(branch.first_share),
                 "reason": branch.reason,
                 "since": branch.since,
                 "last": branch.last,
@@ -35,11 +36,11 @@ def refused_section(snapshot: Snapshot) -> dict[str, Any]:
 
 REFUSED = record(
     "shares that break a rule of this node, and the shares that others built on them",
-    part={**PART, "description": "fraction of the work received in the last hour that is on refused shares"},
+    part={**PART, "description": "fraction of the work received in the last hour that is on rejected branches"},
     part_since={**PART, "description": "fraction of the work received since the first branch began that is on it"},
     split=boolean("whether more than half of the work received since the first branch began is on it"),
     problem=nullable(text("warning for the operator; null while most work is accepted")),
-    heard=number("work of all shares received in the last hour, in average attempts"),
+    heard=number("work of all shares received in the last hour, in expected hashes"),
     branches=array(
         record(
             first_share={**HASH, "description": "the share that breaks the rule"},
@@ -49,10 +50,10 @@ REFUSED = record(
             shares=count("shares received on it, including the first"),
             part={
                 **PART,
-                "description": "fraction of the work received in the last hour that is on refused shares",
+                "description": "fraction of the work received in the last hour that is on rejected branches",
             },
             software=mapping(count(), "shares by the software of the peer that first sent them"),
         ),
-        "the branches of the last hour, most work first",
+        "the branches of the last hour, sorted by work, highest first",
     ),
 )

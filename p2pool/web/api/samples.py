@@ -11,7 +11,6 @@ from typing import Any, Final
 from p2pool.base.compact_json import dump_compact
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.history.records import PERIOD, HistorySample
-from p2pool.web.api.blocks import rounds_of
 from p2pool.web.api.endpoint import Arguments, Endpoint, RequestContext, choice
 from p2pool.web.api.payouts import own_addresses, payout_amounts
 from p2pool.web.api.peers import peer_counts
@@ -24,6 +23,7 @@ from p2pool.web.api.pool import (
     stale_rates_of,
     version_votes,
 )
+from p2pool.web.api.rounds import rounds_of
 from p2pool.web.api.schema import (
     DASH,
     HASH_RATE,
@@ -388,7 +388,7 @@ ENDPOINTS = (
         ),
         look_up=samples_of,
         parameters=(
-            choice("figure", "subject of the figures", SCALARS, default="pool_hash_rate"),
+            choice("figure", "which figure", SCALARS, default="pool_hash_rate"),
             choice("period", "length of the time range", tuple(_PERIODS), default="hour"),
         ),
     ),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.merkle import walk_branch
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
@@ -45,10 +46,6 @@ NOT_KNOWN: Final = "unknown"
 """The coinbase of a share whose chain is not held, as they know it."""
 
 
-def _hash(value: int | None) -> str | None:
-    return None if value is None else f"{value:064x}"
-
-
 def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, Any] | None:
     """Return the JSON of /web/share/<hash>; None if the share is not held. Targets are numbers, as front ends
     expect."""
@@ -61,10 +58,10 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
     rebuilt = rebuilds.of(share)
     root = walk_branch(share.gentx_hash, share.merkle_link)
     return {
-        "hash": _hash(share_hash),
-        "parent": _hash(share.previous_hash) or NO_SHARE,
-        "far_parent": _hash(share.far_share_hash) or NO_SHARE,
-        "children": [_hash(c.share.hash) for c in sorted(children, key=lambda c: -len(c.children))],
+        "hash": hash_hex(share_hash),
+        "parent": optional_hash_hex(share.previous_hash) or NO_SHARE,
+        "far_parent": optional_hash_hex(share.far_share_hash) or NO_SHARE,
+        "children": [hash_hex(c.share.hash) for c in sorted(children, key=lambda c: -len(c.children))],
         "type_name": "Share",
         "local": {
             "verified": share_hash in tracker.verified,
@@ -85,11 +82,11 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
             "abswork": share.abswork,
         },
         "block": {
-            "hash": _hash(share_hash),
+            "hash": hash_hex(share_hash),
             "is_block": share.is_block,
             "header": {
                 "version": share.header_version,
-                "previous_block": _hash(share.previous_block),
+                "previous_block": hash_hex(share.previous_block),
                 "merkle_root": root[::-1].hex(),
                 "timestamp": share.header_timestamp,
                 "target": share.block_target,
@@ -104,7 +101,7 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
             },
             "other_transaction_hashes": []
             if rebuilt is None or rebuilt.other_transaction_hashes is None
-            else [_hash(h) for h in rebuilt.other_transaction_hashes],
+            else [hash_hex(h) for h in rebuilt.other_transaction_hashes],
         },
     }
 
@@ -116,27 +113,27 @@ def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, An
     tracker = context.node.tracker
     arrival, found = tracker.arrival(share.hash), context.node.found_times().of(share.hash)
     return {
-        "hash": _hash(share.hash),
-        "parent": _hash(share.previous_hash),
-        "far_parent": _hash(share.far_share_hash),
-        "children": [_hash(child.share.hash) for child in tracker.forest.nodes[share.hash].children],
+        "hash": hash_hex(share.hash),
+        "parent": optional_hash_hex(share.previous_hash),
+        "far_parent": optional_hash_hex(share.far_share_hash),
+        "children": [hash_hex(child.share.hash) for child in tracker.forest.nodes[share.hash].children],
         "verified": share.hash in tracker.verified,
         "first_seen": arrival.time_seen,
         "received_from": arrival.sender,
         "time": share.timestamp,
         **found_fields(found),
         "height": share.absheight,
-        "chain_work": _hash(share.abswork),
+        "chain_work": hash_hex(share.abswork),
         "address": script_to_text(context.node, share.script),
         "donation": share.donation / 65535,
         "stale_info": stale_name(share.stale_info),
         "desired_version": share.desired_version,
-        "target": _hash(share.target),
-        "easiest_target": _hash(share.max_target),
+        "target": hash_hex(share.target),
+        "easiest_target": hash_hex(share.max_target),
         "difficulty": target_to_difficulty(share.target),
         "is_block": share.is_block,
-        "block_target": _hash(share.block_target),
-        "previous_block": _hash(share.previous_block),
+        "block_target": hash_hex(share.block_target),
+        "previous_block": hash_hex(share.previous_block),
         "subsidy": amount(share.subsidy),
         "transactions": len(share.transaction_hash_refs),
     }
@@ -145,7 +142,7 @@ def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, An
 def recent_shares(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return the JSON of /recent_shares: those that this node's miners found, the newest first."""
     return [
-        {"ts": share.time, "hash": f"{share.share_hash:064x}", "miner": share.worker, "dead": share.dead}
+        {"ts": share.time, "hash": hash_hex(share.share_hash), "miner": share.worker, "dead": share.dead}
         for share in reversed(snapshot.pool.recent_shares)
     ]
 
@@ -159,7 +156,7 @@ def own_shares(snapshot: Snapshot) -> dict[str, Any]:
         "shares": [
             {
                 "time": share.time,
-                "hash": f"{share.share_hash:064x}",
+                "hash": hash_hex(share.share_hash),
                 "worker": share.worker,
                 "dead": share.dead,
                 "work": share.attempts,
@@ -190,7 +187,7 @@ def _address(context: RequestContext, arguments: Arguments) -> bytes:
 
 _BY_HASH = (share_hash("hash", "hash of the share"),)
 _TARGET = {**HASH, "description": "a target as 64 hexadecimal digits"}
-_STALE = nullable(text("stale work that it announces: orphan, doa"))
+_STALE = nullable(text("stale work that it reports: orphan or doa"))
 _SHARE = record(
     hash=HASH,
     parent=nullable(HASH),
@@ -202,7 +199,10 @@ _SHARE = record(
     time=TIMESTAMP,
     **FOUND,
     height=count("height in the share chain, as the share claims"),
-    chain_work={**HASH, "description": "total work of the chain up to it, as the share claims, modulo 2^128"},
+    chain_work={
+        **HASH,
+        "description": "cumulative work of the chain up to this share, as the share claims, modulo 2^128",
+    },
     address=text("the address that it pays"),
     donation=PART,
     stale_info=_STALE,
@@ -261,10 +261,10 @@ _OLD_SHARE = record(
 ENDPOINTS = (
     Endpoint(
         "/api/v1/shares",
-        "Shares that this node's miners found since it started, including the newest of them",
+        "Shares that this node's miners found since it started, with the latest ones listed",
         record(
             total=count(),
-            dead=count("shares among these that were found too late"),
+            dead=count("those that were dead on arrival"),
             shares=array(record(time=TIME, hash=HASH, worker=text(), dead=boolean(), work=number("hashes"))),
         ),
         view=own_shares,
@@ -292,7 +292,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/share_data/{hash}",
-        "A share in its network encoding; empty if the node does not hold it",
+        "A share in its network encoding; empty if the node does not hold the share",
         text(),
         look_up=_packed,
         parameters=_BY_HASH,
@@ -300,7 +300,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/web/payout_address/{hash}",
-        "The address that a share pays; null if the node does not hold it",
+        "The address that a share pays; null if the node does not hold the share",
         nullable(text()),
         look_up=_address,
         parameters=_BY_HASH,

@@ -178,8 +178,8 @@ def _host_connections(pool: PoolSnapshot) -> dict[str, int]:
 
 
 def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the JSON of /stratum_security: who comes, who is turned away, and which hosts cost most. Rates a
-    second, over a minute."""
+    """Return the JSON of /stratum_security: connections accepted and rejected, and the hosts that cost most. Rates
+    per second, over a minute."""
     pool, security = snapshot.pool, snapshot.pool.security
     connected = sum(1 for worker in pool.workers if worker.connections)
     judged = pool.accepted + sum(pool.refused.values())
@@ -229,15 +229,17 @@ def _threat(
     reasons: list[tuple[int, str]] = []
     if connections_per_worker > _ELEVATED_RATIO:
         level = 2 if connections_per_worker > _WARNING_RATIO else 1
-        reasons.append((level, f"{connections_per_worker:.1f} connections a worker"))
+        reasons.append((level, f"{connections_per_worker:.1f} connections per worker"))
     if refused > _ELEVATED_REFUSALS:
-        reasons.append((2 if refused > _WARNING_REFUSALS else 1, f"{refused:.0%} of all submissions were refused"))
+        reasons.append(
+            (2 if refused > _WARNING_REFUSALS else 1, f"{refused:.0%} of all submissions were rejected")
+        )
     if burst > _ELEVATED_BURST:
         level = 2 if burst > _WARNING_BURST else 1
         reasons.append((level, f"{burst:.1f} times as many submissions in the last 10 s as in the minute before"))
     if load > _WARNING_LOAD:
         level = 3 if load > _CRITICAL_LOAD else 2
-        reasons.append((level, f"{load:.0%} of the submissions that a node with all its connections expects"))
+        reasons.append((level, f"{load:.0%} of the submission rate expected at the connection limit"))
     if fast_workers:
         reasons.append((1, f"{fast_workers} workers submit more than {SUSPICIOUS_PACE:g} times a second"))
     if banned:
@@ -347,7 +349,7 @@ _TOTALS = {
     "dead_hash_rate": HASH_RATE,
     "hash_rates": _WORKER_FIELDS["hash_rates"],
     "submissions_per_second": number(),
-    "user_agents": mapping(count(), f"connected workers by software, the {_MAX_SOFTWARE} commonest"),
+    "user_agents": mapping(count(), f"connected workers by software (the {_MAX_SOFTWARE} most common)"),
 }
 _SECURITY = {
     "connections": count(),
@@ -355,36 +357,36 @@ _SECURITY = {
     "submissions_per_second": number(),
     "refused_per_second": number(),
     "turned_away_per_second": number(),
-    "turned_away": mapping(count(), "connections that were turned away, by reason"),
+    "turned_away": mapping(count(), "rejected connections, by reason"),
     "offences": mapping(count(), "by kind"),
     "banned_hosts": count(),
     "hosts": array(
         record(
             host=text(),
             connections=count(),
-            cost=number(f"a host is banned at {BAN_COST}"),
+            cost=number(f"ban score; a host is banned at {BAN_COST}"),
             submissions=count(),
             refused=count(),
         ),
-        "the hosts with the highest costs",
+        "the hosts with the highest ban scores",
     ),
 }
 _BANS = {
     "total": count(),
     "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
 }
-_HOSTS = mapping(count(), "connections of the hosts that have a cost")
+_HOSTS = mapping(count(), "connections of the hosts that have a ban score")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
-        "Totals of this node's miners, and rejected connections",
+        "Totals of this node's miners, rejected connections, and hosts by ban score",
         record(**{**_TOTALS, **_SECURITY}),
         view=stratum_figures,
     ),
     Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),
     Endpoint(
         "/stratum_stats",
-        "Totals of this node's miners, and each worker",
+        "Totals of this node's miners, and figures of each worker",
         record(
             pool=record(
                 **_TOTALS,
@@ -414,22 +416,22 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/stratum_security",
-        "Accepted and rejected connections, and the hosts with the highest costs",
+        "Accepted and rejected connections, and the hosts with the highest ban scores",
         record(
             **_SECURITY,
             rate_10s=number("submissions per second over ten seconds"),
             rate_60s=number("submissions per second over a minute"),
-            burst_ratio=number("sum of these two"),
+            burst_ratio=number("rate_10s divided by rate_60s"),
             conn_worker_ratio=number("connections per worker"),
             reject_rate=PART,
             suspicious_workers=array(
                 record(name=text(), rate=number("submissions per second")),
-                f"those with more than {SUSPICIOUS_PACE:g} submissions a second",
+                f"workers with more than {SUSPICIOUS_PACE:g} submissions per second",
             ),
             limits=record(
                 "",
                 max_submissions_per_sec=number(
-                    "submission rate of all permitted connections at vardiff's target rate"
+                    "submission rate with all permitted connections at vardiff's target rate"
                 ),
                 max_connections=count(),
                 min_difficulty=nullable(number("null for the network's default")),

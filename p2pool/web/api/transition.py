@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from p2pool.dash.hashes import hash_hex
 from p2pool.share.votes import (
     C2POOL_ACCEPTS,
     C2POOL_FLOOR,
@@ -53,7 +54,7 @@ def transition(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def votes_section(snapshot: Snapshot) -> dict[str, Any]:
-    """Return who votes for what, over three stretches of the chain."""
+    """Return the votes for share versions, over three stretches of the chain."""
     votes = chain_votes(snapshot.sources)
     return snapshot.cache.latest("transition votes", votes, lambda: _votes(votes))
 
@@ -67,7 +68,7 @@ def _votes(votes: ChainVotes) -> dict[str, Any]:
         "problem": votes_problem(votes),
         "refused_by_c2pool": {
             "shares": votes.refused.count,
-            "newest": None if votes.refused.newest is None else f"{votes.refused.newest.hash:064x}",
+            "newest": None if votes.refused.newest is None else hash_hex(votes.refused.newest.hash),
             "shares_above": None if votes.refused.newest is None else votes.refused.above,
             "problem": branch_problem(votes),
         },
@@ -109,7 +110,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
 
 _TALLY = {
     "shares": count("number of shares counted"),
-    "wanted": count("number of shares in this span on a chain that is long enough"),
+    "wanted": count("number of shares in this span of a full chain"),
     "newer_work": {**PART, "description": "fraction of the work that votes for versions above this node's"},
     "newer": count("shares that vote for versions above this node's"),
     "versions": array(
@@ -118,11 +119,11 @@ _TALLY = {
             work={**PART, "description": "fraction of the work that votes for this version"},
             shares=count("shares that vote for this version"),
         ),
-        f"by work, the most first, at most {MOST_VERSIONS}",
+        f"the {MOST_VERSIONS} versions with the most work, highest first",
     ),
     "other_versions": count("number of versions that are not listed"),
 }
-_CROSSED = nullable(boolean("whether the level is reached; null while the chain is too short"))
+_CROSSED = nullable(boolean("whether the threshold is reached; null while the chain is too short"))
 _VOTES = record(
     "votes for share versions",
     own=count("the version that this node's shares vote for"),
@@ -130,10 +131,10 @@ _VOTES = record(
     enough_shares=boolean("whether the chain has enough shares for the rules about votes"),
     problem=nullable(text("warning for the operator; null if there is none")),
     refused_by_c2pool=record(
-        "shares of the best chain in the last hour that c2pool-dash refuses because of their votes",
+        "shares of the best chain in the last hour that c2pool-dash rejects because of their votes",
         shares=count(),
         newest=nullable(HASH),
-        shares_above=nullable(count("number of shares on top of the newest of these")),
+        shares_above=nullable(count("number of shares built on the newest of these")),
         problem=nullable(text("warning for the operator; null if there is none")),
     ),
     chain=record("the whole chain", **_TALLY),
@@ -181,7 +182,7 @@ RULES: Final = (
         "c2pool_accepts",
         "window",
         C2POOL_ACCEPTS,
-        "c2pool-dash accepts shares that vote {version} on top of shares that vote lower",
+        "c2pool-dash accepts shares that vote for {version} on top of shares that vote for a lower version",
     ),
     Rule(
         "legacy_switches",
@@ -200,8 +201,8 @@ RULES: Final = (
         "c2pool_refuses_old",
         "chain",
         C2POOL_REFUSES_OLD,
-        "c2pool-dash refuses shares that vote below {version}, such as this node's, on top of shares that vote "
-        "otherwise",
+        "c2pool-dash rejects shares that vote for a version below {version}, such as this node's, on top of "
+        "shares that vote differently",
         lowest=C2POOL_VERSION,
         highest=C2POOL_VERSION,
     ),
@@ -268,7 +269,7 @@ def _standing(rule: Rule, votes: ChainVotes, version: int) -> dict[str, Any]:
 _WAIT = nullable(
     record(
         shares=count("number of shares until then; 0 if already reached"),
-        seconds={**SECONDS, "description": "the same in seconds, at one share per share period"},
+        seconds={**SECONDS, "description": "seconds until then, at one share per share period"},
     )
 )
 _NEXT = record(
@@ -279,17 +280,17 @@ _NEXT = record(
     share_period={**SECONDS, "description": "average seconds between shares"},
     own_shares_refused=nullable(
         boolean(
-            "whether c2pool-dash refuses shares that vote like this node's on top of shares that vote "
+            "whether c2pool-dash rejects shares that vote like this node's on top of shares that vote "
             "differently; null while the chain is too short"
         )
     ),
     own_share_now=nullable(
-        text("why c2pool-dash would refuse a share of this node on top of the best share; null if it would not")
+        text("why c2pool-dash would reject a share of this node on top of the best share; null if it would not")
     ),
     steps=array(
         record(
             rule=words(*(rule.name for rule in RULES)),
-            meaning=text("what happens then, as text for people"),
+            meaning=text("what happens then, as text"),
             span=words("window", "chain", description="the span whose work counts"),
             percent=count("percent of the work that must vote for the version"),
             part=nullable(
@@ -302,9 +303,9 @@ _NEXT = record(
             reached=nullable(boolean()),
             at_present_rate={
                 **_WAIT,
-                "description": "when, if votes continue as in the last hour; null for never",
+                "description": "forecast if votes continue as in the last hour; null for never",
             },
-            at_the_earliest={**_WAIT, "description": "when, if all shares from now on vote for it"},
+            at_the_earliest={**_WAIT, "description": "forecast if all shares from now on vote for it"},
         )
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, Final
 
-from p2pool.dash.hashes import hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.target import target_to_difficulty
 from p2pool.node import Node
 from p2pool.sharechain.figures import stale_name
@@ -29,7 +29,7 @@ def share_tree(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     # Those of one chain together: one by one costs twenty times as much.
     known = dict(zip(chain, times.of_chain(chain[0], most), strict=True)) if chain else {}
     return {
-        "best_share": None if node.best_share is None else hash_hex(node.best_share),
+        "best_share": optional_hash_hex(node.best_share),
         "heads": len(node.tracker.forest.heads),
         "shares": [
             _row(node, found, when=known.get(found.share.hash) or times.of(found.share.hash), own=own, chain=known)
@@ -44,7 +44,7 @@ def _row(
     share = found.share
     return {
         "hash": hash_hex(share.hash),
-        "parent": None if share.previous_hash is None else hash_hex(share.previous_hash),
+        "parent": optional_hash_hex(share.previous_hash),
         "height": share.absheight,
         "time": share.timestamp,
         **found_fields(when),
@@ -66,7 +66,7 @@ ENDPOINTS = (
         record(
             "",
             best_share=nullable(HASH),
-            heads=count("all shares on which no other share builds"),
+            heads=count("number of shares that no other share builds on"),
             shares=array(
                 record(
                     hash=HASH,
@@ -85,7 +85,7 @@ ENDPOINTS = (
                     own=boolean("whether a miner of this node found it"),
                     verified=boolean(),
                     in_best_chain=boolean(),
-                    stale_info=nullable(text("stale work that it announces: orphan, doa")),
+                    stale_info=nullable(text("stale work that it reports: orphan or doa")),
                     is_block=boolean(),
                     children=count("shares that the node holds"),
                 )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from p2pool.base.text import format_dash
 from p2pool.dash.address import AddressError, decode_address
+from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
 from p2pool.web.api.block_status import STATUSES, statuses
@@ -53,11 +54,11 @@ MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 MAX_BLOCKS: Final = 50
 """Blocks that /miner_payouts lists."""
 
-UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "no worker of this name is remembered")
+UNKNOWN_WORKER = ErrorResponse(404, "unknown_worker", "this node has no record of a worker with this name")
 UNKNOWN_ADDRESS = ErrorResponse(
-    404, "unknown_address", "this address has no worker here and no payout in the next block"
+    404, "unknown_address", "this address has no workers on this node and no payout in the next block"
 )
-BUSY = ErrorResponse(503, "busy", "too many worker searches this second; try again in a second")
+BUSY = ErrorResponse(503, "busy", "too many worker searches at once; try again in a second")
 
 
 def _named(worker: WorkerSnapshot) -> dict[str, Any]:
@@ -195,13 +196,13 @@ def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, An
         "blocks": [
             {
                 "timestamp": block.time,
-                "block_hash": f"{block.block_hash:064x}",
+                "block_hash": hash_hex(block.block_hash),
                 "block_height": block.height,
                 "block_reward": block.subsidy / 1e8,
                 "estimated_payout": None if duffs is None else duffs / 1e8,
                 "payout": None if duffs is None else format_dash(duffs),
                 **statuses(block.status),
-                "explorer_url": explorer and f"{explorer}{block.block_hash:064x}",
+                "explorer_url": explorer and f"{explorer}{hash_hex(block.block_hash)}",
             }
             for block, duffs in islice(paid, MAX_BLOCKS)
         ],
@@ -236,7 +237,7 @@ ADDRESS = EndpointParameter(
     text("a Dash address", minLength=26, maxLength=35),
     _read_address,
     "not_an_address",
-    "this is not a Dash address, or one with a typing error",
+    "not a valid Dash address; check for typing errors",
     in_path=True,
     status=404,
 )
@@ -245,7 +246,7 @@ _ANY_ADDRESS = EndpointParameter(
     text("a Dash address; any other text counts as an unknown address", maxLength=MAX_TEXT),
     str,
     "not_an_address",
-    f"an address has at most {MAX_TEXT} characters",
+    f"an address must have at most {MAX_TEXT} characters",
     in_path=True,
     status=404,
 )
@@ -257,7 +258,7 @@ _PAID_BLOCK = record(
     block_height=count(),
     block_reward=DASH,
     estimated_payout=nullable(number("DASH; null for blocks of earlier runs if unknown")),
-    payout=nullable(text("the same as a decimal")),
+    payout=nullable(text("estimated_payout as an exact decimal number")),
     **STATUSES,
     explorer_url=text(),
 )
@@ -295,16 +296,12 @@ ENDPOINTS = (
         "One worker",
         WORKER,
         look_up=one_worker,
-        parameters=(
-            free_text(
-                "name", "the username with which it authorizes: an address, or an address, a dot and a name", True
-            ),
-        ),
+        parameters=(free_text("name", "the worker's username: ADDRESS or ADDRESS.worker", True),),
         refusals=(UNKNOWN_WORKER,),
     ),
     Endpoint(
         "/api/v1/addresses/{address}",
-        "All workers of a payout address together, and what the address would be paid",
+        "Totals of all workers of a payout address, and its payout from the next block",
         record(
             address=text(),
             workers=count(),
@@ -326,7 +323,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/miner_stats/{address}",
-        "All workers of a payout address together",
+        "Totals of all workers of a payout address",
         either(
             record(
                 address=text(),
@@ -334,7 +331,7 @@ ENDPOINTS = (
                 hashrate=HASH_RATE,
                 dead_hashrate=HASH_RATE,
                 doa_rate=PART,
-                share_difficulty=number("the highest difficulty of its workers"),
+                share_difficulty=number("highest difficulty of its workers"),
                 time_to_share=nullable(SECONDS),
                 current_payout=DASH,
                 global_stale_prop=PART,
@@ -346,7 +343,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "/miner_payouts/{address}",
-        f"Blocks that an address found or that pay it, the newest {MAX_BLOCKS}",
+        f"The latest {MAX_BLOCKS} blocks that an address found or that pay it",
         either(
             record(
                 address=text(),

@@ -44,7 +44,7 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_share_chain_absolute_height",
-        "Height of the best share, counted from the first share ever.",
+        "Height of the best share, counted from the first share of the chain.",
         lambda s: s.chain.absolute_height,
     ),
     gauge(
@@ -71,20 +71,22 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     gauge("p2pool_share_difficulty", "Minimum difficulty of a share.", lambda s: s.chain.share_difficulty),
     gauge(
         "p2pool_stale_ratio",
-        "Part of the pool's shares in the last hour that were stale.",
+        "Fraction of the pool's shares in the last hour that were stale.",
         lambda s: s.chain.stales.orphan + s.chain.stales.dead,
     ),
     by_word(
         "p2pool_orphan_ratio",
         MetricType.GAUGE,
-        "Part of the shares that were orphaned: of the pool's in the last hour, or of this node's newest.",
+        "Fraction of the shares that were orphaned: of the pool's in the last hour, or of this node's newest "
+        "shares.",
         label="scope",
         values=lambda s: _by_scope(s.chain.stales.orphan, s.chain.own_stales.orphan),
     ),
     by_word(
         "p2pool_dead_on_arrival_ratio",
         MetricType.GAUGE,
-        "Part of the shares that were dead on arrival: of the pool's in the last hour, or of this node's newest.",
+        "Fraction of the shares that were dead on arrival: of the pool's in the last hour, or of this node's "
+        "newest shares.",
         label="scope",
         values=lambda s: _by_scope(s.chain.stales.dead, s.chain.own_stales.dead),
     ),
@@ -106,7 +108,7 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_transactions_left_out",
-        "Transactions of dashd's template that are left out of blocks, which would otherwise be too large.",
+        "Transactions of dashd's template that the node leaves out, because its blocks would be too large.",
         lambda s: s.chain.left_out,
     ),
     by_word(
@@ -124,7 +126,7 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         values=_round_trips,
     ),
     announced_counter(
-        "p2pool_blocks_found", "Blocks of the pool that Dash accepted into its chain.", lambda s: s.blocks_accepted
+        "p2pool_blocks_found", "Blocks of the pool that the Dash network accepted.", lambda s: s.blocks_accepted
     ),
     by_word(
         "p2pool_blocks",

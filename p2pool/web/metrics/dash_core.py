@@ -16,7 +16,7 @@ def _notices(view: View) -> Iterator[Times]:
 DASH_CORE: tuple[Declared | DeclaredTimes, ...] = (
     gauge(
         "p2pool_dashd_up",
-        "1 while any dashd provides fresh templates.",
+        "1 while at least one dashd provides fresh templates.",
         lambda s: float(s.dashd.problem is None),
     ),
     by_word(
@@ -64,7 +64,7 @@ DASH_CORE: tuple[Declared | DeclaredTimes, ...] = (
         "Nodes of the Dash network that are ready to receive found blocks.",
         lambda s: s.dashd.broadcaster_peers,
     ),
-    gauge("p2pool_blocks_waiting", "Found blocks whose fate is still open.", lambda s: s.dashd.blocks_waiting),
+    gauge("p2pool_blocks_waiting", "Found blocks whose outcome is pending.", lambda s: s.dashd.blocks_waiting),
     gauge(
         "p2pool_spool_problem",
         "1 while the node cannot write found blocks to disk.",

@@ -1,4 +1,4 @@
-"""Metrics of miners: connections, submissions, workers, and who is kept out."""
+"""Metrics of miners: connections, submissions, workers, and bans."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ strongest = _Strongest()
 MINERS: tuple[Declared | DeclaredTimes, ...] = (
     gauge(
         "p2pool_connected_workers",
-        "Workers that are connected.",
+        "Connected workers.",
         lambda s: sum(1 for worker in s.workers if worker.connections),
     ),
     gauge("p2pool_known_workers", "Workers with statistics, connected or not.", lambda s: len(s.workers)),
     gauge(
         "p2pool_known_addresses",
-        "Payout addresses of the workers with statistics.",
+        "Payout addresses of workers with statistics.",
         lambda s: len(s.addresses),
     ),
     gauge("p2pool_connections", "Open connections from miners.", lambda s: s.connections),
@@ -90,7 +90,7 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_connections_turned_away_total",
         MetricType.COUNTER,
-        "Connections from miners that were turned away, by reason.",
+        "Rejected connections from miners, by reason.",
         label="reason",
         values=lambda s: dict(s.security.turned_away),
     ),

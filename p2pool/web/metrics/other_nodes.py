@@ -1,5 +1,5 @@
 """Metrics of other nodes: their software and protocol, share types that only they know, and whether they accept
-this node. Labels are words of ours: what a peer calls itself never becomes one."""
+this node. Labels are this node's own words: what a peer calls itself never becomes one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_peers_by_software",
         MetricType.GAUGE,
-        'Connected nodes, by the software that they announce; "other" covers all names that this node does not '
+        'Connected nodes, by the software that they report; "other" covers all names that this node does not '
         "know.",
         label="software",
         values=_software,
@@ -53,7 +53,7 @@ OTHER_NODES: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_peers_lost_software",
-        "Kinds of software whose nodes were connected for half an hour or longer and are all disconnected now.",
+        "Peer software of which nodes were connected for half an hour or longer, and none is now.",
         lambda s: len(s.peers.census.lost),
     ),
     gauge(

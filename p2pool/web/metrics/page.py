@@ -21,7 +21,7 @@ from p2pool.web.metrics.transition import TRANSITION
 _log = Logger(namespace="p2pool.web")
 
 METRICS = (*MINERS, *CHAIN, *TRANSITION, *OTHER_NODES, *DASH_CORE, *PROCESS)
-"""All there are, in the order of the page."""
+"""All metrics, in the order of the page."""
 _RETYPED = [
     (f"\n# TYPE {each.name} untyped\n".encode(), f"\n# TYPE {each.name} {each.kind}\n".encode())
     for each in METRICS

@@ -50,7 +50,7 @@ PROCESS: tuple[Declared | DeclaredTimes, ...] = (
     gauge("process_threads", "Number of threads.", _threads),
     times(
         "p2pool_reactor_delay_seconds",
-        "Delay of the reactor's timers, sampled ten times a second.",
+        "Delay of the event loop (reactor), sampled ten times a second.",
         lambda s: s.process.delays,
     ),
     gauge(

@@ -26,7 +26,7 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     by_word(
         "p2pool_newer_votes_ratio",
         MetricType.GAUGE,
-        "Part of the work that votes for share versions above this node's: in the whole chain, its oldest "
+        "Fraction of the work that votes for share versions above this node's: in the whole chain, its oldest "
         "tenth (window), and the last hour (recent). The first two are absent while the chain is too short.",
         label="span",
         values=_newer,
@@ -38,29 +38,29 @@ TRANSITION: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_own_votes_refused",
-        "1 while c2pool-dash refuses shares that vote like this node's on top of shares that vote differently.",
+        "1 while c2pool-dash rejects shares that vote like this node's on top of shares that vote differently.",
         lambda s: float(s.chain.votes.refused),
     ),
     gauge(
         "p2pool_refused_votes",
-        "Shares of the best chain in the last hour that c2pool-dash refuses because of their votes.",
+        "Shares of the best chain in the last hour that c2pool-dash rejects because of their votes.",
         lambda s: s.chain.votes.refused_shares,
     ),
     gauge(
         "p2pool_refused_work_ratio",
-        "Part of the work received in the last hour that is on shares that this node refuses.",
+        "Fraction of the work received in the last hour that is on branches that this node rejects.",
         lambda s: s.chain.refused.part,
     ),
     gauge(
         "p2pool_chain_split",
-        "1 while more than half of the work received since the leading refused branch began is on that branch.",
+        "1 while more than half of the work received since the leading rejected branch began is on that branch.",
         lambda s: float(s.chain.refused.is_majority),
     ),
     by_word(
         "p2pool_refused_branch_work_ratio",
         MetricType.GAUGE,
-        "Part of the work received in the last hour that is on refused branches, by the rule that their first "
-        "share breaks.",
+        "Fraction of the work received in the last hour that is on rejected branches, by the rule that their "
+        "first share breaks.",
         label="reason",
         values=_refused,
     ),

@@ -70,11 +70,11 @@ class VoteWatch:
         figures = f"{SPANS[span]} votes for share versions above {SHARE_VERSIONS.newest}"
         if transition.bad:
             kind = EventKind.VOTES_RISEN
-            level = "some" if percent == 0 else f"{percent} % or more"
+            level = "some" if percent == 0 else f"{percent}% or more"
             text = f"{level} of {figures}: {_percent(part)}, mostly for {version}"
         else:
             kind = EventKind.VOTES_FALLEN
-            level = "none" if percent == 0 else f"less than {percent} %"
+            level = "none" if percent == 0 else f"less than {percent}%"
             still = "any more" if percent == 0 else "now"
             text = f"{level} of {figures} {still}: {_percent(part)}, after {format_duration(transition.lasted)}"
         details = {"span": span, "percent": percent, "part": part, "version": version}
@@ -87,7 +87,7 @@ class VoteWatch:
         if transition.bad:
             text = (
                 f"c2pool-dash refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
-                f"vote differently, because {C2POOL_REFUSES_OLD} % of {SPANS['chain']} votes for {C2POOL_VERSION}"
+                f"vote differently, because {C2POOL_REFUSES_OLD}% of {SPANS['chain']} votes for {C2POOL_VERSION}"
             )
             yield EventRecord(now, EventKind.OWN_VOTES_REFUSED, "", text, transition.details())
         else:
@@ -96,4 +96,4 @@ class VoteWatch:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
+    return f"{100 * part:.1f}%"

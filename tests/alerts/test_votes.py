@@ -49,7 +49,7 @@ def test_levels_that_are_reached_at_once_are_one_event_of_the_highest():
     (found,) = Looker().hold(0.87)
     assert found.details == {"span": "chain", "percent": 85, "part": 0.87, "version": 36, "since": NOW + 5}
     assert found.text == (
-        "85 % or more of the whole share chain's work votes for share versions above 16: 87.0 %, mostly for 36"
+        "85% or more of the whole share chain's work votes for share versions above 16: 87.0%, mostly for 36"
     )
 
 
@@ -59,8 +59,7 @@ def test_the_oldest_tenth_is_told_apart_from_the_chain():
     (found,) = looker.hold(0.7, 0.004)
     assert brief([found]) == [(RISEN, "window", 0)]
     assert found.text == (
-        "some of the work of the share chain's oldest tenth votes for share versions above 16: 0.4 %, "
-        "mostly for 36"
+        "some of the work of the share chain's oldest tenth votes for share versions above 16: 0.4%, mostly for 36"
     )
     assert brief(looker.hold(0.7, 0.6)) == [(RISEN, "window", 60)]
 
@@ -77,7 +76,7 @@ def test_a_level_is_notified_again_only_after_the_votes_fell_clearly(level):
     assert looker.hold((level + 1) / 100) == []  # not for long enough
     fell = looker.hold(below)
     assert brief(fell) == [(FALLEN, "chain", level)]
-    assert f"less than {level} % of the whole share chain's work" in fell[0].text
+    assert f"less than {level}% of the whole share chain's work" in fell[0].text
     assert fell[0].details["lasted"] > 0
     assert brief(looker.hold(level / 100)) == [(RISEN, "chain", level)]
 

@@ -83,7 +83,7 @@ class FoundAuxBlock:
 
 
 class Node:
-    """The owner of template, tracker, best share and current work."""
+    """The owner of template, tracker, best share and current work. Implements `stratum.ports.WorkPort`."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ _log = Logger(namespace="p2pool.store")
 T = TypeVar("T")
 
 FLUSH_PERIOD = 1.0
-"""Seconds until a share is on disk, and a little more."""
+"""Seconds between two writes. A kill loses at most two seconds of shares: this, and the time of a write."""
 _CHUNK = 250
 """Shares that are taken over in one turn of the reactor: a few milliseconds."""
 _PROGRESS_PERIOD = 5.0

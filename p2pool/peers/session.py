@@ -69,7 +69,7 @@ def _ignore(_: object) -> None:
 
 
 class Hub(IntakeHub, Protocol):
-    """What a session calls. Implemented by the manager."""
+    """What a session calls. Implemented by `hub.PeerHub`."""
 
     turns: Turns
     """Shares the reactor's time between all connections."""

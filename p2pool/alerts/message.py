@@ -1,4 +1,4 @@
-"""Alerts in words: what happened, since when, and what to check. Names of workers come from anybody: they were
+"""Alerts in words: what happened, since when, and what to check. Miners choose the names of workers: these were
 made printable before, and each is on a line of its own."""
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that a node may leave unread before it is disconnected: eight of the largest blocks."""
 MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
 """Bytes that a node may send at once, and bytes a second that it may go on with. What this node requests is a few
-kilobytes a block; the most that can come unrequested is one message of 3 MiB."""
+kilobytes per block; the most that can come unrequested is one message of 3 MiB."""
 MAX_SENT = 100
 """Blocks that a connection remembers to have been sent."""
 _FRAME_SIZE, _HEADER_SIZE = 24, 80

@@ -251,7 +251,7 @@ class DaemonPool:
 
     @property
     def problem(self) -> str | None:
-        """Return why there are no fresh templates, for people; None while there are."""
+        """Return why there are no fresh templates, as text for the operator; None while there are."""
         service = self.serving.service
         if service.problem is None or service.last_answer is None:
             return self.serving.problem

@@ -89,7 +89,7 @@ class BlockSubmitter:
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
-        """Bound: one a delivery, and one a delivery and daemon."""
+        """Bound: one per delivery, and one per delivery and daemon."""
 
     # --- from outside ------------------------------------------------------------------------------------
 

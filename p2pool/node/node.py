@@ -177,7 +177,7 @@ class Node:
     # --- shares ------------------------------------------------------------------------------------------
 
     def load(self, shares: Iterable[StoredShare]) -> None:
-        """Take a share from the store; `loaded` is called after the last one."""
+        """Load a batch of stored shares; `loaded` is called after the last batch."""
         for stored in shares:
             share = stored.share
             if self.tracker.add(share, stored.time_seen, live=stored.live):

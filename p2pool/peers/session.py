@@ -334,7 +334,7 @@ class PeerSession:
             self._hub.shares_came(shares[start : start + _TAKEN_AT_ONCE], self)
 
     def _on_sharereq(self, message: ShareReq, now: float) -> Iterator[None]:
-        """One answer in a step: megabytes may have to be put together for a request of a hundred bytes."""
+        """Send the answer, in a step of its own: a request of a hundred bytes may cause one of megabytes."""
         reply = yield from reply_steps(message, self._hub.shares_for)
         yield
         self.send(reply)

@@ -305,7 +305,7 @@ def test_the_document_is_made_once(busy, monkeypatch):
 
 def test_the_page_of_the_documentation_is_up_to_date():
     written = (ROOT / "docs" / "api.md").read_text("utf-8")
-    assert written == page(), "write it anew: python -m tests.web.api_page > docs/api.md"
+    assert written == page(), "out of date, regenerate it: python -m tests.web.api_page > docs/api.md"
 
 
 def test_a_look_up_takes_no_snapshot(busy):

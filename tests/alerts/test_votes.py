@@ -53,7 +53,7 @@ def test_levels_that_are_reached_at_once_are_one_event_of_the_highest():
     )
 
 
-def test_the_oldest_tenth_is_told_apart_from_the_chain():
+def test_the_oldest_tenth_is_distinguished_from_the_chain():
     looker = Looker()
     assert brief(looker.hold(0.7, 0.0)) == [(RISEN, "chain", 60)]
     (found,) = looker.hold(0.7, 0.004)

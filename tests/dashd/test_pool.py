@@ -419,7 +419,7 @@ def test_one_that_left_a_proved_block_again_is_not_stuck(log):
     made.stop()
 
 
-def test_one_that_comes_back_behind_is_told_of(two, log):
+def test_one_that_comes_back_behind_is_reported(two, log):
     two.wait(1)
     two.rpcs[0].die()
     two.rpcs[1].block(2)

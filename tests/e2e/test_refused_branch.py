@@ -81,7 +81,7 @@ def chain(tracker: Tracker, count: int, best: int | None, seen: int, **fields: o
     return shares
 
 
-def test_the_operator_is_told_within_a_minute_and_nobody_is_dropped(tmp_path):
+def test_the_operator_is_notified_within_a_minute_and_nobody_is_dropped(tmp_path):
     tracker, now = Tracker(SIMNET), int(time.time())
     ours = chain(tracker, 6, None, now - 900)
     tip = f"{ours[-1].hash:064x}"

@@ -119,7 +119,7 @@ def test_the_wrong_chain(tmp_path):
             assert node.interrupt() < 5
 
 
-def test_a_damaged_share_store_is_set_aside(tmp_path):
+def test_a_corrupt_share_store_is_quarantined(tmp_path):
     store = tmp_path / "data" / "simnet" / "shares.sqlite"
     store.parent.mkdir(parents=True)
     damage = b"this was a share store once" * 1000

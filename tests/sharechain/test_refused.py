@@ -400,7 +400,7 @@ def minute_of_majority(listener: Listener, before: int = 180) -> None:
             listener.hear(listener.later(800, below))
 
 
-def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(listener):
+def test_the_operator_is_notified_within_a_minute_of_the_majority_going_elsewhere(listener):
     minute_of_majority(listener)
     figures = listener.figures
     assert figures.is_majority
@@ -482,7 +482,7 @@ def test_a_branch_on_which_nothing_was_built_for_an_hour_is_forgotten_but_stays_
 # --- bounds ----------------------------------------------------------------------------------------------
 
 
-def test_the_branches_with_most_work_are_told_apart(listener):
+def test_the_branches_with_most_work_are_distinguished(listener):
     """A flood of cheap ones does not hide the one that matters."""
     numbers = [BAD + 10 * number for number in range(MAX_BRANCHES + 8)]
     listener.tracker.invalid.update(numbers)

@@ -373,7 +373,7 @@ def test_many_look_ups_cost_one_piece_of_work(monkeypatch):
     assert len(indexes) == 1
 
 
-def test_a_share_in_version_1_is_told_without_computing_its_coinbase(monkeypatch, busy):
+def test_a_share_in_version_1_is_reported_without_computing_its_coinbase(monkeypatch, busy):
     monkeypatch.setattr(busy.tracker, "rebuild", lambda share: 1 / 0)
     told = busy.ask(f"/api/v1/shares/{busy.shares[9].hash:064x}").json
     share = busy.shares[9]

@@ -86,7 +86,7 @@ class VoteWatch:
             return
         if transition.bad:
             text = (
-                f"c2pool-dash refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
+                f"c2pool-dash rejects this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
                 f"vote differently, because {C2POOL_REFUSES_OLD}% of {SPANS['chain']} votes for {C2POOL_VERSION}"
             )
             yield EventRecord(now, EventKind.OWN_VOTES_REFUSED, "", text, transition.details())

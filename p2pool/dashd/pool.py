@@ -217,7 +217,7 @@ class DaemonPool:
             return (
                 f"outdated rules, upgrade it: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, while dashd at {other.name} uses version {newer[0][1]}; the network "
-                "would refuse its blocks, so this node does not use its templates"
+                "would reject its blocks, so this node does not use its templates"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)

@@ -309,7 +309,7 @@ class Node:
             return
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
-            _log.error("a block found now would be refused: {reason}", reason=text)
+            _log.error("a block found now would be rejected: {reason}", reason=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
@@ -317,7 +317,9 @@ class Node:
         if self.context is None:
             return []
         found = (
-            [] if self.context.refusal is None else [f"a block found now would be refused: {self.context.refusal}"]
+            []
+            if self.context.refusal is None
+            else [f"a block found now would be rejected: {self.context.refusal}"]
         )
         notice = self.context.notice
         return found if notice is None else [*found, notice]
@@ -473,7 +475,7 @@ def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
     if isinstance(error, ShareInvalid):
         sender = sender or "this node"
         _log.warn(
-            "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
+            "share {share_hash} from {sender} rejected: {error}", share_hash=share_hash, sender=sender, error=error
         )
     else:
         _log.failure("internal error: cannot check share {share_hash}", Failure(error), share_hash=share_hash)

@@ -460,7 +460,7 @@ def _problem(figures: RefusedWork) -> str:
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
     return (
         f"{hour} of the work received in the last hour, and {later} of the work since {since}, is on shares that "
-        f"this node refuses: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
-        f"{_names(branch.software)}. Miners on this node stay on the branch that this node accepts: see Refused "
+        f"this node rejects: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
+        f"{_names(branch.software)}. Miners on this node stay on the branch that this node accepts: see Rejected "
         "branches in docs/operators.md"
     )

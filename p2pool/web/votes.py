@@ -48,7 +48,7 @@ def votes_problem(votes: ChainVotes) -> str | None:
         part = votes.chain.part(votes.chain.work[C2POOL_VERSION])
         return (
             f"{part:.0%} of the share chain's work votes for share version {C2POOL_VERSION}, so c2pool-dash "
-            f"refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that vote "
+            f"rejects this node's shares, which vote for {SHARE_VERSION}, on top of shares that vote "
             f"differently. {_ADVICE}"
         )
     spans = [(votes.recent, "the last hour's work")]
@@ -70,7 +70,7 @@ def branch_problem(votes: ChainVotes) -> str | None:
     if refused.newest is None:
         return None
     return (
-        f"c2pool-dash refuses shares of the best chain because of their votes: {refused.count} in the last hour "
+        f"c2pool-dash rejects shares of the best chain because of their votes: {refused.count} in the last hour "
         f"(the newest votes for {refused.newest.desired_version}, its parent share for {refused.parent_vote}). "
         "Nodes that run c2pool-dash follow another branch. The page transition.html shows the newest of these "
         "shares"

@@ -110,7 +110,7 @@ def test_that_c2pool_refuses_our_votes_is_notified_once_and_once_when_it_is_over
     looker = Looker()
     found = looker.hold(0.96, refused=True)
     assert brief(found) == [(RISEN, "chain", 95), (REFUSED, "", None)]
-    assert "c2pool-dash refuses this node's shares, which vote for 16" in found[1].text
+    assert "c2pool-dash rejects this node's shares, which vote for 16" in found[1].text
     for _ in range(5):  # around the level
         assert looker.hold(0.94, seconds=60, refused=False) == []
         assert looker.hold(0.95, seconds=60, refused=True) == []

@@ -473,7 +473,7 @@ def test_a_wrong_password_says_where_it_came_from_and_not_what_it_is():
     call = dashd.call()
     dashd.accept().send(REFUSED)
     assert isinstance(call.error, RpcUnauthorized)
-    assert str(call.error) == f"{URL} refuses user 'user' with the password from a test"
+    assert str(call.error) == f"{URL} rejects user 'user' with the password from a test"
     assert dashd.source.reads == 1
     dashd.call()  # the next call reads again
     assert dashd.source.reads == 2

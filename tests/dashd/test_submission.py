@@ -157,7 +157,7 @@ def test_one_that_refuses_is_an_alarm_but_another_may_take_it(tmp_path, log):
     late: Deferred[str | None] = Deferred()
     made = Offers(tmp_path, ["bad-cb-payee"], [late]).offer()
     assert made.status == ("sent", "")
-    assert any("REFUSED by dashd at d0: bad-cb-payee" in line for line in log.lines)
+    assert any("REJECTED by dashd at d0: bad-cb-payee" in line for line in log.lines)
     late.callback(None)
     assert made.status == ACCEPTED
     assert made.kept is None

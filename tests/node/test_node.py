@@ -114,8 +114,8 @@ def test_blocks_that_would_be_refused_are_work_and_said_once():
             refused = make_template(height=number, previous_block=number, refusal=f"{number} bytes are too many")
             home.node.set_template(refused)
             assert home.last("work_changed").context.template is refused
-    assert log.lines == ["a block found now would be refused: 201 bytes are too many"]
-    assert home.node.block_problems() == ["a block found now would be refused: 205 bytes are too many"]
+    assert log.lines == ["a block found now would be rejected: 201 bytes are too many"]
+    assert home.node.block_problems() == ["a block found now would be rejected: 205 bytes are too many"]
     home.node.set_template(make_template(height=206, previous_block=206))
     assert home.node.block_problems() == []
 

@@ -49,6 +49,16 @@ def blocks(home: Any) -> list[int]:
     return [value.block_hash for name, value in home.told if name == "block_found"]
 
 
+_waiting: list[Deferred[Any]] = []
+"""What nothing ever answers: it must be referred to, or those who wait for it would be collected."""
+
+
+def never() -> Deferred[Any]:
+    """Something that hangs."""
+    _waiting.append(Deferred())
+    return _waiting[-1]
+
+
 def tick(pool: Pool, seconds: float = AGAIN) -> None:
     pool.node.clock.advance(seconds)
     pool.turn()
@@ -77,7 +87,7 @@ def test_a_slow_disk_of_the_node_holds_up_no_block(pool):
 def test_a_slow_broker_holds_up_no_block(pool):
     work(pool, 1)
     outcomes = [gateway.mine() for gateway in pool.gateways]
-    pool.node.broker.ask = lambda action: Deferred()
+    pool.node.broker.ask = lambda action: never()
     pool.turn()
     assert {each.hash for each in outcomes} <= set(blocks(pool.home))
 
@@ -252,9 +262,9 @@ def test_a_node_that_is_killed_at_any_point_is_followed_by_one_that_finishes(poo
             group(pool.node.broker.client)
     else:
         if killed == "storing":
-            intake._store = Deferred
+            intake._store = never
         if killed == "telling":
-            intake._acknowledge = lambda finished: Deferred()
+            intake._acknowledge = lambda finished: never()
         if killed == "taking":
             intake._take = lambda solution: None
             intake._finish_soon = lambda: None
@@ -454,7 +464,7 @@ def test_a_disk_that_hangs_holds_up_no_solution_and_a_block_does_not_wait_behind
     work(pool, 1)
     message = found_block(pool)
     threads: list[Any] = []
-    environment = make_environment(run_in_thread=lambda act: threads.append(act) or Deferred())
+    environment = make_environment(run_in_thread=lambda act: threads.append(act) or never())
     broker = FakeBroker(pool.server)
     sender = SolutionSender(environment, broker, names=pool.node.names, spool=SolutionSpool(tmp_path / "x"))
     for n in range(50):

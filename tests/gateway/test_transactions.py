@@ -325,7 +325,8 @@ def test_requests_are_bounded_and_those_for_blocks_stay(sides):
 
 def test_blocks_are_completed_first_then_the_newest_work(sides):
     held: list[Any] = []
-    sides.gateway.ask = lambda action: held.append(action) or Deferred()
+    hanging: Deferred[Any] = Deferred()
+    sides.gateway.ask = lambda action: held.append(action) or hanging
     for n in range(3):
         sides.request(bytes([n]) * 32, for_block=n == 1)
     assert len(held) == 1  # one request at a time

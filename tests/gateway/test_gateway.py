@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import fakeredis
 import pytest
@@ -34,7 +35,7 @@ class NodeSide:
         self.broker = FakeBroker(server)
         self.stored = 0
         environment = make_environment(chance=random.Random(3), clock=lambda: home.now)
-        self.clock = environment.reactor
+        self.clock: Any = environment.reactor
         self.names = Names(home.network.name)
         node = home.node
         self.feed = WorkFeed(
@@ -120,7 +121,8 @@ class Pool:
     def turn(self) -> None:
         """Let everyone read all that there is: a node begins with its group, and with what an earlier run left."""
         for _ in range(4):
-            for side in (self.node, *self.gateways):
+            sides: list[Any] = [self.node, *self.gateways]
+            for side in sides:
                 side.broker.turn()
             self.home.run()
 

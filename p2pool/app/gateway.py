@@ -124,8 +124,10 @@ class GatewayApp:
 
     def _solved(self, solved: Solved) -> None:
         message = solution_message(solved.outcome, gateway=self.name, worker=solved.worker, found=solved.found)
-        self.blocks.offer(message)
-        self.sender.send(message)
+        try:
+            self.blocks.offer(message)
+        finally:
+            self.sender.send(message)
 
     # --- web ---------------------------------------------------------------------------------------------
 

@@ -2,5 +2,6 @@
 
 - `settings`: where it is;
 - `operations`: what is asked of it: streams, expiring values, leases; `tables`: values under one key;
+- `request_queue`: what waits for its turn;
 - `connection`: one thread that asks it, and others that wait for what it brings.
 """

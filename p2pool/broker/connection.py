@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.broker.operations import WAIT, Entry
+from p2pool.broker.request_queue import RequestQueue
 from p2pool.broker.settings import BrokerAddress
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Broker:
         self._reactor = environment.reactor
         self._address = address
         self._client = connect(address)
-        self._requests: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_REQUESTS)
+        self._requests = RequestQueue(MAX_REQUESTS)
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._stopped = threading.Event()
 
@@ -68,9 +69,9 @@ class Broker:
         with suppress(queue.Full):
             self._requests.put_nowait(None)
 
-    def ask(self, action: Callable[[redis.Redis], T]) -> Deferred[T]:
-        """Run an action on the client in the thread, after those that were requested before. The Deferred fails
-        with BrokerError."""
+    def ask(self, action: Callable[[redis.Redis], T], *, urgent: bool = False) -> Deferred[T]:
+        """Run an action on the client in the thread, after those that were requested before, or before all that
+        are not `urgent`. The Deferred fails with BrokerError."""
         result: Deferred[T] = Deferred()
 
         def run() -> None:
@@ -78,7 +79,7 @@ class Broker:
             self._reactor.callFromThread(result.callback, value)
 
         try:
-            self._requests.put_nowait(run)
+            self._requests.put_nowait(run, urgent=urgent)
         except queue.Full:
             result.errback(Failure(BrokerError(f"{MAX_REQUESTS} requests to {self._address} are waiting")))
         return result

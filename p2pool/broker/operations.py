@@ -104,35 +104,43 @@ class GroupReader:
     """Reads a stream as the only consumer of a group: call it with a client, again and again.
 
     Entries stay in the group until they are acknowledged. `read_again` makes the next calls return those that were
-    read and not acknowledged, as a new reader does first.
+    read and not acknowledged, each once, as a new reader does first.
     """
 
     def __init__(self, stream: str, group: str) -> None:
         self._stream = stream
         self._group = group
-        self._again = True
+        self._position: str | None = NOTHING_READ
+        """The last of the unacknowledged entries that were returned again; None while new ones are read."""
 
     def read_again(self) -> None:
         """Let the next calls return the entries that were read and not acknowledged."""
-        self._again = True
+        self._position = NOTHING_READ
 
     def __call__(self, client: redis.Redis) -> list[Entry]:
         """Return the next entries; wait for them if there are none. The group is made if it is missing: at first,
         and after the server lost its data."""
-        again = self._again
-        position = NOTHING_READ if again else ">"
-        wait = None if again else int(WAIT * 1000)
+        position = self._position
+        wait = int(WAIT * 1000) if position is None else None
         try:
-            reply = client.xreadgroup(
-                self._group, self._group, {self._stream: position}, count=MAX_ENTRIES, block=wait
+            reply: Any = client.xreadgroup(
+                self._group, self._group, {self._stream: position or ">"}, count=MAX_ENTRIES, block=wait
             )
         except ResponseError:
             _create_group(client, self._stream, self._group)
             return []
-        entries = _entries(reply)
-        if again and not entries:
-            self._again = False
-        return entries
+        if position is not None:
+            self._go_on_after(client, position, reply)
+        return _entries(reply)
+
+    def _go_on_after(self, client: redis.Redis, position: str, reply: Any) -> None:
+        """Move on to the next of the unacknowledged entries, and acknowledge those that the stream dropped."""
+        found = [each for _, entries in reply or () for each in entries]
+        dropped = [entry_id for entry_id, fields in found if not fields]
+        if dropped:
+            client.xack(self._stream, self._group, *dropped)
+        if self._position == position:  # not if `read_again` was called meanwhile, by another thread
+            self._position = found[-1][0].decode() if found else None
 
 
 def _create_group(client: redis.Redis, stream: str, group: str) -> None:

@@ -1,6 +1,6 @@
 """Tables in Redis: values under one key, by field, that expire together. See `operations` for how these are used.
 
-Source: the pages of HSET, HMGET, HLEN, EXISTS, PEXPIRE, UNLINK and XRANGE at redis.io.
+Source: the pages of HSET, HMGET, HEXISTS, HLEN, PEXPIRE, UNLINK and XRANGE at redis.io.
 """
 
 from __future__ import annotations
@@ -32,6 +32,19 @@ def get_fields(key: str, fields: Sequence[bytes]) -> Action[list[bytes | None]]:
     def act(client: redis.Redis) -> list[bytes | None]:
         values = client.hmget(key, list(fields))
         return [value if isinstance(value, bytes) else None for value in values]
+
+    return act
+
+
+def missing_fields(key: str, fields: Sequence[bytes]) -> Action[list[bytes]]:
+    """Return those of the fields that a table does not have."""
+
+    def act(client: redis.Redis) -> list[bytes]:
+        with client.pipeline(transaction=False) as pipe:
+            for field in fields:
+                pipe.hexists(key, field)
+            found = pipe.execute()
+        return [field for field, there in zip(fields, found, strict=True) if not there]
 
     return act
 

@@ -91,7 +91,7 @@ class DashdSettings:
         read=_read_host,
         shown=Shown.VALUE,
         help="the host that dashd runs on",
-        default_text="this machine; with --net simnet a simulated dashd in this process",
+        default_text="this machine; with --net simnet a simulated dashd in this process; for a gateway none",
     )
     dashd_rpc_port: int | None = setting(
         None,

@@ -76,8 +76,13 @@ class BlockCompletion:
         """Let the node have the transactions of a block that it does not store: it may have been restarted, and
         the broker may have lost them."""
         part = message.block
-        content = None if part is None else self._fetcher.content(part.header[4:36], part.transactions)
-        if content is not None:
+        if part is None or not part.transactions:
+            return
+        previous_block = part.header[4:36]
+        content = self._fetcher.content(previous_block, part.transactions)
+        if content is None:
+            self._fetcher.request(previous_block, part.transactions, for_block=True)
+        else:
             restoring = Deferred.fromCoroutine(restore_transactions(self._broker, self._names, content))
             restoring.addErrback(lambda failure: failure.trap(BrokerError) and None)
 

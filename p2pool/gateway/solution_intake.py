@@ -39,7 +39,8 @@ KEPT_TAKEN: Final = 20_000
 KEPT_REJECTED: Final = 1_000
 """Solutions that could not be read or taken that the broker keeps."""
 MAX_OPEN: Final = 5_000
-"""Solutions that are not acknowledged yet. Beyond that the oldest are left to the broker and to their gateways."""
+"""Solutions that are not acknowledged yet. Beyond that the oldest without a block are left to the broker and to
+their gateways."""
 MAX_QUARANTINED: Final = 1_000
 """Solutions that could not be taken whose hashes are remembered."""
 AGAIN: Final = 1.0
@@ -111,6 +112,8 @@ class SolutionIntake:
         self._quarantined: BoundedSet[bytes] = BoundedSet(MAX_QUARANTINED)
         self._problem = WarnOnce()
         self._busy = False
+        self._left_out = False
+        """Whether the broker has solutions that were read and are no longer in `_open`."""
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -139,7 +142,11 @@ class SolutionIntake:
                 self._open[entry.id] = each = _Open(entry, now)
                 self._process(each)
         while len(self._open) > MAX_OPEN:
-            self._open.popitem(last=False)
+            without_block = (
+                key for key, its in self._open.items() if its.block is None and its.block_hash is None
+            )
+            del self._open[next(without_block, next(iter(self._open)))]
+            self._left_out = True
         self._finish_soon()
 
     def _go_on(self) -> None:
@@ -152,25 +159,25 @@ class SolutionIntake:
 
     def _process(self, each: _Open) -> None:
         """Take what is not taken yet of a solution: its block first, and each part regardless of the others."""
-        try:
-            if not each.is_read:
-                self._read(each)
-        except ParseError as error:
-            self._reject(each, str(error))
-        except Exception:
-            self._failed(each)
         failed = False
-        for action in (self._take_block, self._take_parts):
+        for action in (self._read, self._take_block, self._take_parts):
             try:
                 action(each)
+            except ParseError as error:
+                self._reject(each, str(error))
             except Exception:
                 failed = True
-                self._failed(each)
+                _log.failure("internal error: cannot take a gateway's solution {hash}", hash=each.hash[::-1].hex())
+                if action == self._take_block and each.attempts + 1 >= ATTEMPTS:
+                    each.block = None
+        each.attempts += failed
         if failed and each.attempts >= ATTEMPTS:
             self._quarantined.add(each.hash)
             self._reject(each, "an internal error, see the log")
 
     def _read(self, each: _Open) -> None:
+        if each.is_read:
+            return
         message = parse_message(SolutionMessage, each.entry.data)
         each.hash = message.hash
         if each.hash not in self._quarantined:
@@ -179,8 +186,7 @@ class SolutionIntake:
             found = min(read.found, now) or now
             each.block = None if read.block is None else replace(read.block, found=found)
             each.parts = list(_parts(read, found))
-            if read.problem is not None:
-                self._reject(each, read.problem)
+            each.rejected = read.problem
         each.is_read = True
 
     def _take_block(self, each: _Open) -> None:
@@ -215,10 +221,6 @@ class SolutionIntake:
         if failures:
             raise failures[0]
 
-    def _failed(self, each: _Open) -> None:
-        each.attempts += 1
-        _log.failure("internal error: cannot take a gateway's solution {hash}", hash=each.hash[::-1].hex())
-
     def _reject(self, each: _Open, problem: str) -> None:
         """Keep a solution for people, and take nothing more of it but its block."""
         each.rejected = problem
@@ -249,6 +251,9 @@ class SolutionIntake:
                 await self._acknowledge(finished)
                 for each in finished:
                     self._open.pop(each.entry.id, None)
+            if self._left_out and len(self._open) < MAX_OPEN // 2:
+                self._left_out = False
+                self._reader.read_again()
         except (BrokerError, NotStored):
             pass
         finally:

@@ -166,8 +166,11 @@ class SolutionSender:
 
         def failed(failure: object) -> None:
             untaken.under_way = False
+            if untaken.is_block:
+                untaken.due = self._reactor.seconds()
             failure.trap(BrokerError)  # type: ignore[attr-defined]
 
         self._broker.ask(
-            append_unless_there(self._names.solutions, untaken.data, entry_id=former, keep=KEPT_SOLUTIONS)
+            append_unless_there(self._names.solutions, untaken.data, entry_id=former, keep=KEPT_SOLUTIONS),
+            urgent=untaken.is_block,
         ).addCallbacks(added, failed)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from p2pool.base.errors import ParseError
 from p2pool.broker.operations import extend, put
-from p2pool.broker.tables import count_fields, put_fields
+from p2pool.broker.tables import missing_fields, put_fields
 from p2pool.dash.hashes import sha256d
 from p2pool.dashd.template import MAX_BLOCK_SIZE, BlockTemplate, TemplateTransaction
 from p2pool.dashd.template_parsing import MAX_TRANSACTIONS
@@ -52,17 +52,25 @@ class TemplateTransactions:
 def transactions_key(template: BlockTemplate) -> bytes:
     """Return the key of a template's transactions: 32 bytes that depend on what they are and on their order; empty
     if there are none."""
-    return sha256(_pack(_list(template))).digest() if template.transactions else b""
+    if not template.transactions:
+        return b""
+    entries = [_content_hash(each) + len(each.data).to_bytes(4, "little") for each in template.transactions]
+    return sha256(b"".join(entries)).digest()
 
 
 def transactions_of(template: BlockTemplate, key: bytes) -> TemplateTransactions:
     """Return the transactions of a template whose key is known."""
     return TemplateTransactions(
         key=key,
-        previous_block=template.previous_block.to_bytes(32, "little"),
+        previous_block=previous_block_of(template),
         listed=tuple(_list(template)),
         data=tuple(transaction.data for transaction in template.transactions),
     )
+
+
+def previous_block_of(template: BlockTemplate) -> bytes:
+    """Return the hash of the block before, as a header has it."""
+    return template.previous_block.to_bytes(32, "little")
 
 
 def _list(template: BlockTemplate) -> list[Listed]:
@@ -132,9 +140,9 @@ async def store_transactions(
 
 
 async def restore_transactions(broker: BrokerPort, names: Names, content: TemplateTransactions) -> None:
-    """Store transactions in the broker unless all are there. Raises BrokerError."""
+    """Store what the broker does not have of a template. Raises BrokerError."""
     needed = {each.hash for each in content.listed}
-    is_listed = await broker.ask(extend(names.template(content.key), seconds=LIFETIME))
-    count = await broker.ask(count_fields(names.block_transactions(content.previous_block), seconds=LIFETIME))
-    if not is_listed or count < len(needed):
-        await store_transactions(broker, names, content, stored=set())
+    table = names.block_transactions(content.previous_block)
+    missing = await broker.ask(missing_fields(table, list(needed)))
+    if missing or not await broker.ask(extend(names.template(content.key), seconds=LIFETIME)):
+        await store_transactions(broker, names, content, stored=needed - set(missing))

@@ -21,6 +21,7 @@ from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.template_transactions import (
     LIFETIME,
     TemplateTransactions,
+    previous_block_of,
     store_transactions,
     transactions_of,
 )
@@ -55,7 +56,7 @@ class TransactionFeed:
         self._environment = environment
         self._broker = broker
         self._names = names
-        self._templates: BoundedDict[bytes, TemplateTransactions] = BoundedDict(MAX_TEMPLATES)
+        self._templates: BoundedDict[bytes, BlockTemplate] = BoundedDict(MAX_TEMPLATES)
         self._waiting: OrderedDict[bytes, None] = OrderedDict()
         """Templates that are to be stored, the most urgent last. Bound: as `_templates`."""
         self._stored: OrderedDict[bytes, _Stored] = OrderedDict()
@@ -82,15 +83,15 @@ class TransactionFeed:
         """Store the transactions of the template that work is made of now."""
         self._current = key or None
         if key and key not in self._templates:
-            self._templates[key] = transactions_of(template, key)
+            self._templates[key] = template
             self._store(key)
 
     def transactions(self, key: bytes) -> tuple[bytes, ...] | None:
         """Return the transactions of a template; None if this node does not remember it."""
         if not key:
             return ()
-        content = self._templates.get(key)
-        return None if content is None else content.data
+        template = self._templates.get(key)
+        return None if template is None else tuple(each.data for each in template.transactions)
 
     # --- storing -----------------------------------------------------------------------------------------
 
@@ -110,9 +111,9 @@ class TransactionFeed:
         try:
             while self._waiting:
                 key = next(reversed(self._waiting))
-                content = self._templates.get(key)
-                if content is not None:
-                    await self._store_one(content)
+                template = self._templates.get(key)
+                if template is not None:
+                    await self._store_one(transactions_of(template, key))
                 self._waiting.pop(key, None)
         except BrokerError:
             pass
@@ -128,9 +129,8 @@ class TransactionFeed:
         while len(self._stored) > MAX_BLOCKS:
             oldest, _ = self._stored.popitem(last=False)
             await self._broker.ask(remove(self._names.block_transactions(oldest)))
-        stored.size += sum(
-            {each.hash: each.size for each in content.listed if each.hash not in stored.hashes}.values()
-        )
+        new = {each.hash: each.size for each in content.listed if each.hash not in stored.hashes}
+        stored.size += sum(new.values())
         await store_transactions(self._broker, self._names, content, stored=stored.hashes)
 
     # --- what the broker lost ----------------------------------------------------------------------------
@@ -138,18 +138,19 @@ class TransactionFeed:
     async def check(self) -> None:
         """Store the transactions of the current template again if the broker lost them, and what could not be
         stored."""
-        content = None if self._current is None else self._templates.get(self._current)
-        if content is not None and content.key not in self._waiting:
-            stored = self._stored.get(content.previous_block, _Stored())
-            table = self._names.block_transactions(content.previous_block)
+        key = self._current
+        template = None if key is None else self._templates.get(key)
+        if key is not None and template is not None and key not in self._waiting:
+            previous = previous_block_of(template)
+            table = self._names.block_transactions(previous)
             try:
-                listed = await self._broker.ask(extend(self._names.template(content.key), seconds=LIFETIME))
+                listed = await self._broker.ask(extend(self._names.template(key), seconds=LIFETIME))
                 count = await self._broker.ask(count_fields(table, seconds=LIFETIME))
             except BrokerError:
                 return
-            if not listed or count < len(stored.hashes):
-                self._stored.pop(content.previous_block, None)
-                self._store(content.key)
+            if not listed or count < len(self._stored.get(previous, _Stored()).hashes):
+                self._stored.pop(previous, None)
+                self._store(key)
         elif self._waiting:
             self._store(next(reversed(self._waiting)))
 
@@ -157,9 +158,9 @@ class TransactionFeed:
         """Store the transactions again that gateways did not find."""
         now = self._environment.monotonic()
         for key in {entry.data for entry in entries}:
-            content = self._templates.get(key)
-            if content is None or now - self._answered.get(key, -STORE_AGAIN) < STORE_AGAIN:
+            template = self._templates.get(key)
+            if template is None or now - self._answered.get(key, -STORE_AGAIN) < STORE_AGAIN:
                 continue
             self._answered[key] = now
-            self._stored.pop(content.previous_block, None)
+            self._stored.pop(previous_block_of(template), None)
             self._store(key)

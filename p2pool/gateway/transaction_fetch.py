@@ -30,7 +30,9 @@ up."""
 FETCH_AGAIN: Final = 1.0
 """Seconds until transactions that were missing are requested again."""
 ATTEMPTS: Final = 60
-"""How often they are requested, unless a found block needs them: then without end."""
+"""How often they are requested, if no found block needs them."""
+ATTEMPTS_FOR_BLOCK: Final = 7200
+"""How often they are requested for a found block: for two hours."""
 ASK_NODE: Final = 2
 """Attempts after which the node is asked to store them again."""
 KEPT_MISSING: Final = 100
@@ -144,7 +146,7 @@ class TransactionFetcher:
         except ParseError as error:
             complete = False
             self._report(str(error))
-        if complete or (requested.attempts >= ATTEMPTS and not requested.for_block):
+        if complete or requested.attempts >= (ATTEMPTS_FOR_BLOCK if requested.for_block else ATTEMPTS):
             self._requested.pop(key, None)
         if complete:
             self.completed.fire(key)

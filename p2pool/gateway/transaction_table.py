@@ -23,6 +23,8 @@ class TransactionTable:
         """Bound: `max_templates`, the oldest first."""
         self._users: dict[bytes, int] = {}
         """How many lists name a transaction. Bound: what the lists name."""
+        self._entries: dict[Listed, Listed] = {}
+        """Every entry of a list, to itself: what lists have in common is held once. Bound: as `_users`."""
         self._data: dict[bytes, bytes] = {}
         """Bound: as `_users`, and `max_held` bytes unless one template has more."""
         self._complete: set[bytes] = set()
@@ -41,8 +43,9 @@ class TransactionTable:
         """Take the list of a template, which is now the newest."""
         if key in self._lists:
             return
-        self._lists[key] = listed
-        for each in listed:
+        shared = tuple(self._entries.setdefault(each, each) for each in listed)
+        self._lists[key] = shared
+        for each in shared:
             self._users[each.hash] = self._users.get(each.hash, 0) + 1
         self._make_room()
 
@@ -89,4 +92,5 @@ class TransactionTable:
                 self._users[each.hash] -= 1
                 if not self._users[each.hash]:
                     del self._users[each.hash]
+                    del self._entries[each]
                     self.size -= len(self._data.pop(each.hash, b""))

@@ -8,8 +8,11 @@ import pytest
 
 from p2pool.app.config import load_config
 from p2pool.app.dashd import daemon_addresses
+from p2pool.app.gateway_daemons import GatewayDaemons
 from p2pool.base.errors import OperatorError
 from p2pool.dashd.settings import MAX_DAEMONS
+from p2pool.pool_stats import PoolStats
+from tests.environment import make_environment
 
 ADDRESS = "yWYgxGLCVD2uLjQP9awGC8Y1TySKxg47yU"
 
@@ -41,6 +44,31 @@ def test_the_flags_for_a_single_one(conf):
     assert (only.url, only.host, only.p2p_port) == ("https://10.0.0.5:1/", "10.0.0.5", 2)
     assert only.zmq == "tcp://10.0.0.5:3"
     assert only.credentials.read().password == "p"
+
+
+def gateway_addresses(conf: Path, *arguments: str):
+    flags = ["--net", "dash_regtest", "--dashd-config-path", str(conf), *arguments]
+    return daemon_addresses(load_config(flags, conf.parent), local=False)
+
+
+def test_a_gateway_uses_none_unless_one_is_given(conf, tmp_path):
+    assert gateway_addresses(conf) == []
+    assert gateway_addresses(tmp_path / "missing.conf") == []
+    config = load_config(["--net", "simnet", "--broker", "redis://localhost"], tmp_path)
+    daemons = GatewayDaemons(make_environment(), config, stats=PoolStats(0.0))
+    assert (daemons.deliver, daemons.problem) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url"),
+    [
+        (["--dashd", "http://a:b@h:1"], "http://h:1/"),
+        (["--dashd-address", "10.0.0.5"], "http://10.0.0.5:7001/"),
+        (["u", "p"], "http://127.0.0.1:7001/"),
+    ],
+)
+def test_a_gateway_uses_those_that_are_given(conf, arguments, url):
+    assert [each.url for each in gateway_addresses(conf, *arguments)] == [url]
 
 
 def test_urls_stand_in_its_place(conf, tmp_path):

@@ -21,7 +21,7 @@ class FakeBroker:
         self.problem: str | None = None
         self.followers: list[tuple[Any, Any]] = []
 
-    def ask(self, action: Any) -> Deferred[Any]:
+    def ask(self, action: Any, *, urgent: bool = False) -> Deferred[Any]:
         if self.problem is not None:
             return fail(BrokerError(self.problem))
         try:

@@ -14,7 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from p2pool.broker.operations import GroupReader
+from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.dash.block import parse_block
+from p2pool.dash.target import MAX_UINT256
+from p2pool.gateway import solution_intake
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
 from p2pool.gateway.names import Names
@@ -87,7 +90,7 @@ def test_a_slow_disk_of_the_node_holds_up_no_block(pool):
 def test_a_slow_broker_holds_up_no_block(pool):
     work(pool, 1)
     outcomes = [gateway.mine() for gateway in pool.gateways]
-    pool.node.broker.ask = lambda action: never()
+    pool.node.broker.ask = lambda action, urgent=False: never()
     pool.turn()
     assert {each.hash for each in outcomes} <= set(blocks(pool.home))
 
@@ -279,6 +282,92 @@ def test_a_node_that_is_killed_at_any_point_is_followed_by_one_that_finishes(poo
     assert outcome.hash in blocks(home)
     assert outcome.hash in home.tracker
     assert len(gateway.sender) == 0
+
+
+def test_what_a_node_leaves_to_the_broker_is_read_again(pool, monkeypatch):
+    monkeypatch.setattr(solution_intake, "MAX_OPEN", 4)
+    pool.home.node.renew_work()
+    pool.turn()
+
+    async def full() -> None:
+        raise NotStored("disk full")
+
+    pool.node.intake._store = full
+    gateway = pool.gateways[0]
+    hashes = []
+    for _ in range(6):
+        hashes.append(gateway.mine().hash)
+        pool.turn()
+    assert len(pool.node.intake) == 4
+    assert len(gateway.sender) == 6
+    pool.node.intake._store = pool.node._store
+    tick(pool)
+    tick(pool)
+    assert all(each in pool.home.tracker for each in hashes)
+    assert len(gateway.sender) == 0
+    assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+
+
+def test_a_block_that_waits_does_not_keep_others_from_being_read_after_a_restart(pool):
+    work(pool, 1)
+    waiting = pool.gateways[0].mine()
+    pool.node.feed.transactions.offer = lambda key, template: None
+    pool.node.broker.client.delete(*pool.node.broker.client.keys("*:template:*"))
+    home = at_work()
+    node = NodeSide(pool.server, home)
+    node.feed.transactions.offer = lambda key, template: None
+    for _ in range(4):
+        node.broker.turn()
+    assert len(node.intake) == 1
+    assert waiting.hash in home.tracker
+    other = pool.gateways[1].mine()
+    for _ in range(3):
+        node.broker.turn()
+    assert other.hash in home.tracker
+
+
+def test_auxiliary_blocks_are_taken_though_the_share_cannot_be_read(pool):
+    home = pool.home
+    home.node.set_aux(commit_to([AuxWork(7, 1234, MAX_UINT256)]))
+    home.node.renew_aux_work()
+    pool.turn()
+    pool.gateways[0].mine()
+    names = pool.node.names
+    ((_, fields),) = pool.node.broker.client.xrange(names.solutions)
+    message = parse_message(SolutionMessage, fields[b"data"])
+    pool.node.broker.client.delete(names.solutions)
+    broken = msgspec.structs.replace(message, share=message.share[:-1])
+    pool.node.broker.client.xadd(names.solutions, {"data": pack_message(broken)})
+    found: list[Any] = []
+    home.node.aux_block_found.subscribe(found.append)
+    with logged() as log:
+        pool.turn()
+        tick(pool)
+    assert [each.work.chain_id for each in found] == [7]
+    assert any("share is invalid" in line for line in log.lines)
+    assert pool.node.broker.client.xlen(names.rejected) == 1
+
+
+def test_a_block_that_fails_by_a_bug_is_tried_so_often_and_no_more(pool):
+    work(pool, 1)
+    real = pool.node.intake._take
+    tries = []
+
+    def take(solution: Solution) -> None:
+        if solution.block is not None:
+            tries.append(solution)
+            raise ZeroDivisionError
+        real(solution)
+
+    pool.node.intake._take = take
+    outcome = pool.gateways[0].mine()
+    with logged():
+        for _ in range(ATTEMPTS + 3):
+            tick(pool)
+    assert len(tries) == ATTEMPTS
+    assert outcome.hash in pool.home.tracker  # its share is fine
+    assert pool.node.broker.client.xlen(pool.node.names.rejected) == 1
+    assert list((pool.directory / "a").glob("*.solution"))
 
 
 def test_found_times_are_not_in_the_future(pool):

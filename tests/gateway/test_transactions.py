@@ -23,7 +23,7 @@ from p2pool.gateway.template_transactions import (
     restore_transactions,
     transactions_key,
 )
-from p2pool.gateway.transaction_feed import CHECK, MAX_BLOCKS, STORE_AGAIN, TransactionFeed
+from p2pool.gateway.transaction_feed import CHECK, MAX_BLOCKS, MAX_TEMPLATES, STORE_AGAIN, TransactionFeed
 from p2pool.gateway.transaction_fetch import ASK_NODE, ATTEMPTS, FETCH_AGAIN, MAX_REQUESTED, TransactionFetcher
 from p2pool.gateway.transaction_table import TransactionTable
 from tests.environment import make_environment
@@ -43,7 +43,7 @@ class CountingBroker(FakeBroker):
         self.asked = 0
         self.full = False
 
-    def ask(self, action: Any) -> Deferred[Any]:
+    def ask(self, action: Any, *, urgent: bool = False) -> Deferred[Any]:
         self.asked += 1
         if not self.full:
             return super().ask(action)
@@ -206,6 +206,15 @@ def test_a_previous_block_begins_anew_before_it_takes_too_much_memory(sides, mon
     assert sides.fetcher.get(key) is not None
 
 
+def test_the_node_remembers_so_many_templates(sides):
+    first = sides.offer(template_with(transaction(0)))
+    for n in range(1, MAX_TEMPLATES + 1):
+        last = sides.offer(template_with(transaction(n)))
+    assert sides.feed.transactions(first) is None
+    assert sides.feed.transactions(last) == (transaction(MAX_TEMPLATES).data,)
+    assert sides.feed.transactions(b"") == ()
+
+
 # --- faults ------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +355,11 @@ def test_a_gateway_gives_transactions_back_to_a_broker_that_lost_them(sides):
     other = TransactionFetcher(make_environment(), FakeBroker(sides.server), names=NAMES)
     other.request(PREVIOUS, key)
     assert other.get(key) == data_of(template)
+    table = NAMES.block_transactions(PREVIOUS)
+    sides.client().hdel(table, transaction(2).hash_bytes)
+    sides.client().hset(table, mapping={b"of": b"another", b"template": b"of the same block"})
+    Deferred.fromCoroutine(restore_transactions(sides.gateway, NAMES, content))
+    assert sides.client().hget(table, transaction(2).hash_bytes) == transaction(2).data
 
 
 # --- memory ------------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ class TransactionTable:
         self._max_held = max_held
         self._lists: OrderedDict[bytes, tuple[Listed, ...]] = OrderedDict()
         """Bound: `max_templates`, the oldest first."""
-        self._users: dict[bytes, int] = {}
-        """How many lists name a transaction. Bound: what the lists name."""
+        self._users: dict[Listed, int] = {}
+        """How often lists have an entry. Bound: what the lists have."""
         self._entries: dict[Listed, Listed] = {}
         """Every entry of a list, to itself: what lists have in common is held once. Bound: as `_users`."""
         self._data: dict[bytes, bytes] = {}
@@ -46,7 +46,7 @@ class TransactionTable:
         shared = tuple(self._entries.setdefault(each, each) for each in listed)
         self._lists[key] = shared
         for each in shared:
-            self._users[each.hash] = self._users.get(each.hash, 0) + 1
+            self._users[each] = self._users.get(each, 0) + 1
         self._make_room()
 
     def use(self, key: bytes) -> None:
@@ -56,7 +56,7 @@ class TransactionTable:
 
     def add(self, transaction_hash: bytes, data: bytes) -> None:
         """Take the bytes of a transaction; one that no list names is not kept."""
-        if transaction_hash in self._users and transaction_hash not in self._data:
+        if Listed(transaction_hash, len(data)) in self._users and transaction_hash not in self._data:
             self._data[transaction_hash] = data
             self.size += len(data)
             self._make_room()
@@ -89,8 +89,8 @@ class TransactionTable:
             key, listed = self._lists.popitem(last=False)
             self._complete.discard(key)
             for each in listed:
-                self._users[each.hash] -= 1
-                if not self._users[each.hash]:
-                    del self._users[each.hash]
-                    del self._entries[each]
-                    self.size -= len(self._data.pop(each.hash, b""))
+                self._users[each] -= 1
+                if not self._users[each]:
+                    del self._users[each], self._entries[each]
+                    if len(self._data.get(each.hash, b"")) == each.size:
+                        self.size -= len(self._data.pop(each.hash, b""))

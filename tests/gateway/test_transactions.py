@@ -395,3 +395,11 @@ def test_a_template_in_use_is_forgotten_last():
         table.add_list(bytes([n]), ())
         table.use(bytes([0]))
     assert bytes([0]) in table
+
+
+def test_lists_that_give_a_transaction_several_sizes_leave_nothing_behind():
+    table = TransactionTable(max_templates=1)
+    table.add_list(b"a", (Listed(bytes(32), 1), Listed(bytes(32), 2)))
+    table.add(bytes(32), b"x")
+    table.add_list(b"b", (Listed(bytes(32), 3),))
+    assert (table.size, len(table._data), len(table._entries), len(table._users)) == (0, 0, 1, 1)

@@ -105,6 +105,13 @@ def test_no_work_is_made_on_the_last_timestamp_of_all(last, possible):
     assert caught.value.reason is Reason.TIMESTAMP
 
 
+def test_nothing_follows_a_share_that_is_not_held():
+    tracker, _ = parents_with_times(EASY, [START])
+    with pytest.raises(ShareInvalid) as caught:
+        parent_context(tracker, 5, EASY)
+    assert caught.value.reason is Reason.NOT_CHECKABLE
+
+
 # --- the retarget ----------------------------------------------------------------------------------------
 
 

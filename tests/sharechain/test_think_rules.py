@@ -75,6 +75,32 @@ def test_who_sent_the_refused_is_named_and_we_are_not():
     assert tracker.thought().bad_senders == {"a"}
 
 
+def test_what_is_built_on_an_invalid_first_share_goes_to_the_last_branch():
+    """The first share goes as soon as one of its branches has gone, and is met again on each of the others."""
+    tracker = JudgedTracker(LENGTH)
+    tracker.add(FakeShare(1, None), NOW, "first")
+    for share_hash in range(10, 14):
+        tracker.add(FakeShare(share_hash, 1), NOW, f"peer {share_hash}")
+    tracker.invalid = {1, *range(10, 14)}
+    thought = tracker.thought()
+    assert len(tracker) == 0
+    assert sorted(share.hash for share in thought.removed) == [1, 10, 11, 12, 13]
+    assert thought.bad_senders == {"first", "peer 10", "peer 11", "peer 12", "peer 13"}
+
+
+def test_a_share_that_comes_again_changes_nothing():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(2)
+    share = FakeShare(3, 2)
+    assert tracker.add(share, NOW, "a", live=True) is True
+    before = tracker.arrival(3), tracker.unverified_bytes, tracker.height(3)
+    assert tracker.add(share, NOW + 9, "b", requested=True) is False
+    assert (tracker.arrival(3), tracker.unverified_bytes, tracker.height(3)) == before
+    tracker.trust(3)
+    tracker.trust(3)
+    assert tracker.unverified_bytes == 2 * len(share.contents)
+
+
 @pytest.mark.parametrize("count", [1, LENGTH - 1, LENGTH])
 def test_what_cannot_be_checked_yet_is_neither_refused_nor_checked(count):
     tracker = JudgedTracker(LENGTH)

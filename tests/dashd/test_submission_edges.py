@@ -1,0 +1,202 @@
+"""Found blocks at the edges: offered twice, on a disk that hangs, at shutdown, and with bugs of ours."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from p2pool.dashd.daemon import BlockPosition
+from p2pool.dashd.rpc import RpcError
+from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
+from p2pool.dashd.submission import MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
+from p2pool.pool_stats import BlockRecord, BlockStatus
+from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
+from tests.logged import logged
+
+HEX = b"00ff10\n"
+IN_CHAIN = BlockPosition(1, False)
+
+
+@pytest.fixture
+def log():
+    # What earlier tests left unfinished ends when it is collected, and would be taken for this test's.
+    gc.collect()
+    with logged() as lines:
+        yield lines
+        gc.collect()
+    assert lines.tracebacks == []
+
+
+# --- offered twice ---------------------------------------------------------------------------------------
+
+
+def test_a_block_that_is_under_way_is_not_resumed_as_well(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()]).offer().resume()
+    assert made.daemon.data == [DATA]
+    assert made.submitter.waiting == 1
+
+
+def test_a_block_that_the_chain_lost_is_under_way_once(tmp_path, log):
+    made = Offers(tmp_path, [None, Deferred()]).offer()
+    for _ in range(3):
+        made.submitter.offer_again(HASH)
+    assert made.daemon.data == [DATA, DATA]
+
+
+def test_a_block_that_the_chain_has_again_meanwhile_is_not_sent(tmp_path, log):
+    made = Offers(tmp_path, [None]).offer()
+    made.daemon.positions[HASH] = IN_CHAIN
+    made.submitter.offer_again(HASH)
+    assert made.daemon.data == [DATA]
+    assert made.ended
+
+
+def test_a_block_of_an_earlier_run_is_known_before_any_daemon_answers(tmp_path, log):
+    Offers(tmp_path, [DOWN]).offer()
+    again = Offers(tmp_path, [Deferred()])
+    again.daemon.positions[HASH] = Deferred()
+    again.resume()
+    assert again.daemon.data == []
+    assert again.status == ("sent", "")
+    assert (again.record.worker, again.record.height) == ("me.rig", 7)
+
+
+def test_what_is_known_of_a_block_stays_if_its_file_says_less_or_something_else(tmp_path, log):
+    known = BlockRecord(5.0, HASH, 7, "somebody", 0xAB, 400)
+    for number, found in enumerate((replace(BLOCK, time=9e8), replace(BLOCK, worker=FROM_BEFORE, subsidy=0))):
+        Offers(tmp_path / str(number), [DOWN]).offer(found)
+        again = Offers(tmp_path / str(number), [DOWN])
+        again.store.put(known)
+        again.resume()
+        assert again.record == known
+
+
+def test_nothing_is_made_of_a_file_that_says_nothing(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    made.store.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
+    made.offer(replace(BLOCK, worker="nobody", subsidy=0, time=9e8))
+    assert (made.record.time, made.record.worker) == (5.0, FROM_BEFORE)
+
+
+def test_its_share_is_added_to_the_record_of_an_earlier_version(tmp_path, log):
+    made = Offers(tmp_path, [DOWN])
+    made.store.put(BlockRecord(5.0, HASH, 7, FROM_BEFORE, None, 0))
+    made.offer(replace(BLOCK, share_hash=0xCD))
+    assert made.record.share_hash == 0xCD
+
+
+def test_the_oldest_of_too_many_is_named(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()])
+    for number in range(MAX_UNDER_WAY + 1):
+        made.offer(replace(BLOCK, block_hash=number, height=100 + number))
+    (alarm,) = [line for line in log.lines if "not settled yet" in line]
+    assert alarm.startswith(
+        f"{MAX_UNDER_WAY} found blocks are not settled yet; the oldest, block 100, stays on disk"
+    )
+
+
+def test_too_many_are_not_waited_for_even_if_their_daemon_hangs(tmp_path, log):
+    for number in range(MAX_UNDER_WAY):
+        Offers(tmp_path, [DOWN]).offer(replace(BLOCK, block_hash=number))
+    made = Offers(tmp_path, [Deferred()])
+    made.daemon.positions.update({number: Deferred() for number in range(MAX_UNDER_WAY)})
+    made.resume()
+    for number in range(1000, 1005):
+        made.offer(replace(BLOCK, block_hash=number))
+        assert made.submitter.waiting == MAX_UNDER_WAY
+
+
+# --- the disk --------------------------------------------------------------------------------------------
+
+
+def test_how_long_sending_took_is_counted_from_when_it_was_found(tmp_path, log):
+    made = Offers(tmp_path, [None]).wait(100)
+    made.disk.hangs = True
+    made.offer().clock.advance(SPOOL_PATIENCE)
+    assert made.sent_after == [pytest.approx(SPOOL_PATIENCE)]
+
+
+def test_refused_while_the_disk_hangs_it_is_kept_as_soon_as_that_goes_on(tmp_path, log):
+    made = Offers(tmp_path, ["bad-cb-payee"])
+    made.disk.hangs = True
+    made.offer().clock.advance(SPOOL_PATIENCE)
+    assert made.status == ("refused", "bad-cb-payee")
+    assert made.kept is None
+    made.disk.go_on()
+    assert (made.kept, made.waiting) == (HEX, None)
+    assert made.ended
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_block_is_written_once(tmp_path, log, hangs):
+    made, writes = Offers(tmp_path, [DOWN]), []
+    keep = made.spool.keep
+    made.spool.keep = lambda block: writes.append(block) or keep(block)  # type: ignore[method-assign]
+    made.disk.hangs = hangs
+    made.offer().wait(RESEND_PERIOD * 5)
+    made.disk.go_on()
+    made.wait(RESEND_PERIOD * 3)
+    assert writes == [BLOCK]
+    assert made.waiting == HEX
+
+
+# --- shutdown --------------------------------------------------------------------------------------------
+
+
+def test_stopped_while_the_disk_hangs_nothing_is_left_and_nothing_is_a_bug(tmp_path, log):
+    made = Offers(tmp_path)  # no daemon that could still take it
+    made.disk.hangs = True
+    made.offer()
+    assert len(made.clock.getDelayedCalls()) == 1  # the disk's time
+    stopped = Deferred.fromCoroutine(made.submitter.stop())
+    assert not stopped.called
+    assert made.clock.getDelayedCalls() == []
+    made.disk.go_on()
+    assert stopped.called
+    assert made.waiting == HEX
+
+
+def test_the_end_is_put_off_for_a_daemon_that_may_take_it_but_not_for_long(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()], [DOWN]).offer()
+    stopped = Deferred.fromCoroutine(made.submitter.stop())
+    made.wait(PARTING - 0.25, 0.05)
+    assert not stopped.called
+    made.wait(0.5, 0.05)
+    assert stopped.called
+
+
+# --- bugs of ours ----------------------------------------------------------------------------------------
+
+
+def test_a_bug_of_ours_in_a_delivery_is_logged(tmp_path):
+    made = Offers(tmp_path, [None])
+    made.store.put = lambda record: 1 // 0  # type: ignore[method-assign]
+    with logged() as log:
+        made.offer()
+    assert any("internal error while delivering a found block" in line for line in log.lines)
+    assert made.daemon.data == made.link.sent == [DATA]
+    assert made.submitter.waiting == 0
+
+
+def test_a_bug_of_ours_in_writing_to_disk_costs_no_block(tmp_path):
+    made = Offers(tmp_path, [None])
+
+    async def keep(block) -> bool:
+        raise ZeroDivisionError
+
+    made.spool.keep = keep  # type: ignore[method-assign]
+    with logged() as log:
+        made.offer()
+    assert any("internal error while writing block 7 to disk" in line for line in log.lines)
+    assert made.daemon.data == [DATA]
+    assert made.record.status is BlockStatus.ACCEPTED
+
+
+def test_each_internal_error_names_the_block(tmp_path):
+    made = Offers(tmp_path, [ZeroDivisionError("a bug"), RpcError(-28, "Loading")])
+    with logged() as log:
+        made.offer()
+    assert any("internal error while submitting block 7" in line for line in log.lines)

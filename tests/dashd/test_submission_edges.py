@@ -168,6 +168,27 @@ def test_the_end_is_put_off_for_a_daemon_that_may_take_it_but_not_for_long(tmp_p
     assert stopped.called
 
 
+# --- what is logged --------------------------------------------------------------------------------------
+
+
+def test_how_many_connections_took_it_is_logged_if_any_did(tmp_path, log):
+    made = Offers(tmp_path, [None])
+    made.submitter._links = [made.link, made.link]
+    made.offer()
+    assert "block 7 was also sent over p2p, on 2 connections" in log.lines
+    alone = Offers(tmp_path / "b", [None])
+    alone.link.up = False
+    alone.offer()
+    assert sum("was also sent over p2p" in line for line in log.lines) == 1
+
+
+def test_a_daemon_that_answered_without_a_verdict_is_not_said_to_be_out_of_reach(tmp_path, log):
+    made = Offers(tmp_path, ["rejected", DOWN]).offer().wait(RESEND_PERIOD)
+    assert len(made.daemon.data) > 2
+    assert sum("not a known verdict" in line for line in log.lines) == 1
+    assert not any("cannot submit" in line or "NOT YET SUBMITTED" in line for line in log.lines)
+
+
 # --- bugs of ours ----------------------------------------------------------------------------------------
 
 

@@ -449,6 +449,8 @@ class BlockSubmitter:
         """Return the position of a block at each daemon that answers."""
         asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
         answers = await DeferredList(asked, consumeErrors=True)
+        if any(isinstance(answer, Failure) and answer.check(CancelledError) for _, answer in answers):
+            raise CancelledError  # a list does not fail if it is cancelled: the node would not stop
         return {
             daemon: position
             for daemon, (_, position) in zip(self._daemons, answers, strict=True)

@@ -11,13 +11,13 @@ from twisted.internet.defer import Deferred
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.rpc import RpcError
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
-from p2pool.dashd.submission import MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
+from p2pool.dashd.submission import BURIED, MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
 from tests.logged import logged
 
 HEX = b"00ff10\n"
-IN_CHAIN = BlockPosition(1, False)
+IN_CHAIN, SIDE_BRANCH = BlockPosition(1, False), BlockPosition(-1, False)
 
 
 @pytest.fixture
@@ -109,6 +109,87 @@ def test_too_many_are_not_waited_for_even_if_their_daemon_hangs(tmp_path, log):
         assert made.submitter.waiting == MAX_UNDER_WAY
 
 
+# --- several daemons -------------------------------------------------------------------------------------
+
+
+def test_what_is_accepted_is_not_looked_up_and_not_taken_for_beaten(tmp_path, log):
+    made = Offers(tmp_path, [None])
+    made.daemon.positions[HASH] = SIDE_BRANCH  # until it has connected the block
+    assert made.offer().status == ("accepted", "")
+    assert made.daemon.polled == 0
+
+
+def test_accepted_while_its_position_is_asked_for_it_is_not_taken_for_beaten(tmp_path, log):
+    accepts, position = Deferred(), Deferred()
+    made = Offers(tmp_path, ["inconclusive"], [accepts])
+    made.daemon.positions[HASH] = position
+    made.offer()
+    accepts.callback(None)
+    position.callback(SIDE_BRANCH)
+    assert made.status == ("accepted", "")
+
+
+def test_a_late_answer_does_not_set_its_confirmations_back(tmp_path, log):
+    late: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [None], [late]).offer()
+    made.store.put(replace(made.record, confirmations=3, chainlocked=True))
+    late.callback(None)
+    assert (made.record.confirmations, made.record.chainlocked) == (3, True)
+
+
+def test_the_daemon_that_knows_most_confirmations_counts(tmp_path, log):
+    made = Offers(tmp_path, ["duplicate"], ["duplicate"], ["duplicate"])
+    for daemon, depth in zip(made.daemons, (1, 3, -1), strict=True):
+        daemon.positions[HASH], daemon.height = BlockPosition(depth, depth == 3), 9
+    made.offer()
+    assert made.status == ("accepted", "")
+    assert (made.record.confirmations, made.record.chainlocked) == (3, True)
+
+
+def test_a_refused_block_is_not_offered_again(tmp_path, log):
+    made = Offers(tmp_path, ["high-hash"]).offer()
+    made.submitter.offer_again(HASH)
+    assert made.daemon.data == [DATA]
+
+
+def test_what_one_daemon_knows_is_sent_again_neither_to_others_nor_by_p2p(tmp_path, log):
+    made = Offers(tmp_path, ["inconclusive"], ["high-hash"], [DOWN])
+    for daemon, position in zip(made.daemons, (SIDE_BRANCH, BlockPosition(0, False), None), strict=True):
+        daemon.positions[HASH] = position
+    made.offer().wait(RESEND_PERIOD * 3 + 1)
+    assert made.link.sent == [DATA]
+    assert [daemon.data for daemon in made.daemons[:2]] == [[DATA], [DATA]]
+
+
+@pytest.mark.parametrize("first", ["behind", "without an answer", "with our block"])
+def test_any_daemon_may_show_that_another_block_is_buried(tmp_path, log, first):
+    made = Offers(tmp_path, ["duplicate"], ["duplicate"])
+    for daemon in made.daemons:
+        daemon.positions[HASH], daemon.height, daemon.chain[7] = SIDE_BRANCH, 7 + BURIED, 0xBEEF
+    if first == "behind":
+        made.daemon.height = 7 + BURIED - 1
+    else:
+        made.daemon.chain[7] = HASH if first == "with our block" else None
+    made.offer()
+    assert made.status == ("orphaned", f"block 7 is {0xBEEF:064x}")
+
+
+def test_a_block_that_is_buried_itself_is_not_given_up(tmp_path, log):
+    """Its position was asked for a moment too early."""
+    made = Offers(tmp_path, ["duplicate"])
+    made.daemon.positions[HASH], made.daemon.height, made.daemon.chain[7] = SIDE_BRANCH, 7 + BURIED, HASH
+    made.offer()
+    made.daemon.positions[HASH] = BlockPosition(BURIED + 1, False)
+    assert made.wait(RESEND_PERIOD).status == ("accepted", "")
+
+
+def test_the_reason_is_what_the_first_daemon_objected_to(tmp_path, log):
+    made = Offers(tmp_path, ["high-hash"], ["bad-cb-payee"], [DOWN])
+    made.daemon.height, made.daemon.chain[7] = 7 + BURIED, 0xBEEF
+    made.offer().wait(RESEND_PERIOD + 1)
+    assert made.status == ("refused", "high-hash")
+
+
 # --- the disk --------------------------------------------------------------------------------------------
 
 
@@ -159,6 +240,17 @@ def test_stopped_while_the_disk_hangs_nothing_is_left_and_nothing_is_a_bug(tmp_p
     assert made.waiting == HEX
 
 
+@pytest.mark.parametrize("others", [[], [["inconclusive"]]])
+def test_a_daemon_that_hangs_when_it_is_asked_for_the_position_does_not_hold_up_the_end(tmp_path, log, others):
+    made = Offers(tmp_path, ["duplicate"], *others)
+    made.daemon.positions[HASH] = Deferred()
+    made.offer()
+    assert Deferred.fromCoroutine(made.submitter.stop()).called
+    assert made.ended
+    assert made.status == ("sent", "")
+    assert made.waiting == HEX
+
+
 def test_the_end_is_put_off_for_a_daemon_that_may_take_it_but_not_for_long(tmp_path, log):
     made = Offers(tmp_path, [Deferred()], [DOWN]).offer()
     stopped = Deferred.fromCoroutine(made.submitter.stop())
@@ -187,6 +279,53 @@ def test_a_daemon_that_answered_without_a_verdict_is_not_said_to_be_out_of_reach
     assert len(made.daemon.data) > 2
     assert sum("not a known verdict" in line for line in log.lines) == 1
     assert not any("cannot submit" in line or "NOT YET SUBMITTED" in line for line in log.lines)
+
+
+def alarms(log) -> int:
+    return sum("NOT YET SUBMITTED" in line for line in log.lines)
+
+
+def test_the_alarm_waits_until_each_daemon_has_failed(tmp_path, log):
+    hangs: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [DOWN], [hangs, DOWN]).offer().wait(RESEND_PERIOD)
+    assert alarms(log) == 0
+    hangs.errback(DOWN)
+    assert alarms(log) == 1
+    made.daemon.answers = ["inconclusive"]
+    made.daemon.positions[HASH] = IN_CHAIN
+    made.wait(RESEND_PERIOD)
+    assert made.status == ("accepted", "")
+    assert sum("is in the chain after all" in line for line in log.lines) == 1
+
+
+@pytest.mark.parametrize("answer", [None, "inconclusive", "high-hash"])
+def test_no_alarm_if_one_daemon_answered(tmp_path, log, answer):
+    made = Offers(tmp_path, [answer], [DOWN])
+    made.daemon.positions[HASH] = SIDE_BRANCH
+    made.offer().wait(RESEND_PERIOD * 2)
+    assert alarms(log) == 0
+    assert sum("cannot submit block 7 to dashd at d1: connection refused; retrying" in x for x in log.lines) == 1
+
+
+def test_no_alarm_if_the_chain_has_it_anyway(tmp_path, log):
+    hangs: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [hangs, DOWN]).offer()
+    made.daemon.positions[HASH] = IN_CHAIN
+    made.wait(RESEND_PERIOD + 1)
+    assert made.status == ("accepted", "")
+    hangs.errback(DOWN)
+    made.wait(RESEND_PERIOD)
+    assert alarms(log) == 0
+    assert not any("after all" in line for line in log.lines)
+
+
+def test_each_answer_is_logged_as_what_it_means(tmp_path, log):
+    made = Offers(tmp_path, [None], ["duplicate"], ["high-hash"], ["prev-blk-not-found"]).offer()
+    assert made.status == ("accepted", "")
+    assert f"block 7 {HASH:064x} accepted by dashd at d0" in log.lines
+    refused = [line for line in log.lines if "REFUSED" in line]
+    assert refused == [f"block 7 {HASH:064x} REFUSED by dashd at d2: high-hash"]
+    assert "cannot submit block 7 to dashd at d3: dashd says prev-blk-not-found; retrying" in log.lines
 
 
 # --- bugs of ours ----------------------------------------------------------------------------------------

@@ -102,13 +102,25 @@ def test_payments_are_passed_over_in_steps_of_so_many(monkeypatch, count, steps)
     assert taken(pass_payments(Reader(bytes(9) * count), count)) == (steps, None)
 
 
-@pytest.mark.parametrize(("length", "cost"), [(0, 1), (1, 1), (999, 5), (1001, 6), (2999, 7), (3001, 8)])
-def test_payments_are_judged_in_steps_by_their_number_and_length(monkeypatch, length, cost):
+@pytest.mark.parametrize(
+    ("payee", "cost"),
+    [
+        ("", 1),
+        ("!", 1),
+        ("z" * 128, 1),
+        ("z" * 129, 5),
+        ("!" + "6a" * 499, 5),
+        ("!" + "6a" * 500, 6),
+        ("!" + "6a" * 1499, 7),
+        ("!" + "6a" * 1500, 8),
+    ],
+    ids=lambda given: len(given) if isinstance(given, str) else given,
+)
+def test_payments_are_judged_in_steps_by_their_number_and_length(monkeypatch, payee, cost):
     monkeypatch.setattr(payments_module, "_STEP", 12 * cost)
-    payee = ("!" + "6a" * 1500)[:length]
     steps, paid = taken(judge_payments([(payee, 7)] * 12 * 13, EASY.parent.addresses))
     assert steps == 1 + 13
-    assert (paid.count, paid.total) == ((156, 156 * 7) if length else (0, 0))
+    assert (paid.count, paid.total) == ((156, 156 * 7) if payee.startswith("!") else (0, 0))
 
 
 def test_payments_as_objects_are_not_kept_of_a_large_share():

@@ -168,6 +168,20 @@ def test_the_retarget_moves_a_tenth_at_most(sign, seconds):
     tracker.check(share_of(draft))
 
 
+def test_the_retarget_is_exact_where_the_compact_form_shows_the_last_bit():
+    """16 attempts a second: 2**252 - 1, which is truncated to another compact form than 2**252."""
+    network = replace(EASY, target_lookbehind=2, share_period=1, max_target=2**254)
+    tracker, tip = parents_with_times(network, [START])
+    claim = replace(valid_draft(tracker, tip, seconds=1), max_bits=0x200FFFFF, bits=0x200FFFFF)
+    parent = share_of(claim)
+    assert parent.minimum_attempts == 16
+    tracker.add(parent, 0.0)
+    draft = valid_draft(tracker, parent.hash, seconds=1)
+    assert draft.max_bits == 0x200FFFFF
+    tracker.check(share_of(draft))
+    assert parent_context(tracker, parent.hash, network).target_limit == 2**252 - 1
+
+
 def test_an_idle_chain_s_target_is_not_infinite():
     """Fewer attempts than seconds: the quotient is 0, which stands for the easiest target of all."""
     network = replace(EASY, max_target=2**256 - 1)

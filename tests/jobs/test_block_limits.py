@@ -179,6 +179,18 @@ def test_work_made_before_is_used_again_as_long_as_it_fits_exactly():
         assert fit.refusal is None
 
 
+@pytest.mark.parametrize(("count", "length"), [(251, 1), (252, 3)])
+def test_the_length_of_the_count_of_transactions_is_part_of_a_block(count, length):
+    """The coinbase is counted as well: 252 others make 253, which take three bytes."""
+    made = tuple(transaction(number, 400) for number in range(count))
+    template = replace(make_template(), transactions=made, depends=((),) * count)
+    coinbase = Coinbase(1000, 50)
+    exact = replace(template, size_limit=80 + length + coinbase.size + 400 * count)
+    assert fit_block(exact, coinbase).template is exact
+    short = replace(template, size_limit=exact.size_limit - 1)
+    assert len(fit_block(short, coinbase).template.transactions) == count - 1
+
+
 @pytest.mark.parametrize("platform", [(), (("!6a", (50_000_000_000 - 6600) * 3 // 4 * 375 // 1000),)])
 def test_without_fees_the_masternode_gets_less_and_the_coinbase_pays_that(platform):
     """dashd accepts no other amount, and other nodes compare the coinbase with the share's own payments."""

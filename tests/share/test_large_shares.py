@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
 from p2pool.dash.address import encode_address
+from p2pool.share import codec_16
 from p2pool.share import payments as payments_module
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parsing import parse_share, parse_share_steps
@@ -147,6 +149,16 @@ def test_a_long_branch_is_walked_in_steps():
     assert steps == 1 + 1 + 4  # a large share, and five times 10,000 entries
     assert share.ref_merkle_link == branch
     tracker.check(share)
+
+
+@pytest.mark.parametrize(("count", "steps"), [(0, 1), (10, 1), (11, 3), (20, 3), (25, 4)])
+def test_references_are_read_in_steps_of_so_many(monkeypatch, count, steps):
+    """One more before the first of many, since the new transactions have just been read."""
+    monkeypatch.setattr(codec_16, "_REFS_AT_ONCE", 10)
+    refs = tuple((1, number) for number in range(count))
+    taken_steps, share = parsed(mined(replace(valid_draft(Tracker(EASY), None), refs=refs)))
+    assert taken_steps == steps
+    assert share.transaction_hash_refs == refs
 
 
 def test_steps_end_where_the_whole_does():

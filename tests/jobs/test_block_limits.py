@@ -99,7 +99,7 @@ def test_a_full_template_and_a_coinbase_fit_into_a_block(payees):
         assert context.notice.startswith("1 of 66 transactions, 100 duffs of fees, are left out")
         assert "blockmaxsize=1900000" in context.notice
         assert context.template.subsidy == template.subsidy - 100
-    assert (context.left_out > 0) is (context.notice is not None)
+    assert (context.left_out > 0) is (context.notice is not None) is (context.whole_template is not None)
 
 
 def test_a_block_may_have_exactly_the_limit():

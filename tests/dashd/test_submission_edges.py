@@ -240,6 +240,16 @@ def test_stopped_while_the_disk_hangs_nothing_is_left_and_nothing_is_a_bug(tmp_p
     assert made.waiting == HEX
 
 
+def test_a_shutdown_that_does_not_wait_for_the_disk_any_more_is_no_bug_either(tmp_path, log):
+    made = Offers(tmp_path)
+    made.disk.hangs = True
+    made.offer()
+    stopped = Deferred.fromCoroutine(made.submitter.stop())
+    stopped.cancel()
+    assert stopped.called
+    assert made.ended
+
+
 @pytest.mark.parametrize("others", [[], [["inconclusive"]]])
 def test_a_daemon_that_hangs_when_it_is_asked_for_the_position_does_not_hold_up_the_end(tmp_path, log, others):
     made = Offers(tmp_path, ["duplicate"], *others)

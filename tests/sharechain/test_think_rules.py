@@ -88,6 +88,28 @@ def test_what_is_built_on_an_invalid_first_share_goes_to_the_last_branch():
     assert thought.bad_senders == {"first", "peer 10", "peer 11", "peer 12", "peer 13"}
 
 
+def test_nothing_is_kept_of_a_share_that_is_removed():
+    tracker = NamingTracker(LENGTH)
+    tracker.chain(2)
+    tracker.chain(1, first=3, below=2, new_transaction_hashes=(7,), transaction_hash_refs=((0, 0),))
+    assert tracker.thought_with({7: 3_000_000}).best == 2
+    assert set(tracker._punishments) == {3}
+    tracker.remove(3)
+    assert not tracker._punishments
+    with pytest.raises(KeyError):
+        tracker.arrival(3)
+
+
+@pytest.mark.parametrize(
+    ("size", "refs", "verified"),
+    [(0, 0, 12), (15_999, 149, 12), (16_000, 0, 6), (0, 150, 6), (32_000, 300, 3), (0, 450, 3), (200_000, 0, 1)],
+)
+def test_a_run_checks_fewer_shares_if_they_are_large(size, refs, verified):
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(16, contents=bytes(size), transaction_hash_refs=((1, 0),) * refs)
+    assert len(tracker.thought(max_checks=12).verified) == verified
+
+
 def test_a_share_that_comes_again_changes_nothing():
     tracker = JudgedTracker(LENGTH)
     tracker.chain(2)

@@ -448,7 +448,7 @@ class BlockSubmitter:
     async def _positions(self, block_hash: int) -> dict[BlockDaemon, BlockPosition]:
         """Return the position of a block at each daemon that answers."""
         asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in self._daemons]
-        answers = await DeferredList(asked, consumeErrors=True)
+        answers: Sequence[tuple[bool, Any]] = await DeferredList(asked, consumeErrors=True)
         if any(isinstance(answer, Failure) and answer.check(CancelledError) for _, answer in answers):
             raise CancelledError  # a list does not fail if it is cancelled: the node would not stop
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.share.builder import EASY, mined, share_of, valid_draft
 VERSION = EASY.parent.addresses.pubkey_hash
 
 
-def taken(steps) -> tuple[int, object]:
+def taken(steps) -> tuple[int, Any]:
     """The count of steps, and what they come to."""
     for count in range(1, 10_000):
         try:

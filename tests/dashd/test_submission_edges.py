@@ -17,7 +17,7 @@ from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
 from tests.logged import logged
 
 HEX = b"00ff10\n"
-IN_CHAIN, SIDE_BRANCH = BlockPosition(1, False), BlockPosition(-1, False)
+IN_CHAIN, SIDE_BRANCH, NOWHERE = (BlockPosition(depth, False) for depth in (1, -1, 0))
 
 
 @pytest.fixture
@@ -113,9 +113,12 @@ def test_too_many_are_not_waited_for_even_if_their_daemon_hangs(tmp_path, log):
 
 
 def test_what_is_accepted_is_not_looked_up_and_not_taken_for_beaten(tmp_path, log):
-    made = Offers(tmp_path, [None])
+    accepts: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [accepts])
     made.daemon.positions[HASH] = SIDE_BRANCH  # until it has connected the block
-    assert made.offer().status == ("accepted", "")
+    made.offer()
+    accepts.callback(None)
+    assert made.status == ("accepted", "")
     assert made.daemon.polled == 0
 
 
@@ -154,7 +157,7 @@ def test_a_refused_block_is_not_offered_again(tmp_path, log):
 
 def test_what_one_daemon_knows_is_sent_again_neither_to_others_nor_by_p2p(tmp_path, log):
     made = Offers(tmp_path, ["inconclusive"], ["high-hash"], [DOWN])
-    for daemon, position in zip(made.daemons, (SIDE_BRANCH, BlockPosition(0, False), None), strict=True):
+    for daemon, position in zip(made.daemons, (SIDE_BRANCH, NOWHERE, NOWHERE), strict=True):
         daemon.positions[HASH] = position
     made.offer().wait(RESEND_PERIOD * 3 + 1)
     assert made.link.sent == [DATA]
@@ -306,6 +309,15 @@ def test_the_alarm_waits_until_each_daemon_has_failed(tmp_path, log):
     made.wait(RESEND_PERIOD)
     assert made.status == ("accepted", "")
     assert sum("is in the chain after all" in line for line in log.lines) == 1
+
+
+def test_no_alarm_if_a_daemon_that_failed_at_first_has_answered(tmp_path, log):
+    hangs: Deferred[None] = Deferred()
+    made = Offers(tmp_path, [DOWN, "high-hash"], [hangs, DOWN]).offer().wait(1)
+    hangs.errback(DOWN)
+    made.wait(RESEND_PERIOD)
+    assert alarms(log) == 0
+    assert made.submitter.waiting == 1
 
 
 @pytest.mark.parametrize("answer", [None, "inconclusive", "high-hash"])

@@ -6,12 +6,12 @@ import gc
 from dataclasses import replace
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.rpc import RpcError
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
-from p2pool.dashd.submission import BURIED, MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
+from p2pool.dashd.submission import BEATEN, BURIED, MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
 from tests.logged import logged
@@ -375,6 +375,15 @@ def test_a_bug_of_ours_in_writing_to_disk_costs_no_block(tmp_path):
     assert any("internal error while writing block 7 to disk" in line for line in log.lines)
     assert made.daemon.data == [DATA]
     assert made.record.status is BlockStatus.ACCEPTED
+
+
+def test_a_bug_of_ours_in_asking_one_daemon_does_not_end_a_delivery(tmp_path):
+    made = Offers(tmp_path, ["inconclusive"], ["inconclusive"])
+    made.daemons[0].positions[HASH], made.daemons[1].positions[HASH] = fail(ZeroDivisionError()), SIDE_BRANCH
+    made.offer()
+    assert made.status == ("orphaned", BEATEN)
+    made.daemons[1].positions[HASH] = IN_CHAIN
+    assert made.wait(RESEND_PERIOD).status == ("accepted", "")
 
 
 def test_each_internal_error_names_the_block(tmp_path):

@@ -217,6 +217,14 @@ def test_a_window_that_is_far_away_is_not_moved(monkeypatch):
     assert counted.cost(1511 + 512) == 50
 
 
+def test_the_nearest_window_is_moved(monkeypatch):
+    counted = Counted(long_chain(3000), monkeypatch)
+    assert [counted.cost(start) for start in (1600, 1000)] == [50, 50]
+    assert counted.cost(1590) == 10 + 10
+    assert counted.cost(1010) == 10 + 10
+    assert counted.cost(1450) == 50 + 50  # all of the one from 1590, and another 50: not 440 steps up from 1010
+
+
 def test_four_places_keep_a_window_and_the_one_used_longest_ago_goes(monkeypatch):
     counted = Counted(long_chain(9000), monkeypatch)
     assert [counted.cost(start) for start in (1000, 2000, 3000, 4000)] == [50] * 4

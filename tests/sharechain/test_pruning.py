@@ -173,6 +173,14 @@ def test_what_grows_on_top_does_not_count():
     assert pruned(tracker, NOW + 711) == [103, 102, 101]
 
 
+def test_what_grows_on_top_of_a_fork_does_not_spare_the_others():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(3)
+    tracker.chain(2, first=101, below=100)
+    tracker.chain(1, first=200, below=101, seen=NOW + 250)
+    assert pruned(tracker, NOW + 310) == [102]
+
+
 def test_a_verified_fork_is_not_spared_because_its_tree_grew():
     """All verified, over a missing parent that just came."""
     tracker = JudgedTracker(LENGTH)

@@ -161,6 +161,7 @@ def test_of_what_waits_for_the_disk_the_newest_shares_are_kept(archiving, monkey
         assert list(pending().shares) == [share.hash for share in SHARES[first : number + 1]]
     for count in range(1, 6):
         store.mark_verified(SHARES[count].hash)
+        assert counts() == (min(count, most), 0, min(count - 1, most))
         store.prune(SHARES[count].hash)
         assert counts() == (min(count, most), 0, min(count, most))
     for count in range(1, 6):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.sharechain.refused import (
     AHEAD,
     MAX_BRANCHES,
+    MAX_SOFTWARE,
     OTHERS,
     STEP,
     UNIT,
@@ -95,9 +98,53 @@ def test_a_refused_share_with_more_shares_above_it_than_the_chain_is_long_stays(
     listener.hear(Heard(BAD + 900, BAD + 1))  # a fork so low that the refused share is checked
     assert BAD in listener.tracker.checked
     assert (BAD in listener.tracker) is stays
+    assert (BAD in listener.node.refused) is not stays
+
+
+def test_shares_that_are_refused_together_are_one_branch(listener):
+    """A head comes before what it is built on."""
+    listener.tracker.invalid = {BAD, BAD + 1, BAD + 2}
+    listener.hear(*listener.branch(3))
+    [branch] = listener.figures.branches
+    assert (branch.first_share, branch.shares) == (BAD, 3)
+
+
+def test_a_share_that_comes_again_and_again_makes_no_branch_longer(listener):
+    refused, share = listener.node.refused, Heard(BAD, listener.tip)
+    for _ in range(2 * listener.tracker.network.chain_length):
+        refused.take(share, RefusalCause(BAD, "wrong"), Arrival(NOW, PEER))
+    assert refused.cause(Heard(BAD + 1, BAD)) == RefusalCause(BAD, "wrong")
+
+
+def test_several_branches_go_in_portions_together(monkeypatch):
+    monkeypatch.setattr("p2pool.sharechain.refused.DROPPED_AT_ONCE", 10)
+    listener = Listener()
+    listener.tracker.invalid = {9000, 9100, 9200}
+    branches = [share for first in (9000, 9100, 9200) for share in listener.branch(7, first=first)]
+    listener.node.add_shares(branches, PEER, requested=True)
+    counts = [len(listener.tracker)]
+    while listener.soon:
+        calls, listener.soon[:] = list(listener.soon), []
+        for call in calls:
+            call()
+        counts.append(len(listener.tracker))
+    gone = [before - after for before, after in pairwise(counts)]
+    assert max(gone) <= 10 + 3  # the refused shares themselves may go besides
+    assert len(listener.tracker) == 30
 
 
 # --- counting --------------------------------------------------------------------------------------------
+
+
+def test_what_an_earlier_run_verified_counts_once():
+    listener = Listener(ours=0)
+    shares = [Heard(number, number - 1 or None) for number in range(1, 6)]
+    for share in shares:
+        listener.tracker.add(share, NOW)
+        listener.tracker.trust(share.hash)
+    for _ in range(2):
+        listener.node.refused.restored(shares)
+    assert listener.work() == (5, 0)
 
 
 def test_a_share_ahead_of_the_clock_does_not_count_when_it_comes_again(listener):
@@ -113,7 +160,7 @@ def test_a_share_that_is_an_hour_old_counts_when_it_was_made(listener):
     assert listener.figures.branches[0].since == NOW - WINDOW
 
 
-@pytest.mark.parametrize("later", [100.0, WINDOW + 60])
+@pytest.mark.parametrize("later", [100.0, WINDOW + 5, WINDOW + 60])
 def test_what_turns_out_to_be_refused_counts_where_it_was_counted_before(listener, later):
     share, refused = Heard(500, listener.tip), listener.node.refused
     listener.hear(share)
@@ -121,7 +168,7 @@ def test_what_turns_out_to_be_refused_counts_where_it_was_counted_before(listene
     listener.now += later
     refused.figures(listener.now)
     refused.judge(refused_by(listener, (share, GENTX)), listener.tip)
-    assert refused.figures(NOW + 60).accepted == 0
+    assert refused.figures(listener.now).accepted == 0
     assert refused.figures(NOW + WINDOW + 2 * STEP).refused == 0
 
 
@@ -151,11 +198,11 @@ def test_buckets_are_forgotten_though_nobody_looks_at_the_figures(listener):
 def test_a_branch_that_is_followed_counts_as_accepted_from_its_beginning():
     listener = Listener(ours=40)
     branch = listener.branch(60, attempts=2 * WORK)
-    for share in (branch[0], *branch[1:20]):
-        listener.now += 20.0
-        listener.hear(share)
     listener.tracker.invalid.add(7000)
     listener.hear(Heard(7000, listener.tip))  # this one stays refused
+    for share in branch[:20]:
+        listener.now += 20.0
+        listener.hear(share)
     listener.hear(*branch[1:])
     listener.hear(*branch[1:], requested=True)
     assert listener.node.best_share == branch[-1].hash
@@ -182,3 +229,50 @@ def test_the_work_of_a_branch_that_is_not_counted_apart_any_more_stays(listener)
     assert len(kept) == MAX_BRANCHES
     listener.now = NOW + WINDOW + STEP
     assert listener.figures.refused == 3
+
+
+def test_the_first_branch_that_is_not_counted_apart_any_more_is_what_others_begin_with(listener):
+    numbers = [BAD + 10 * number for number in range(MAX_BRANCHES)]
+    listener.tracker.invalid.update((*numbers, BAD + 6000))
+    for number in numbers:
+        listener.hear(Heard(number, listener.tip, attempts=3))
+    listener.hear(Heard(BAD + 6000, listener.tip, attempts=4))
+    [bucket] = listener.node.refused._buckets.values()
+    assert bucket.refused[OTHERS] == 3
+
+
+# --- what the operator reads -----------------------------------------------------------------------------
+
+
+def test_the_branch_with_most_work_is_judged(listener):
+    listener.tracker.invalid.add(7000)
+    listener.hear(Heard(7000, listener.tip, attempts=1))
+    listener.hear(*listener.branch(3))
+    assert listener.figures.is_majority
+    assert f"the first one is {BAD:064x}" in listener.figures.problem
+
+
+@pytest.mark.parametrize(
+    ("senders", "text"),
+    [
+        ("bbba", "sent by b, a."),
+        ("abcc", "sent by c, a, b."),
+        ("abccdd", "sent by c, d, a and 1 others."),
+    ],
+)
+def test_the_software_that_sent_most_comes_first(senders, text):
+    listener = Listener(chain_length=300)
+    listener.node.refused.software_of = lambda label: label
+    for sender, share in zip(senders, listener.branch(len(senders)), strict=True):
+        listener.hear(share, sender=sender)
+    assert text in listener.figures.problem
+
+
+def test_known_software_is_counted_by_its_name_though_the_table_is_full():
+    listener = Listener(chain_length=300)
+    listener.node.refused.software_of = lambda label: label
+    shares = listener.branch(MAX_SOFTWARE + 3)
+    for number, share in enumerate(shares):
+        listener.hear(share, sender=f"software {number if number < MAX_SOFTWARE + 1 else 0}")
+    [branch] = listener.figures.branches
+    assert (branch.software["software 0"], branch.software["other"]) == (3, 1)

@@ -252,6 +252,7 @@ def test_a_block_of_exactly_the_size_has_too_many_signature_operations_only():
 
 def test_a_coinbase_that_is_too_large_by_itself():
     template = make_template()
+    assert MAX_COINBASE_SIZE == 100_000  # Dash's rule since DIP 1
     fit = fit_block(template, Coinbase(MAX_COINBASE_SIZE, 5))
     assert fit.refusal is None
     fit = fit_block(template, Coinbase(MAX_COINBASE_SIZE + 1, 5))

@@ -9,6 +9,7 @@ import pytest
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parsing import parse_share
 from p2pool.share.rules import parent_context
+from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.breaches import CHAIN, LOAD, Breach, World
@@ -110,6 +111,21 @@ def test_nothing_follows_a_share_that_is_not_held():
     with pytest.raises(ShareInvalid) as caught:
         parent_context(tracker, 5, EASY)
     assert caught.value.reason is Reason.NOT_CHECKABLE
+
+
+@pytest.mark.parametrize("before", [2**127 - 1, 2**127, 2**128 - 16, 2**128 - 1])
+def test_accumulated_work_has_128_bits(before):
+    """An unverified parent claims it."""
+    tracker = Tracker(EASY)
+    parent = share_of(replace(valid_draft(tracker, None), abswork=before))
+    tracker.add(parent, 0.0)
+    share = share_of(valid_draft(tracker, parent.hash))
+    assert share.abswork == (before + 16) % 2**128
+    tracker.check(share)
+
+
+def test_what_shares_announce_of_stale_ones():
+    assert (STALE_NONE, STALE_ORPHAN, STALE_DOA) == (0, 253, 254)
 
 
 # --- the retarget ----------------------------------------------------------------------------------------

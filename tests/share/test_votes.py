@@ -8,6 +8,8 @@ import pytest
 from p2pool.networks import NETWORKS
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.votes import (
+    C2POOL_FLOOR,
+    LEGACY_SWITCHES,
     LEVELS,
     C2poolRefusal,
     OldWindow,
@@ -63,6 +65,10 @@ def test_levels_are_exact(part, total, percent, expected):
 
 def test_the_levels_are_in_order():
     assert LEVELS == (0, 50, 60, 85, 95)
+
+
+def test_facts_of_other_software():
+    assert (LEGACY_SWITCHES, C2POOL_FLOOR) == (85, 3600)
 
 
 def judged(vote, parent, *, chain=ALL_16, window=ALL_16, has_history=True):

@@ -345,8 +345,8 @@ def test_each_answer_is_logged_as_what_it_means(tmp_path, log):
     made = Offers(tmp_path, [None], ["duplicate"], ["high-hash"], ["prev-blk-not-found"]).offer()
     assert made.status == ("accepted", "")
     assert f"block 7 {HASH:064x} accepted by dashd at d0" in log.lines
-    refused = [line for line in log.lines if "REFUSED" in line]
-    assert refused == [f"block 7 {HASH:064x} REFUSED by dashd at d2: high-hash"]
+    refused = [line for line in log.lines if "REJECTED" in line]
+    assert refused == [f"block 7 {HASH:064x} REJECTED by dashd at d2: high-hash"]
     assert "cannot submit block 7 to dashd at d3: dashd says prev-blk-not-found; retrying" in log.lines
 
 

@@ -347,7 +347,7 @@ def test_each_answer_is_logged_as_what_it_means(tmp_path, log):
     assert f"block 7 {HASH:064x} accepted by dashd at d0" in log.lines
     refused = [line for line in log.lines if "REJECTED" in line]
     assert refused == [f"block 7 {HASH:064x} REJECTED by dashd at d2: high-hash"]
-    assert "cannot submit block 7 to dashd at d3: dashd says prev-blk-not-found; retrying" in log.lines
+    assert "cannot submit block 7 to dashd at d3: dashd answered prev-blk-not-found; retrying" in log.lines
 
 
 # --- bugs of ours ----------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Gateways:
             gateway = _Gateway(name)
         self._gateways[name] = gateway
         gateway.count(sums, now)
-        if sums.started < gateway.started:
+        if gateway.present and sums.started < gateway.started:
             return
         if sums.whole or sums.run != gateway.run:
             self._withdraw(gateway)

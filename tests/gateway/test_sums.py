@@ -14,11 +14,18 @@ from p2pool.gateway import sums_collector
 from p2pool.gateway.messages import pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.sums_collector import SumsCollector
-from p2pool.gateway.sums_intake import ANSWER_PERIOD, SumsIntake
-from p2pool.gateway.sums_messages import MAX_WORKERS_SENT, CountedMessage, SumsMessage
-from p2pool.gateway.sums_sender import FIRST_PATIENCE, HEARTBEAT, RATES_TIME, GatewayIdentity, SumsSender
+from p2pool.gateway.sums_intake import ANSWER_PERIOD, KEPT_ANSWERS, SumsIntake
+from p2pool.gateway.sums_messages import MAX_COUNTED, MAX_RATES, MAX_WORKERS_SENT, CountedMessage, SumsMessage
+from p2pool.gateway.sums_sender import (
+    FIRST_PATIENCE,
+    HEARTBEAT,
+    LAST_PATIENCE,
+    RATES_TIME,
+    GatewayIdentity,
+    SumsSender,
+)
 from p2pool.pool_stats import GatewaySnapshot, PoolSnapshot, PoolStats
-from p2pool.pool_stats.gateways import FORGET, GATEWAY_SILENCE
+from p2pool.pool_stats.gateways import FORGET, GATEWAY_SILENCE, MAX_GATEWAYS
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.logged import logged
@@ -433,3 +440,53 @@ def test_a_gateway_is_forgotten_after_a_day(world):
     world.clock.advance(FORGET / 2)
     world.wait(2)
     assert [each.name for each in world.pool.gateways] == ["b"]
+
+
+def test_a_gateway_without_a_node_repeats_its_report_and_merges_the_rest(world):
+    world.node.intake.stop()
+    world.node.broker.followers.clear()
+    for _ in range(600):
+        world.a.submit()
+        world.wait()
+    client = world.node.broker.client
+    numbers = {
+        report.number
+        for _, fields in client.xrange(NAMES.sums)
+        if (report := parse_message(SumsMessage, fields[b"data"])).gateway == "a"
+    }
+    assert len(numbers) == 1
+    assert client.xlen(NAMES.sums) < 40
+    world.node = NodeSide(world)
+    world.wait(LAST_PATIENCE + 3)
+    assert world.pool.accepted == 600
+
+
+def test_so_many_runs_of_gateways_are_remembered(world):
+    report = parse_message(SumsMessage, last_report(world))
+    client = world.node.broker.client
+    for run in range(MAX_COUNTED + 5):
+        client.xadd(NAMES.sums, {"data": pack_message(msgspec.structs.replace(report, run=run, gateway=str(run)))})
+    for _ in range(5):
+        world.turn()
+    ((_, fields),) = client.xrevrange(NAMES.counted, count=1)
+    answer = parse_message(CountedMessage, fields[b"data"])
+    assert len(answer.counted) == MAX_COUNTED
+    assert MAX_COUNTED + 4 in answer.counted
+    assert len(world.pool.gateways) == MAX_GATEWAYS
+
+
+def test_rates_of_so_many_addresses_are_sent(world):
+    for number in range(MAX_RATES + 5):
+        for gateway in (world.a, world.b):
+            gateway.connect(f"y{number}")
+            gateway.submit(f"y{number}", attempts=1000.0 + number)
+    world.wait(ANSWER_PERIOD + 2)
+    rates = [world.a.sender.address_hash_rate(f"y{number}", world.now) for number in range(MAX_RATES + 5)]
+    own = [world.a.stats.address_hash_rate(f"y{number}", world.now) for number in range(MAX_RATES + 5)]
+    assert [rate > here for rate, here in zip(rates, own, strict=True)] == [False] * 5 + [True] * MAX_RATES
+
+
+def test_answers_in_the_broker_are_bounded(world):
+    for _ in range(2 * KEPT_ANSWERS):
+        world.clock.advance(ANSWER_PERIOD)
+    assert world.node.broker.client.xlen(NAMES.counted) <= KEPT_ANSWERS + 100

@@ -20,6 +20,7 @@ from p2pool.web.api.schema import (
     SECONDS,
     TIME,
     array,
+    boolean,
     count,
     integer,
     mapping,
@@ -140,12 +141,35 @@ def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
             },
         },
         "workers": _rendered_workers(pool.workers),
+        "gateways": _gateways(pool),
     }
 
 
 def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/stratum."""
-    return {**_totals(snapshot.pool), **_security(snapshot)}
+    return {**_totals(snapshot.pool), **_security(snapshot), "gateways": _gateways(snapshot.pool)}
+
+
+def _gateways(pool: PoolSnapshot) -> list[dict[str, Any]]:
+    """Return the gateways that serve miners of this node, by name; the totals include them."""
+    return [
+        {
+            "name": gateway.name,
+            "address": gateway.address,
+            "version": gateway.version,
+            "present": gateway.present,
+            "connections": gateway.connections,
+            "workers": gateway.workers,
+            "hash_rate": gateway.hash_rate,
+            "dead_hash_rate": gateway.dead_rate,
+            "accepted": gateway.accepted,
+            "dead": gateway.dead,
+            "refused": gateway.refused,
+            "last_heard": gateway.last_heard,
+            "seconds_since_heard": max(0.0, pool.time - gateway.last_heard),
+        }
+        for gateway in pool.gateways
+    ]
 
 
 def _totals(pool: PoolSnapshot) -> dict[str, Any]:
@@ -375,12 +399,30 @@ _BANS = {
     "total": count(),
     "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
 }
+_GATEWAYS = array(
+    record(
+        name=text(),
+        address=text("where miners connect to, as the gateway says"),
+        version=text("version of its software"),
+        present=boolean("false after a minute without a report; its connections no longer count"),
+        connections=count(),
+        workers=count("connected workers"),
+        hash_rate=HASH_RATE,
+        dead_hash_rate=HASH_RATE,
+        accepted=count("submissions since this node started"),
+        dead=count("accepted submissions that arrived too late"),
+        refused=count("submissions since this node started"),
+        last_heard=TIME,
+        seconds_since_heard=SECONDS,
+    ),
+    "the gateways of the last day; all other figures include them",
+)
 _HOSTS = mapping(count(), "connections of the hosts that have a ban score")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
         "Totals of this node's miners, rejected connections, and hosts by ban score",
-        record(**{**_TOTALS, **_SECURITY}),
+        record(**{**_TOTALS, **_SECURITY, "gateways": _GATEWAYS}),
         view=stratum_figures,
     ),
     Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),
@@ -411,6 +453,7 @@ ENDPOINTS = (
                     connection_difficulties=array(number()),
                 )
             ),
+            gateways=_GATEWAYS,
         ),
         view=stratum_stats,
     ),

@@ -14,13 +14,13 @@ import orjson
 from p2pool.base.compact_json import dump_compact
 from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
 from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.gateways import GATEWAY_ROWS, gateway_rows
 from p2pool.web.api.schema import (
     HASH_RATE,
     PART,
     SECONDS,
     TIME,
     array,
-    boolean,
     count,
     integer,
     mapping,
@@ -141,35 +141,13 @@ def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
             },
         },
         "workers": _rendered_workers(pool.workers),
-        "gateways": _gateways(pool),
+        "gateways": gateway_rows(pool),
     }
 
 
 def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/stratum."""
-    return {**_totals(snapshot.pool), **_security(snapshot), "gateways": _gateways(snapshot.pool)}
-
-
-def _gateways(pool: PoolSnapshot) -> list[dict[str, Any]]:
-    """Return the gateways that serve miners of this node, by name; the totals include them."""
-    return [
-        {
-            "name": gateway.name,
-            "address": gateway.address,
-            "version": gateway.version,
-            "present": gateway.present,
-            "connections": gateway.connections,
-            "workers": gateway.workers,
-            "hash_rate": gateway.hash_rate,
-            "dead_hash_rate": gateway.dead_rate,
-            "accepted": gateway.accepted,
-            "dead": gateway.dead,
-            "refused": gateway.refused,
-            "last_heard": gateway.last_heard,
-            "seconds_since_heard": max(0.0, pool.time - gateway.last_heard),
-        }
-        for gateway in pool.gateways
-    ]
+    return {**_totals(snapshot.pool), **_security(snapshot), "gateways": gateway_rows(snapshot.pool)}
 
 
 def _totals(pool: PoolSnapshot) -> dict[str, Any]:
@@ -399,30 +377,12 @@ _BANS = {
     "total": count(),
     "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
 }
-_GATEWAYS = array(
-    record(
-        name=text(),
-        address=text("where miners connect to, as the gateway says"),
-        version=text("version of its software"),
-        present=boolean("false after a minute without a report; its connections no longer count"),
-        connections=count(),
-        workers=count("connected workers"),
-        hash_rate=HASH_RATE,
-        dead_hash_rate=HASH_RATE,
-        accepted=count("submissions since this node started"),
-        dead=count("accepted submissions that arrived too late"),
-        refused=count("submissions since this node started"),
-        last_heard=TIME,
-        seconds_since_heard=SECONDS,
-    ),
-    "the gateways of the last day; all other figures include them",
-)
 _HOSTS = mapping(count(), "connections of the hosts that have a ban score")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
         "Totals of this node's miners, rejected connections, and hosts by ban score",
-        record(**{**_TOTALS, **_SECURITY, "gateways": _GATEWAYS}),
+        record(**{**_TOTALS, **_SECURITY, "gateways": GATEWAY_ROWS}),
         view=stratum_figures,
     ),
     Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),
@@ -453,7 +413,7 @@ ENDPOINTS = (
                     connection_difficulties=array(number()),
                 )
             ),
-            gateways=_GATEWAYS,
+            gateways=GATEWAY_ROWS,
         ),
         view=stratum_stats,
     ),

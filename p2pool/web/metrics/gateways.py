@@ -9,7 +9,7 @@ from p2pool.web.metrics.declared import Declared, DeclaredTimes, MetricType, Sam
 
 
 def _by_gateway(
-    name: str, kind: MetricType, help_text: str, value: Callable[[GatewaySnapshot], float], /
+    name: str, kind: MetricType, help_text: str, *, value: Callable[[GatewaySnapshot], float]
 ) -> Declared:
     """Declare a figure of each gateway."""
 
@@ -25,36 +25,36 @@ GATEWAYS: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_gateway_up",
         MetricType.GAUGE,
         "1 while a gateway reports to this node, 0 after a minute without a report.",
-        lambda gateway: float(gateway.present),
+        value=lambda gateway: float(gateway.present),
     ),
     _by_gateway(
         "p2pool_gateway_connections",
         MetricType.GAUGE,
         "Open connections of miners to a gateway; part of p2pool_connections.",
-        lambda gateway: gateway.connections,
+        value=lambda gateway: gateway.connections,
     ),
     _by_gateway(
         "p2pool_gateway_hashrate",
         MetricType.GAUGE,
         "Hash rate of a gateway's miners over ten minutes, in hashes per second; part of p2pool_local_hashrate.",
-        lambda gateway: gateway.hash_rate,
+        value=lambda gateway: gateway.hash_rate,
     ),
     _by_gateway(
         "p2pool_gateway_shares_accepted_total",
         MetricType.COUNTER,
         "Accepted submissions of a gateway's miners; part of p2pool_shares_accepted.",
-        lambda gateway: gateway.accepted,
+        value=lambda gateway: gateway.accepted,
     ),
     _by_gateway(
         "p2pool_gateway_shares_rejected_total",
         MetricType.COUNTER,
         "Rejected submissions of a gateway's miners; part of p2pool_shares_rejected.",
-        lambda gateway: gateway.refused,
+        value=lambda gateway: gateway.refused,
     ),
     _by_gateway(
         "p2pool_gateway_last_report_timestamp_seconds",
         MetricType.GAUGE,
         "When a gateway's last report arrived, in Unix time.",
-        lambda gateway: gateway.last_heard,
+        value=lambda gateway: gateway.last_heard,
     ),
 )

@@ -52,9 +52,7 @@ class GatewayApp:
         self.broker = Broker(environment, config.broker)
         self._names = Names(config.network.name)
         collector = SumsCollector(self.stats)
-        self.sums = SumsSender(
-            environment, self.broker, names=self._names, collector=collector, identity=self._identity
-        )
+        self.sums = SumsSender(environment, self.broker, names=self._names, collector=collector)
         self.work = RemoteWork(environment, config.network, broker=self.broker, names=self._names, rates=self.sums)
         self.sender = SolutionSender(
             environment,
@@ -85,7 +83,7 @@ class GatewayApp:
         await self.sender.start()
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
-        self.sums.start()
+        self.sums.start(self._identity())
         self.stratum.start()
         self.process_watch.start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,13 +64,12 @@ class SumsSender:
         *,
         names: Names,
         collector: SumsCollector,
-        identity: Callable[[], GatewayIdentity],
     ) -> None:
         self._reactor = environment.reactor
         self._broker = broker
         self._names = names
         self._collector = collector
-        self._identity = identity
+        self._identity = GatewayIdentity("", "", "")
         self._run = environment.nonce() >> 1  # MessagePack readers take 63 bits
         self._started = environment.clock()
         self._number = 0
@@ -85,8 +83,9 @@ class SumsSender:
         self._reported = WarnOnce()
         self._timer: Timer | None = None
 
-    def start(self) -> None:
-        """Send from now on."""
+    def start(self, identity: GatewayIdentity) -> None:
+        """Send from now on, as the gateway that `identity` says."""
+        self._identity = identity
         self._timer = Timer(self._reactor, PERIOD, self._tick, name="send sums to the node")
 
     def stop(self) -> Deferred[None]:
@@ -135,7 +134,7 @@ class SumsSender:
         now = self._reactor.seconds()
         seconds, self._cut = max(0.0, now - self._cut), now
         self._number += 1
-        collector, identity = self._collector, self._identity()
+        collector, identity = self._collector, self._identity
         workers, whole = collector.cut()
         connected, turned_away, offences = collector.cut_words()
         return pack_message(

@@ -102,12 +102,11 @@ class GatewaySide:
             self.broker,
             names=NAMES,
             collector=self.collector,
-            identity=lambda: GatewayIdentity(name, f"{name}.example:7903", "1.2"),
         )
         self.broker.follow(
             StreamReader(NAMES.counted), lambda entries: [self.sender.take(entry.data) for entry in entries]
         )
-        self.sender.start()
+        self.sender.start(GatewayIdentity(name, f"{name}.example:7903", "1.2"))
 
     def connect(self, worker: str) -> None:
         self.collector.record_connected(self.world.now)

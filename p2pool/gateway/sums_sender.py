@@ -28,7 +28,7 @@ HEARTBEAT: Final = 10.0
 """Seconds between two reports if there is nothing to report."""
 FIRST_PATIENCE, LAST_PATIENCE = 5.0, 60.0
 """Seconds without an answer after which a report is sent again: doubled each time, up to the last."""
-KEPT_SUMS: Final = 1_000
+KEPT_SUMS: Final = 256
 """Reports that the broker keeps; each gateway has one under way."""
 RATES_TIME: Final = 120.0
 """Seconds for which the node's hash rates of payout addresses hold."""

@@ -10,9 +10,11 @@ import pytest
 from twisted.internet.task import Clock
 
 from p2pool.broker.operations import StreamReader
+from p2pool.dash.address import encode_address
 from p2pool.gateway import sums_collector
-from p2pool.gateway.messages import pack_message, parse_message
+from p2pool.gateway.messages import TermsPart, pack_message, parse_message
 from p2pool.gateway.names import Names
+from p2pool.gateway.remote_work import RemoteTerms
 from p2pool.gateway.sums_collector import SumsCollector
 from p2pool.gateway.sums_intake import ANSWER_PERIOD, KEPT_ANSWERS, SumsIntake
 from p2pool.gateway.sums_messages import MAX_COUNTED, MAX_RATES, MAX_WORKERS_SENT, CountedMessage, SumsMessage
@@ -24,10 +26,12 @@ from p2pool.gateway.sums_sender import (
     GatewayIdentity,
     SumsSender,
 )
+from p2pool.networks import DASH_REGTEST
 from p2pool.pool_stats import GatewaySnapshot, PoolSnapshot, PoolStats
 from p2pool.pool_stats.gateways import FORGET, GATEWAY_SILENCE, MAX_GATEWAYS
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
+from tests.home import KEY
 from tests.logged import logged
 
 NAMES = Names("simnet")
@@ -393,6 +397,26 @@ def test_rates_of_addresses_that_mine_in_several_places_go_back_to_gateways(worl
     world.node.broker.problem = "gone"
     world.wait(RATES_TIME + 1)
     assert world.a.sender.address_hash_rate("yA", world.now) < rate / 2
+
+
+def test_jobs_of_a_gateway_judge_an_address_by_all_of_its_miners(world):
+    address = encode_address(DASH_REGTEST.parent.addresses.pubkey_hash, KEY)
+    for gateway in (world.a, world.b):
+        gateway.connect(f"{address}.rig")
+        gateway.submit(f"{address}.rig", attempts=6000.0)
+    world.wait(ANSWER_PERIOD + 2)
+    part = TermsPart(
+        fee=0.0,
+        donation=0,
+        stale_info=0,
+        operator_key_hash=None,
+        recent_finders=[],
+        local_rate=world.node.stats.hash_rate(world.now),
+        pool_rate=None,
+    )
+    terms = RemoteTerms(part, offset=0.0, network=DASH_REGTEST, rates=world.b.sender)
+    assert terms.address_rate(KEY, world.now) == pytest.approx(terms.local_rate(world.now), rel=0.1)
+    assert terms.address_rate(KEY, world.now) > 1.5 * world.b.stats.address_hash_rate(address, world.now)
 
 
 def test_an_address_at_the_node_and_at_one_gateway_is_shared(world):

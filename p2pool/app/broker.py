@@ -9,6 +9,7 @@ from p2pool.broker.connection import Broker
 from p2pool.broker.settings import BrokerAddress
 from p2pool.gateway.names import Names
 from p2pool.gateway.solution_intake import SolutionIntake
+from p2pool.gateway.sums_intake import SumsIntake
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.gateway.work_feed import WorkFeed
 from p2pool.jobs.context import WorkContext
@@ -47,12 +48,14 @@ class BrokerAssembly:
             take=node.take_solution,
             store=persistence.flush,
         )
+        self._sums = SumsIntake(environment, self.broker, names=names, stats=node.stats)
 
     def start(self) -> None:
         """Connect to the broker, and serve gateways."""
         self.broker.start()
         self._feed.start()
         self._intake.start()
+        self._sums.start()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""
@@ -61,4 +64,5 @@ class BrokerAssembly:
     def stop(self) -> None:
         """Serve gateways no longer; they keep what they find for the next start."""
         self._feed.stop()
+        self._sums.stop()
         self.broker.stop()

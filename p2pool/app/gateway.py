@@ -16,6 +16,7 @@ from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.stratum import StratumAssembly
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.broker.connection import Broker
@@ -25,6 +26,8 @@ from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.gateway.sums_collector import SumsCollector
+from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics.page import render_metrics
@@ -48,9 +51,9 @@ class GatewayApp:
         self.stats = PoolStats(environment.clock())
         self.broker = Broker(environment, config.broker)
         self._names = Names(config.network.name)
-        self.work = RemoteWork(
-            environment, config.network, broker=self.broker, names=self._names, rates=self.stats
-        )
+        collector = SumsCollector(self.stats)
+        self.sums = SumsSender(environment, self.broker, names=self._names, collector=collector)
+        self.work = RemoteWork(environment, config.network, broker=self.broker, names=self._names, rates=self.sums)
         self.sender = SolutionSender(
             environment,
             self.broker,
@@ -58,7 +61,7 @@ class GatewayApp:
             spool=SolutionSpool(config.datadir / "solutions"),
         )
         self.stratum = StratumAssembly(
-            environment, config, work=self.work, stats=self.stats, problem=self.work.problem
+            environment, config, work=self.work, stats=collector, problem=self.work.problem
         )
         self.process_watch = ProcessWatch(environment, self.stats)
 
@@ -78,7 +81,9 @@ class GatewayApp:
         self.work.solved_work.subscribe(self._solved)
         self.broker.start()
         await self.sender.start()
-        self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
+        names = self._names
+        self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
+        self.sums.start(self._identity())
         self.stratum.start()
         self.process_watch.start()
 
@@ -88,6 +93,7 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sums.stop)
         self.broker.stop()
         _log.info("stopped")
 
@@ -107,6 +113,8 @@ class GatewayApp:
         for entry in entries:
             if entry.stream == self._names.taken:
                 self.sender.taken(entry.data)
+            elif entry.stream == self._names.counted:
+                self.sums.take(entry.data)
 
     def _work_changed(self, change: WorkChangeSent) -> None:
         self.stratum.work_changed(change.context, clean=change.clean, more_to_come=change.more_to_come)
@@ -114,6 +122,13 @@ class GatewayApp:
     def _solved(self, solved: Solved) -> None:
         message = solution_message(solved.outcome, gateway=self.name, worker=solved.worker, found=solved.found)
         self.sender.send(message)
+
+    def _identity(self) -> GatewayIdentity:
+        """Return what the node shows of this gateway."""
+        host = self.config.worker_host
+        if reachable_host(host) != host:
+            host = socket.gethostname()
+        return GatewayIdentity(self.name, host_and_port(host, self.stratum.port), __version__)
 
     # --- web ---------------------------------------------------------------------------------------------
 

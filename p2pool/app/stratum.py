@@ -26,13 +26,12 @@ from p2pool.net.worker_port import (
     keepalive_options,
     open_port,
 )
-from p2pool.pool_stats import PoolStats
 from p2pool.stratum.ban_file import BANS_FILE, BanFile
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.lingering import MAX_LINGERING
 from p2pool.stratum.operator import Operator
-from p2pool.stratum.ports import WorkPort
+from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from p2pool.stratum.work_patience import WORK_PATIENCE, WorkPatience, WorkState
@@ -61,7 +60,7 @@ class StratumAssembly:
         config: Config,
         *,
         work: WorkPort,
-        stats: PoolStats,
+        stats: StatsPort,
         problem: Callable[[], str | None],
         bench: BenchLog | None = None,
     ) -> None:

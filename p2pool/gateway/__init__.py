@@ -2,13 +2,16 @@
 
 Both sides:
 - `messages`: the formats; `names`: of streams and keys in the broker; `ports`: what both sides need of others;
-- `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise.
+- `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise;
+- `sums_messages`: the formats of statistics.
 
 The node's side:
 - `work_feed`: publishes work, and the transactions that complete a block;
-- `solution_intake`: takes solutions, completes blocks, and says what is stored.
+- `solution_intake`: takes solutions, completes blocks, and says what is stored;
+- `sums_intake`: counts what gateways report, each report once.
 
 The gateway's side:
 - `remote_work`: stratum's work, as the node sent it last;
-- `solution_spool`: solutions on disk; `solution_sender`: sends each until the node has stored it.
+- `solution_spool`: solutions on disk; `solution_sender`: sends each until the node has stored it;
+- `sums_collector`: sums up what stratum records; `sums_sender`: sends each report until the node has counted it.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NODE_GROUP = "node"
-"""The consumer group of nodes on the stream of solutions."""
+"""The consumer group of nodes on the streams of solutions and of sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,16 @@ class Names:
     def taken(self) -> str:
         """Return the stream of the hashes of solutions that the node has taken and stored."""
         return self._name("taken")
+
+    @property
+    def sums(self) -> str:
+        """Return the stream of what gateways counted, which the node has not counted yet."""
+        return self._name("sums")
+
+    @property
+    def counted(self) -> str:
+        """Return the stream of the node's answers to sums: which of them it has counted."""
+        return self._name("counted")
 
     @property
     def rejected(self) -> str:

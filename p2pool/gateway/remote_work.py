@@ -42,10 +42,10 @@ FETCHES: Final = 60
 
 
 class Rates(Protocol):
-    """The part of pool_stats that jobs are made from."""
+    """The part of the statistics that jobs are made from."""
 
     def address_hash_rate(self, address: str, now: float) -> float:
-        """Return the hash rate of the miners of one address."""
+        """Return the hash rate of the miners of one address, at all gateways as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,25 @@ class SecuritySnapshot:
     """The hosts with the most connections, the greatest first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySnapshot:
+    """One gateway. `connections` and `workers` are those of now, 0 if it is not `present`; the counters are those
+    since this node was started. `last_heard` is in Unix seconds, rates in hashes a second over ten minutes."""
+
+    name: str
+    address: str
+    version: str
+    present: bool
+    connections: int
+    workers: int
+    hash_rate: float
+    dead_rate: float
+    accepted: int
+    dead: int
+    refused: int
+    last_heard: float
+
+
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
     """Everything at one moment."""
@@ -248,3 +267,5 @@ class PoolSnapshot:
     process: ProcessSnapshot
     alerts: int
     """Alerts sent since the start."""
+    gateways: tuple[GatewaySnapshot, ...] = ()
+    """By name. What they count is part of all other figures."""

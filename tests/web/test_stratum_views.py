@@ -78,6 +78,7 @@ def test_an_idle_node(pool):
             "user_agents": {},
         },
         "workers": {},
+        "gateways": [],
     }
     assert security == {
         "connections": 0,

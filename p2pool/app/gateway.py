@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -60,6 +61,13 @@ class GatewayApp:
         self.stratum = StratumAssembly(
             environment, config, work=self.work, stats=self.stats, problem=self.work.problem
         )
+        self.sessions = SharedSessions(
+            environment,
+            self.broker,
+            names=self._names,
+            server=self.stratum.server,
+            contexts=self.work.recent,
+        )
         self.process_watch = ProcessWatch(environment, self.stats)
 
     # --- life --------------------------------------------------------------------------------------------
@@ -73,10 +81,11 @@ class GatewayApp:
             network=config.network.name,
             broker=self.broker,
         )
-        self.stratum.listen(self._site())
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
         self.broker.start()
+        await self.sessions.start()
+        self.stratum.listen(self._site())
         await self.sender.start()
         self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
         self.stratum.start()
@@ -88,6 +97,7 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sessions.stop)
         self.broker.stop()
         _log.info("stopped")
 

@@ -23,6 +23,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.gateway.messages import TermsPart, WorkMessage, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
+from p2pool.gateway.recent_contexts import RecentContexts
 from p2pool.gateway.work_codec import WorkChangeSent, context_of
 from p2pool.jobs.context import WorkContext
 from p2pool.jobs.job import Job, Outcome
@@ -124,6 +125,7 @@ class RemoteWork:
         self.work_changed: Event[WorkChangeSent] = Event()
         self.solved_work: Event[Solved] = Event()
         self.context: WorkContext | None = None
+        self.recent = RecentContexts()
         self._environment = environment
         self._clock = environment.clock
         self._network = network
@@ -162,6 +164,7 @@ class RemoteWork:
 
     def _use(self, context: WorkContext, message: WorkMessage) -> None:
         self.context = context
+        self.recent.keep((message.run, message.number), context)
         key = context.transactions_key
         if key and key not in self._transactions:
             self._fetch(key, FETCHES)

@@ -1,6 +1,6 @@
 """Values of the broker that one process has at a time: leases, and values that change their owner.
 
-Each function returns an action for `Broker.ask`. What others must not interrupt is a transaction, which Redis drops
+Each function returns an action for `Broker.ask`. What others must not interrupt is a transaction that Redis drops
 if the key changed meanwhile (WATCH, MULTI, EXEC). Source: the commands' pages at redis.io.
 """
 

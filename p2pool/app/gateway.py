@@ -66,7 +66,7 @@ class GatewayApp:
             self.broker,
             names=self._names,
             server=self.stratum.server,
-            contexts=self.work.recent,
+            work=self.work,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
 

@@ -55,6 +55,15 @@ def newest(stream: str) -> Action[Entry | None]:
     return act
 
 
+def recent(stream: str, count: int) -> Action[list[Entry]]:
+    """Return the newest entries of a stream, oldest first."""
+
+    def act(client: redis.Redis) -> list[Entry]:
+        return _entries([(stream.encode(), client.xrevrange(stream, count=count))])[::-1]
+
+    return act
+
+
 class StreamReader:
     """Reads streams from where they are now on: call it with a client, again and again.
 

@@ -162,6 +162,17 @@ class RemoteWork:
         if context is not None and not repeated:
             self._use(context, message)
 
+    def remember(self, data: bytes) -> None:
+        """Remember earlier work, of a message that came before this gateway started: miners that come from other
+        gateways may still have jobs on it."""
+        try:
+            message = parse_message(WorkMessage, data)
+            key = (message.run, message.number)
+            if self.recent.get(key) is None:
+                self.recent.keep(key, context_of(message, self._network, self._clock()))
+        except ParseError:
+            return  # the newest message is reported, if it cannot be read either
+
     def _use(self, context: WorkContext, message: WorkMessage) -> None:
         self.context = context
         self.recent.keep((message.run, message.number), context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from hashlib import sha256
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
@@ -91,7 +90,7 @@ class SessionCodec:
             target=job.share_target.to_bytes(32, "little"),
             share_time=job.share_timestamp,
             header_time=job.timestamp,
-            digest=_digest(job),
+            digest=job.digest,
             difficulty=sent.difficulty,
             accepted=[] if too_many else list(accepted),
             used=list(used),
@@ -121,19 +120,31 @@ class SessionCodec:
                 state.remember(self._sent(part, issued, extranonce1=record.extranonce1, site=site))
         return state
 
+    def merge(self, state: MinerState, record: SessionRecord) -> None:
+        """Remember submissions that another gateway accepted before it gave a session up, if it says so late."""
+        for part in record.jobs:
+            sent = state.jobs.get(part.job_id)
+            job = None if sent is None else sent.issued.job
+            if sent is not None and job is not None and job.digest == part.digest:
+                sent.solutions = sent.solutions or Solutions(sent.issued, "")
+                self._fill(sent.solutions, part)
+
     def _sent(self, part: JobPart, issued: IssuedJob, *, extranonce1: bytes, site: str) -> SentJob:
         target = difficulty_to_target(part.difficulty)
         sent = SentJob(issued, difficulty=part.difficulty, target=target, extranonce1=extranonce1)
         if not (part.accepted or part.used or part.spent):
             return sent
         sent.solutions = solutions = Solutions(issued, site)
+        self._fill(solutions, part)
+        return sent
+
+    def _fill(self, solutions: Solutions, part: JobPart) -> None:
         used = set(part.used)
         for key in (*part.accepted, *part.used):
             if solutions.add(key, used=key in used):
                 self._context.solutions.grown(solutions)
         if part.spent:
             solutions.spend()
-        return sent
 
     def _issued(self, part: JobPart) -> IssuedJob | None:
         """Return a job, made again if it is not known; None if its work is not known, or makes another job."""
@@ -154,7 +165,7 @@ class SessionCodec:
             )
         except (ShareInvalid, ValueError, OverflowError) as error:
             raise ParseError(f"a session with a job that cannot be made: {error}") from None
-        if _digest(job) != part.digest:
+        if job.digest != part.digest:
             raise ParseError(f"job {part.job_id} of another gateway is not the job that its parts make")
         is_own = part.maker == self._token and part.variant <= MAX_VARIANTS
         issued = IssuedJob(
@@ -167,7 +178,3 @@ class SessionCodec:
         issued.origin = JobOrigin(part.maker, part.generation, part.variant)
         self._rebuilt[key] = issued
         return issued
-
-
-def _digest(job: Job) -> bytes:
-    return sha256(job.coinb1 + job.coinb2).digest()[:8]

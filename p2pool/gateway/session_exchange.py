@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,7 +32,7 @@ from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.prefix_lease import NO_PREFIX
 from p2pool.gateway.session_codec import SessionCodec
-from p2pool.gateway.session_messages import HandoverMessage, SessionRecord
+from p2pool.gateway.session_messages import MAX_JOBS, HandoverMessage, SessionRecord
 from p2pool.stratum.miner_state import MinerState
 from p2pool.stratum.session_context import SessionContext
 from p2pool.stratum.solutions import Solutions
@@ -49,7 +50,7 @@ PERIOD: Final = 1.0
 """Seconds between two writes of sessions to the broker."""
 MAX_WRITTEN: Final = 200
 """Sessions that one write has, of those that changed since they were last written."""
-_MAX_EXAMINED: Final = 2_000
+_MAX_EXAMINED: Final = 1_000
 """Sessions that are looked at for one write."""
 _WRITTEN_AT_STOP: Final = 500
 """Sessions that one request has when the gateway stops."""
@@ -102,6 +103,8 @@ class SessionExchange:
         self._written: dict[str, tuple[Any, float]] = {}
         """By session id: what the broker has, and since when."""
         self._rota: list[str] = []
+        """The sessions that are still to be looked at before the rota starts over."""
+        self._writing = False
         self._unreadable = WarnOnce()
         self._timer: Timer | None = None
 
@@ -123,7 +126,7 @@ class SessionExchange:
 
     def write(self) -> None:
         """Write sessions that changed, a portion in each call."""
-        if self._broker.problem is not None or self._keep <= 0:
+        if self._broker.problem is not None or self._keep <= 0 or self._writing:
             return
         if not self._rota:
             self._rota = list(self._session_ids())
@@ -146,7 +149,11 @@ class SessionExchange:
             self._written[session_id] = summary, now
             if record is not None:
                 values[self._names.session(session_id)] = pack_message(record)
-        self._put(values)
+        self._writing = True
+        self._put(values).addBoth(self._has_written)
+
+    def _has_written(self, _: Any) -> None:
+        self._writing = False
 
     def _session_ids(self) -> Iterator[str]:
         for session in self._sessions.live_sessions():
@@ -172,7 +179,7 @@ class SessionExchange:
 
     def _put(self, values: dict[str, bytes]) -> Deferred[Any]:
         if not values or self._keep <= 0:
-            return DeferredList([])
+            return succeed(None)
         return self._broker.ask(put_all(values, seconds=self._keep)).addErrback(_ignore)
 
     # --- sessions of others ------------------------------------------------------------------------------
@@ -300,16 +307,17 @@ class SessionExchange:
                 sent.target = _NO_HASH
 
     def _take_answer(self, message: HandoverMessage) -> None:
-        wanted = self._wanted.get(message.session_id)
-        if wanted is None:
+        session_id, record = message.session_id, message.record
+        if record is not None and (record.session_id != session_id or record.network != self._names.network):
             return
-        record = message.record
-        is_right = record is None or (
-            record.session_id == message.session_id and record.network == self._names.network
-        )
-        if is_right:
+        wanted = self._wanted.get(session_id)
+        if wanted is not None:
             wanted.record = record
-            self._finish(message.session_id)
+            self._finish(session_id)
+            return
+        state = self._sessions.get(session_id)
+        if state is not None and record is not None:  # it came after the deadline
+            self._codec.merge(state, record)
 
 
 def _summary(state: MinerState) -> tuple[Any, ...]:
@@ -317,7 +325,10 @@ def _summary(state: MinerState) -> tuple[Any, ...]:
     newest, vardiff = state.newest, state.vardiff
     return (
         None if newest is None else newest.issued.job_id,
-        sum(0 if sent.solutions is None else len(sent.solutions) for sent in state.jobs.values()),
+        sum(
+            0 if sent.solutions is None else len(sent.solutions)
+            for sent in islice(reversed(state.jobs.values()), MAX_JOBS)
+        ),
         state.extranonce1,
         vardiff.difficulty,
         vardiff.minimum,

@@ -43,7 +43,7 @@ class JobPart(msgspec.Struct, frozen=True, kw_only=True):
     share_time: Uint32
     header_time: Uint32
     digest: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-    """The beginning of a hash of its coinbase: only the very same job has it."""
+    """`Job.digest`: only the very same job has it."""
     difficulty: _Positive
     accepted: _Keys
     used: _Keys

@@ -104,6 +104,11 @@ class Job:
         )
 
     @property
+    def digest(self) -> bytes:
+        """Return 8 bytes that differ from those of any other job on the same context."""
+        return self._absorbed.copy().digest()[:8]
+
+    @property
     def gentx_prefix(self) -> bytes:
         """Return the generation transaction up to ref_hash."""
         return self.coinb1[:-32]

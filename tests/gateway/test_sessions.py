@@ -14,7 +14,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
-from p2pool.app.shared_sessions import SharedSessions
+from p2pool.app.shared_sessions import STOP_TIME, SharedSessions
+from p2pool.broker.operations import recent
 from p2pool.dash.target import MAX_UINT256
 from p2pool.gateway import prefix_lease, session_codec, session_exchange
 from p2pool.gateway.messages import pack_message, parse_message
@@ -33,6 +34,7 @@ from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from tests.environment import make_environment
+from tests.gateway import test_gateway
 from tests.gateway.fake_broker import FakeBroker
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, EASY, NOW, FakeStats, Miner, code
@@ -86,6 +88,9 @@ class Work:
             header_timestamp=int(NOW),
         )
 
+    def remember(self, data: bytes) -> None:
+        raise AssertionError("no work is in the broker")
+
     def is_current(self, job: Job) -> bool:
         return job.context.tip == self.context.tip
 
@@ -111,7 +116,7 @@ class Gateway:
             limits=ServerLimits(session_timeout=timeout),
         )
         self.shared = SharedSessions(
-            environment, self.broker, names=pool.names, server=self.server, contexts=self.work.recent
+            environment, self.broker, names=pool.names, server=self.server, work=self.work
         )
         ensureDeferred(self.shared.start())
         self.broker.turn()
@@ -361,6 +366,25 @@ def test_a_gateway_that_was_killed_costs_a_moment(pool):
     assert authorized["result"] is True
     protocol.dataReceived(line("mining.submit", ADDRESS, first.notify[0], "00000000", first.notify[7], nonce))
     assert wire.messages()[0]["result"] is True
+
+
+def test_what_a_slow_gateway_accepted_after_the_deadline_is_not_accepted_again(pool):
+    a, b = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    one, two = first.nonces(first.notify, 2)
+    pool.write()
+    pool.gateways.remove(a)  # it does not read
+    protocol, wire = b.connect()
+    protocol.dataReceived(line("mining.subscribe", "rig/1", first.session_id) + line("mining.authorize", ADDRESS))
+    pool.clock.advance(DEADLINE)
+    assert wire.messages()[0]["result"][1] == first.extranonce1.hex()
+    assert first.submit(first.notify, one)[0]["result"] is True
+    pool.gateways.append(a)
+    pool.turn()
+    assert first.wire.disconnecting
+    for nonce, answer in ((one, False), (two, True)):
+        protocol.dataReceived(line("mining.submit", ADDRESS, first.notify[0], "00000000", first.notify[7], nonce))
+        assert wire.messages()[0]["result"] is answer
 
 
 def test_a_session_that_two_gateways_claim_is_that_of_the_last(pool):
@@ -668,6 +692,31 @@ def test_without_a_session_timeout_nothing_travels(pool):
     assert Rig(pool, b, first.session_id).session_id != first.session_id
 
 
+def test_one_write_at_a_time(pool):
+    a = pool.gateway()
+    Rig(pool, a)
+    a.broker.slow = True
+    pool.write()
+    assert len(a.broker.held) == 1
+    Rig(pool, a)
+    pool.write()
+    assert len(a.broker.held) == 1
+    a.broker.answer()
+    pool.write()
+    assert len(pool.client.keys(pool.names.session("*"))) == 2
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_is_silent(pool):
+    a = pool.gateway()
+    Rig(pool, a)
+    a.broker.slow = True
+    stopped = ensureDeferred(a.shared.stop())
+    assert not stopped.called
+    pool.clock.advance(STOP_TIME)
+    assert stopped.called
+    assert stopped.result is None
+
+
 # --- prefixes --------------------------------------------------------------------------------------------------
 
 
@@ -778,13 +827,34 @@ def test_without_an_answer_a_gateway_starts_without_a_prefix(pool):
         slow,
         names=pool.names,
         server=a.server,
-        contexts=a.work.recent,
+        work=a.work,
     )
     started = ensureDeferred(shared.start())
     assert not started.called
     pool.clock.advance(2.0)
     assert started.called
     assert shared.lease.prefix is None
+
+
+def test_a_gateway_that_starts_late_remembers_the_work_of_before(monkeypatch, tmp_path):
+    monkeypatch.setattr("p2pool.broker.operations.WAIT", 0.001)
+    pool = test_gateway.Pool(tmp_path)
+    pool.home.node.renew_work()
+    pool.turn()
+    early = pool.gateways[0]
+    job = early.work.make_job(test_gateway.KEY, None)
+    early.mine()
+    pool.turn()
+    late = test_gateway.GatewaySide(pool.server, pool.home, tmp_path / "late")
+    entries: list = []
+    late.broker.ask(recent(pool.node.names.work, 16)).addCallback(entries.extend)
+    for entry in entries:
+        late.work.remember(entry.data)
+    late.broker.turn()
+    late.work.remember(b"garbage")
+    context = late.work.recent.get(early.work.recent.id_of(job.context))
+    assert context.tip == job.context.tip != late.work.context.tip
+    assert late.work.recent.is_newest(late.work.recent.id_of(late.work.context))
 
 
 # --- contexts --------------------------------------------------------------------------------------------------

@@ -74,6 +74,17 @@ def put_all(values: Mapping[str, bytes], *, seconds: float) -> Action[None]:
     return act
 
 
+def delete_all(keys: Iterable[str]) -> Action[None]:
+    """Delete values, in one request."""
+    gone = list(keys)
+
+    def act(client: redis.Redis) -> None:
+        if gone:
+            client.delete(*gone)
+
+    return act
+
+
 def mark_all(keys: Iterable[str], *, seconds: float) -> Action[None]:
     """Let keys exist for so long from now."""
     return put_all(dict.fromkeys(keys, b"1"), seconds=seconds)

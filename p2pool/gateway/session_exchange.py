@@ -25,7 +25,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.leases import change_value, put_all
+from p2pool.broker.leases import change_value, delete_all, put_all
 from p2pool.broker.operations import append
 from p2pool.gateway.messages import pack_message, parse_message
 from p2pool.gateway.names import Names
@@ -44,8 +44,10 @@ _NO_HASH: Final = -1
 
 DEADLINE: Final = 0.2
 """Seconds that a miner waits for a session of another gateway; then it gets what the broker has, or a new one."""
-MAX_WANTED: Final = 500
-"""Sessions that are looked for at a time; another miner gets a new one at once."""
+MAX_WANTED: Final = 2_000
+"""Sessions that miners wait for at a time; another miner gets a new one at once."""
+MAX_ASKED: Final = 200
+"""Requests for sessions that the broker has not answered: what is solved must not wait long behind them."""
 PERIOD: Final = 1.0
 """Seconds between two writes of sessions to the broker."""
 MAX_WRITTEN: Final = 200
@@ -73,7 +75,7 @@ class _Wanted:
 class SessionExchange:
     """The sessions of one gateway, for the others. Implements `stratum.ports.OtherServers`.
 
-    Bounds: MAX_WANTED sessions that are looked for; what was written of each session that the SessionTable has.
+    Bounds: MAX_WANTED, MAX_ASKED, and what was written of each session that the SessionTable has.
     """
 
     def __init__(
@@ -98,6 +100,8 @@ class SessionExchange:
         self._codec = codec
         self._keep = keep
         self._wanted: dict[str, _Wanted] = {}
+        self._asked = 0
+        """How many requests for sessions the broker has not answered."""
         self._claims: BoundedDict[str, None] = BoundedDict(_MAX_CLAIMS)
         """Sessions that this gateway claims, until it reads its own claim: those of others before it are older."""
         self._written: dict[str, tuple[Any, float]] = {}
@@ -130,8 +134,7 @@ class SessionExchange:
             return
         if not self._rota:
             self._rota = list(self._session_ids())
-            known = set(self._rota)
-            self._written = {key: value for key, value in self._written.items() if key in known}
+            self._delete_ended()
         values: dict[str, bytes] = {}
         now = self._clock()
         for _ in range(_MAX_EXAMINED):
@@ -154,6 +157,15 @@ class SessionExchange:
 
     def _has_written(self, _: Any) -> None:
         self._writing = False
+
+    def _delete_ended(self) -> None:
+        """Delete the records of sessions that can be resumed no longer: the broker keeps as many as gateways."""
+        known = set(self._rota)
+        ended = [session_id for session_id in self._written if session_id not in known]
+        for session_id in ended:
+            del self._written[session_id]
+        if ended:
+            self._broker.ask(delete_all(map(self._names.session, ended))).addErrback(_ignore)
 
     def _session_ids(self) -> Iterator[str]:
         for session in self._sessions.live_sessions():
@@ -188,7 +200,7 @@ class SessionExchange:
         """Bring a session of another gateway into the SessionTable: see `OtherServers`."""
         if self._broker.problem is not None or self._keep <= 0 or not _ID.fullmatch(session_id):
             return None
-        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED:
+        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED or self._asked >= MAX_ASKED:
             return None
         wanted = self._wanted[session_id] = _Wanted(site)
         wanted.deadline = self._reactor.callLater(DEADLINE, self._finish, session_id)
@@ -206,9 +218,9 @@ class SessionExchange:
             keep=KEPT_HANDOVERS,
             seconds=self._keep,
         )
-        self._broker.ask(action).addCallback(self._claimed, session_id, wanted).addErrback(
-            self._failed, session_id
-        )
+        self._asked += 1
+        asked = self._broker.ask(action).addBoth(self._answered)
+        asked.addCallback(self._claimed, session_id, wanted).addErrback(self._failed, session_id)
         return wanted.done
 
     def _read(self, kind: type[SessionRecord], data: bytes, session_id: str) -> SessionRecord:
@@ -216,6 +228,10 @@ class SessionExchange:
         if record.session_id != session_id or record.network != self._names.network:
             raise ParseError("the record of a session is that of another session, or of another network")
         return record
+
+    def _answered(self, result: Any) -> Any:
+        self._asked -= 1
+        return result
 
     def _claimed(self, data: bytes | None, session_id: str, wanted: _Wanted) -> None:
         if data is None:

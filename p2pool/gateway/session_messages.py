@@ -8,7 +8,7 @@ import msgspec
 
 from p2pool.gateway.messages import SCHEMA, Amount, Hash, KeyHash, Uint32
 
-MAX_JOBS: Final = 16
+MAX_JOBS: Final = 8
 """The newest jobs of a session that travel with it."""
 MAX_KEYS: Final = 256
 """Accepted submissions of one job that travel with it. A job that has more is credited no longer elsewhere."""

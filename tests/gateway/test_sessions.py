@@ -10,11 +10,14 @@ from typing import Any
 import fakeredis
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from p2pool.app.shared_sessions import STOP_TIME, SharedSessions
+from p2pool.base.errors import ParseError
 from p2pool.broker.operations import recent
 from p2pool.dash.target import MAX_UINT256
 from p2pool.gateway import prefix_lease, session_codec, session_exchange
@@ -29,6 +32,7 @@ from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
+from p2pool.stratum import session_table
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.server import StratumServer
@@ -473,13 +477,18 @@ def test_what_is_no_session_id_is_not_looked_for(pool, text):
     assert b.shared.exchange.fetch(text, "site") is None
 
 
-def test_so_many_are_looked_for_at_a_time(pool, monkeypatch):
-    monkeypatch.setattr(session_exchange, "MAX_WANTED", 2)
+@pytest.mark.parametrize("limit", ["MAX_WANTED", "MAX_ASKED"])
+def test_so_many_are_looked_for_at_a_time(pool, monkeypatch, limit):
+    monkeypatch.setattr(session_exchange, limit, 2)
     b = pool.gateway()
     b.broker.slow = True
     ids = [f"d{number:031x}" for number in range(3)]
     assert [b.shared.exchange.fetch(each, "s") is None for each in ids] == [False, False, True]
     assert b.shared.exchange.fetch(ids[0], "s") is None
+    pool.clock.advance(DEADLINE)
+    assert (b.shared.exchange.fetch(ids[2], "s") is None) is (limit == "MAX_ASKED")
+    b.broker.answer()
+    assert b.shared.exchange.fetch(ids[0], "s") is not None
 
 
 # --- hostile records -------------------------------------------------------------------------------------------
@@ -506,7 +515,7 @@ def damaged(record: SessionRecord) -> dict[str, bytes]:
         "other job": change(record, jobs=[change(job, nonce=job.nonce + 1)]),
         "other payee": change(record, jobs=[change(job, paid=bytes(20))]),
         "key": change(record, jobs=[change(job, accepted=[b"short"])]),
-        "many jobs": change(record, jobs=[job] * 17),
+        "many jobs": change(record, jobs=[job] * 9),
         "many keys": change(record, jobs=[change(job, accepted=[bytes(16)] * 257)]),
     }
     return {name: pack_message(value) for name, value in made.items()} | {"garbage": b"\x80", "empty": b""}
@@ -547,6 +556,27 @@ def test_what_cannot_be_read_in_the_stream_of_handovers_is_reported_and_passed_o
     with logged() as log:
         a.shared.exchange.take(data)
     assert len([text for text in log.lines if "cannot use a session" in text]) == 1
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_damaged_records_are_parse_errors_or_sessions_and_nothing_else(data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("p2pool.broker.operations.WAIT", 0.001)
+        pool = Pool()
+        a, b = pool.gateway(), pool.gateway()
+        first = Rig(pool, a)
+        pool.write()
+        packed = bytearray(pool.client.get(pool.names.session(first.session_id)))
+        for _ in range(data.draw(st.integers(1, 4))):
+            packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+        del packed[data.draw(st.integers(len(packed) // 2, len(packed))) :]
+        codec = b.shared.exchange._codec
+        try:
+            state = codec.state(parse_message(SessionRecord, bytes(packed)), site="s", now=pool.now())
+        except ParseError:
+            return
+        b.table.adopt(state, site="s", now=pool.now())
 
 
 def test_an_answer_about_another_session_is_ignored(pool):
@@ -692,6 +722,20 @@ def test_without_a_session_timeout_nothing_travels(pool):
     assert Rig(pool, b, first.session_id).session_id != first.session_id
 
 
+def test_the_broker_keeps_as_many_sessions_as_the_gateway(pool, monkeypatch):
+    monkeypatch.setattr(session_table, "MAX_SAVED", 3)
+    a = pool.gateway()
+    for _ in range(6):
+        rig = Rig(pool, a)
+        pool.write()
+        rig.leave()
+    pool.write()
+    pool.write()
+    keys = {key.decode() for key in pool.client.keys(pool.names.session("*"))}
+    assert keys == {pool.names.session(state.session_id) for state in a.table.saved_states()}
+    assert len(keys) == 3
+
+
 def test_one_write_at_a_time(pool):
     a = pool.gateway()
     Rig(pool, a)
@@ -727,6 +771,66 @@ def test_no_two_gateways_give_the_same_extranonce_or_job_id(pool):
     assert len({rig.extranonce1[0] for rig in rigs} | {0}) == 5
     assert len({rig.notify[0] for rig in rigs}) == 4
     assert all(rig.notify[0][:2] == rig.extranonce1[:1].hex() and len(rig.notify[0]) == 8 for rig in rigs)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["connect", "connect", "leave", "move", "move", "start", "stop", "away", "time"]),
+        st.integers(0, 30),
+        st.integers(0, 30),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_no_two_sessions_of_the_pool_ever_have_the_same_extranonce(steps):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("p2pool.broker.operations.WAIT", 0.001)
+        patch.setattr(prefix_lease, "PREFIXES", range(1, 6))
+        pool = Pool()
+        rigs: list[Rig] = []
+        pool.gateway()
+        for kind, one, two in steps:
+            gateway = pool.gateways[one % len(pool.gateways)]
+            if kind == "connect" and len(rigs) < 12:
+                rigs.append(Rig(pool, gateway))
+            elif kind == "move" and rigs and gateway.broker.problem is None:
+                former = rigs.pop(two % len(rigs))
+                protocol, _ = gateway.connect()
+                protocol.dataReceived(line("mining.subscribe", "rig/1", former.session_id))
+                pool.turn()
+                pool.clock.advance(DEADLINE)
+                pool.turn()
+                protocol.connectionLost()
+                rigs.append(Rig(pool, gateway, former.session_id))
+            elif kind == "leave" and rigs:
+                rigs.pop(two % len(rigs)).leave()
+            elif kind == "start" and len(pool.gateways) < 4:
+                pool.gateway()
+            elif kind == "stop" and len(pool.gateways) > 1 and gateway.broker.problem is None:
+                pool.gateways.remove(gateway)
+                for rig in [rig for rig in rigs if rig.gateway is gateway]:
+                    rig.leave()
+                    rigs.remove(rig)
+                gateway.stop()
+            elif kind == "away":
+                gateway.broker.problem = None if gateway.broker.problem else "gone"
+            elif kind == "time":
+                for _ in range(3 * one):
+                    pool.clock.advance(1)
+            live = [
+                session.state.extranonce1
+                for each in pool.gateways
+                if each.broker.problem is None  # what was taken over from one that is away is its no more
+                for session in each.table.live_sessions()
+            ]
+            pool.turn()
+            prefixes = [each.shared.lease.prefix for each in pool.gateways if each.shared.lease.held]
+            assert len(set(prefixes)) == len(prefixes)
+            with_prefix = [extranonce1 for extranonce1 in live if extranonce1[0]]
+            assert len(set(with_prefix)) == len(with_prefix)
 
 
 def test_a_lease_is_renewed_and_released(pool):

@@ -59,6 +59,8 @@ _WRITTEN_AT_STOP: Final = 500
 KEPT_HANDOVERS: Final = 2_000
 """Entries of the stream of handovers that the broker keeps."""
 _MAX_CLAIMS: Final = 5_000
+CLAIM_TIME: Final = 30.0
+"""Seconds within which a gateway reads its own claim, unless the broker lost its data."""
 
 
 class _Wanted:
@@ -102,8 +104,9 @@ class SessionExchange:
         self._wanted: dict[str, _Wanted] = {}
         self._asked = 0
         """How many requests for sessions the broker has not answered."""
-        self._claims: BoundedDict[str, None] = BoundedDict(_MAX_CLAIMS)
-        """Sessions that this gateway claims, until it reads its own claim: those of others before it are older."""
+        self._claims: BoundedDict[str, float] = BoundedDict(_MAX_CLAIMS)
+        """Sessions that this gateway claims, and since when, until it reads its own claim: those of others before
+        it are older."""
         self._written: dict[str, tuple[Any, float]] = {}
         """By session id: what the broker has, and since when."""
         self._rota: list[str] = []
@@ -204,7 +207,7 @@ class SessionExchange:
             return None
         wanted = self._wanted[session_id] = _Wanted(site)
         wanted.deadline = self._reactor.callLater(DEADLINE, self._finish, session_id)
-        self._claims[session_id] = None
+        self._claims[session_id] = self._reactor.seconds()
         claim = pack_message(HandoverMessage(session_id=session_id, gateway=self._token, is_claim=True))
 
         def change(data: bytes) -> tuple[bytes, bytes]:
@@ -292,7 +295,8 @@ class SessionExchange:
         if message.gateway == self._token:
             self._claims.pop(session_id, None)
             return
-        if session_id in self._claims:
+        claimed = self._claims.get(session_id)
+        if claimed is not None and self._reactor.seconds() - claimed < CLAIM_TIME:
             return  # this gateway's own claim is newer
         wanted = self._wanted.get(session_id)
         if wanted is not None:

@@ -25,7 +25,7 @@ from p2pool.gateway.messages import pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.prefix_lease import LEASE, RENEWAL
 from p2pool.gateway.recent_contexts import MAX_CONTEXTS, RecentContexts
-from p2pool.gateway.session_exchange import DEADLINE, PERIOD
+from p2pool.gateway.session_exchange import CLAIM_TIME, DEADLINE, PERIOD
 from p2pool.gateway.session_messages import HandoverMessage, SessionRecord
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
@@ -405,6 +405,21 @@ def test_a_session_that_two_gateways_claim_is_that_of_the_last(pool):
     assert extranonces[0] != first.extranonce1.hex()
     assert extranonces[1] == first.extranonce1.hex()
     assert first.wire.disconnecting
+
+
+@pytest.mark.parametrize("seconds", [0.0, CLAIM_TIME])
+def test_a_claim_that_was_never_read_back_counts_for_a_while(pool, seconds):
+    a, b = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    a.stop()
+    pool.gateways.clear()
+    second = Rig(pool, b, first.session_id)
+    assert second.session_id == first.session_id
+    b.broker.client.flushall()
+    pool.clock.advance(seconds)
+    claim = HandoverMessage(session_id=first.session_id, gateway="other", is_claim=True)
+    b.shared.exchange.take(pack_message(claim))
+    assert (b.table.get(first.session_id) is None) is bool(seconds)
 
 
 def test_answers_keep_their_order_while_a_session_is_looked_for(pool):

@@ -19,6 +19,7 @@ Around the node:
 
 Gateways, which have miners and nothing else of a node:
 - `gateway`: class `GatewayApp`, the root of a gateway; `broker`: the node's side of its gateways
+- `shared_sessions`: what gateways share about their miners' sessions
 
 One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
 """

@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
@@ -63,6 +64,13 @@ class GatewayApp:
         self.stratum = StratumAssembly(
             environment, config, work=self.work, stats=collector, problem=self.work.problem
         )
+        self.sessions = SharedSessions(
+            environment,
+            self.broker,
+            names=self._names,
+            server=self.stratum.server,
+            work=self.work,
+        )
         self.process_watch = ProcessWatch(environment, self.stats)
 
     # --- life --------------------------------------------------------------------------------------------
@@ -76,10 +84,11 @@ class GatewayApp:
             network=config.network.name,
             broker=self.broker,
         )
-        self.stratum.listen(self._site())
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
         self.broker.start()
+        await self.sessions.start()
+        self.stratum.listen(self._site())
         await self.sender.start()
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
@@ -93,6 +102,7 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sessions.stop)
         await self._end(self.sums.stop)
         self.broker.stop()
         _log.info("stopped")

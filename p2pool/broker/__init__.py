@@ -1,6 +1,6 @@
 """Redis (or Valkey), and everything that this program knows of it.
 
 - `settings`: where it is;
-- `operations`: what is asked of it: streams, expiring values, leases;
+- `operations`: what is asked of it: streams, expiring values; `leases`: what one process has at a time;
 - `connection`: one thread that asks it, and others that wait for what it brings.
 """

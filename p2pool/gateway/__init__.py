@@ -14,4 +14,9 @@ The gateway's side:
 - `remote_work`: stratum's work, as the node sent it last;
 - `solution_spool`: solutions on disk; `solution_sender`: sends each until the node has stored it;
 - `sums_collector`: sums up what stratum records; `sums_sender`: sends each report until the node has counted it.
+
+Between gateways:
+- `prefix_lease`: the first byte of extranonce1, which each gateway has to itself;
+- `session_exchange`: stores sessions of miners, and hands them over; `session_messages`: their format;
+- `session_codec`: a session as a message, and back; `recent_contexts`: the work that its jobs are made of again.
 """

@@ -47,6 +47,23 @@ class Names:
         """Return the stream of solutions that the node could not read, kept for people to examine."""
         return self._name("rejected")
 
+    @property
+    def handovers(self) -> str:
+        """Return the stream in which gateways claim sessions, and hand them over."""
+        return self._name("handovers")
+
+    def session(self, session_id: str) -> str:
+        """Return the key of a miner's session."""
+        return self._name(f"session:{session_id}")
+
+    def prefix(self, prefix: int) -> str:
+        """Return the key of the lease of a prefix of extranonce1."""
+        return self._name(f"prefix:{prefix:02x}")
+
+    def used_prefix(self, prefix: int) -> str:
+        """Return the key that exists while there may be sessions under a prefix of extranonce1."""
+        return self._name(f"used-prefix:{prefix:02x}")
+
     def transactions(self, key: bytes) -> str:
         """Return the key of a template's transactions."""
         return self._name(f"transactions:{key.hex()}")

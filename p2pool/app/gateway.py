@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shared_pool import SharedPool
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -44,7 +45,7 @@ class GatewayApp:
             raise OperatorError("a gateway needs --broker URL: the Redis that its node uses")
         self.config = config
         self._environment = environment
-        self.name = f"{socket.gethostname()}:{config.worker_port}"
+        self.name = config.gateway_name or f"{socket.gethostname()}:{config.worker_port}"
         self.stats = PoolStats(environment.clock())
         self.broker = Broker(environment, config.broker)
         self._names = Names(config.network.name)
@@ -59,6 +60,14 @@ class GatewayApp:
         )
         self.stratum = StratumAssembly(
             environment, config, work=self.work, stats=self.stats, problem=self.work.problem
+        )
+        self.shared = SharedPool(
+            environment,
+            self.broker,
+            names=self._names,
+            stratum=self.stratum,
+            name=self.name,
+            is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
 
@@ -79,6 +88,7 @@ class GatewayApp:
         self.broker.start()
         await self.sender.start()
         self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
+        self.shared.start()
         self.stratum.start()
         self.process_watch.start()
 
@@ -88,6 +98,7 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.shared.stop)
         self.broker.stop()
         _log.info("stopped")
 

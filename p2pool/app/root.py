@@ -109,6 +109,7 @@ class App:
             problem=self._work_problem,
             bench=self._bench,
         )
+        self.shared = None if self.gateways is None else self.gateways.share(self.stratum)
 
     def _make_gateways(self) -> BrokerAssembly | None:
         """Return what serves gateways; None without a broker."""
@@ -144,6 +145,7 @@ class App:
             operator=self.stratum.operator,
             set_log_level=set_log_level,
             alerts=self.alerts,
+            gateways=None if self.shared is None else self.shared.sender,
         )
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, self.dashd.advice)
@@ -372,7 +374,7 @@ class App:
         if self.payout_service is not None:
             self.payout_service.stop()
         if self.gateways is not None:
-            self.gateways.stop()
+            await self._end(self.gateways.stop)
         for service in (self.peers, self.dashd, self.merged, self.persistence, self.history):
             await self._end(service.stop)
         await self._end(self.simnet.stop_daemon)

@@ -10,6 +10,8 @@ from p2pool.base.settings import Given, Secret, Shown, setting
 
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
+MAX_NAME: Final = 100
+"""Characters of a gateway's name."""
 _FORM: Final = (
     "give redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... for TLS, or "
     "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],.../MASTER[/DATABASE]"
@@ -85,6 +87,13 @@ def _parse_host(text: str, port: int) -> tuple[str, int]:
     return parts.hostname, parts.port or port
 
 
+def _read_name(given: Given) -> str:
+    """Return the name of a gateway. Raises OperatorError."""
+    if not given.text.isprintable() or not 0 < len(given.text) <= MAX_NAME:
+        raise given.refused(f"give up to {MAX_NAME} printable characters")
+    return given.text
+
+
 @dataclass(frozen=True, kw_only=True)
 class BrokerSettings:
     """Settings of the broker."""
@@ -98,4 +107,12 @@ class BrokerSettings:
         help="share the work with gateways through this Redis 7 or Valkey: redis://[USER:PASSWORD@]HOST[:PORT], "
         "rediss:// for TLS, or redis+sentinel://HOST,HOST,.../MASTER (needs the package redis)",
         default_text="no gateways",
+    )
+    gateway_name: str | None = setting(
+        None,
+        metavar="NAME",
+        read=_read_name,
+        shown=Shown.VALUE,
+        help="the name of this gateway, unlike that of any other one of its pool",
+        default_text="HOST:PORT",
     )

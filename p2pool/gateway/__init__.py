@@ -2,11 +2,14 @@
 
 Both sides:
 - `messages`: the formats; `names`: of streams and keys in the broker; `ports`: what both sides need of others;
-- `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise.
+- `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise;
+- `action_messages`: the formats of what concerns the pool's miners; `action_taker`: carries out what others want;
+- `shared_bans`, `shared_counts`: bans, and connections by host, of all gateways.
 
 The node's side:
 - `work_feed`: publishes work, and the transactions that complete a block;
-- `solution_intake`: takes solutions, completes blocks, and says what is stored.
+- `solution_intake`: takes solutions, completes blocks, and says what is stored;
+- `action_sender`: operators' actions for all gateways.
 
 The gateway's side:
 - `remote_work`: stratum's work, as the node sent it last;

@@ -43,6 +43,8 @@ class GatewayApp:
         """Raise OperatorError if no broker is named."""
         if config.broker is None:
             raise OperatorError("a gateway needs --broker URL: the Redis that its node uses")
+        if config.gateways:
+            raise OperatorError("--gateways is for the node, which starts gateways: leave it out here")
         self.config = config
         self._environment = environment
         self.name = config.gateway_name or f"{socket.gethostname()}:{config.worker_port}"

@@ -21,6 +21,7 @@ from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
+from p2pool.base.input_watch import stop_at_end_of_input
 from p2pool.base.observable import Event
 from p2pool.base.signals import SignalWatch
 from p2pool.base.terminal import open_terminal
@@ -76,6 +77,8 @@ def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int
         failures.append(error)
         stop("")
 
+    if config.stop_with_input:
+        stop_at_end_of_input(lambda: stop(""))
     reactor.callWhenRunning(lambda: ensureDeferred(program.start()).addErrback(failed))
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(program.stop()))
     reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface

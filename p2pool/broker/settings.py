@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from p2pool.base.settings import Given, Secret, Shown, setting
+from p2pool.base.endpoints import host_and_port
+from p2pool.base.settings import Given, Secret, Shown, setting, switch
 
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
@@ -35,7 +36,7 @@ class BrokerAddress:
     def __str__(self) -> str:
         """Return the URL without credentials."""
         scheme = ("rediss" if self.tls else "redis") + ("+sentinel" if self.master is not None else "")
-        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        hosts = ",".join(host_and_port(host, port) for host, port in self.hosts)
         path = f"/{self.database}" if self.master is None else f"/{self.master}/{self.database}"
         return f"{scheme}://{hosts}{path}"
 
@@ -115,4 +116,19 @@ class BrokerSettings:
         shown=Shown.VALUE,
         help="the name of this gateway, unlike that of any other one of its pool",
         default_text="HOST:PORT",
+    )
+    gateways: int = setting(
+        0,
+        metavar="N",
+        limits=(0, 64),
+        shown=Shown.VALUE,
+        help="start so many gateways on this machine, which share the worker port and serve the miners in place "
+        "of the node; needs --broker and --web-port",
+    )
+    share_port: bool = switch(
+        help="share the worker port and the TLS port with other gateways on this machine that run as the same "
+        "user (SO_REUSEPORT)",
+    )
+    stop_with_input: bool = switch(
+        help="stop when standard input ends: with the program that started this one",
     )

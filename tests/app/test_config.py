@@ -351,6 +351,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
             stats-db = "postgresql://u:p@h/d"
             broker = "rediss://u:p@h:7/3"
             gateway-name = "north"
+            gateways = 2
+            share-port = true
+            stop-with-input = true
             stats-retention = 400
             stats-node = "home-1"
         """)
@@ -441,6 +444,10 @@ def test_a_file_may_set_everything(toml, tmp_path):
         stats_db=parse_database_location("", "postgresql://u:p@h/d"),
         broker=BrokerAddress(hosts=(("h", 7),), database=3, tls=True, user="u", password="p"),
         gateway_name="north",
+        gateways=2,
+        share_port=True,
+        stop_with_input=True,
+        arguments=config.arguments,
         stats_retention=400,
         stats_node="home-1",
     )
@@ -449,8 +456,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    settable -= {"notices"}
-    assert len(settable) == 72, "a new setting: does the file know it?"
+    settable -= {"notices", "arguments"}
+    assert len(settable) == 75, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

@@ -1,0 +1,42 @@
+"""A port that several processes share."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pool.base.errors import OperatorError
+from p2pool.net.shared_port import ReservedPort
+
+
+def reserve(host: str = "127.0.0.1", port: int = 0) -> ReservedPort:
+    return ReservedPort((host, port), whom="miners", flag="-w/--worker-port")
+
+
+def test_a_port_is_reserved_by_several():
+    first = reserve()
+    second = reserve(port=first.number)
+    assert second.number == first.number > 0
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1"])
+def test_any_interface(host):
+    port = reserve(host)
+    assert port.number > 0
+    port.close()
+
+
+def test_a_port_that_another_program_has_is_an_error_that_names_the_flag():
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(OperatorError, match="-w/--worker-port"):
+            reserve(port=other.getsockname()[1])
+
+
+def test_an_address_of_another_machine_is_an_error():
+    with pytest.raises(OperatorError, match=r"192\.0\.2\.1"):
+        reserve("192.0.2.1")

@@ -1,6 +1,7 @@
 """Gateways that the node starts on this machine (--gateways): processes that share one port, about one a core.
 
-They are watched: one that ends is started again, at once the first time and later after longer and longer waits.
+They are watched: one that ends is started again, after longer and longer waits if it keeps ending; one that is
+stuck is killed first. `base.supervised` says how that is noticed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from p2pool.app.config import Config
 from p2pool.base.backoff import Backoff
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.signals import signal_name
+from p2pool.base.supervised import BEAT, BEAT_PERIOD
+from p2pool.base.timer import Timer
 
 _log = Logger(namespace="p2pool.gateway")
 
@@ -28,6 +31,15 @@ STOP_TIME: Final = 10.0
 """Seconds that gateways have to stop in order before they are killed."""
 KILL_TIME: Final = 2.0
 """Seconds in which the end of a killed process is noticed."""
+
+
+CHECK: Final = BEAT_PERIOD
+"""Seconds between two checks whether gateways are stuck."""
+MAX_MISSED: Final = 6
+"""Checks in a row without a sign of life after which a gateway counts as stuck. Checks are counted, not seconds:
+the node may have been stopped meanwhile."""
+MAX_MISSED_AT_START: Final = 24
+"""Checks before the first sign of life after which it does: a start may take long on a busy machine."""
 
 
 class Child(Protocol):
@@ -60,6 +72,14 @@ class _Slot:
         self.started = 0.0
         self.backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self.restart: IDelayedCall | None = None
+        self.missed = 0
+        """Checks since the last sign of life."""
+        self.has_shown_life = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether there was no sign of life for too long."""
+        return self.missed >= (MAX_MISSED if self.has_shown_life else MAX_MISSED_AT_START)
 
 
 class GatewayChildren:
@@ -71,11 +91,13 @@ class GatewayChildren:
         self._slots = [_Slot(number) for number in range(1, count + 1)]
         self._stopping: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         """Start all gateways, and watch them."""
         for slot in self._slots:
             self._start_one(slot)
+        self._timer = Timer(self._reactor, CHECK, self._check, name="check the gateways", now=False)
 
     def running(self) -> dict[int, int]:
         """Return the ids of the processes by the numbers of the gateways that run."""
@@ -84,9 +106,12 @@ class GatewayChildren:
     def _start_one(self, slot: _Slot) -> None:
         slot.restart = None
         slot.started = self._reactor.seconds()
+        slot.missed, slot.has_shown_life = 0, False
 
         def said(line: str) -> None:
-            _log.info("gateway {number}: {line}", number=slot.number, line=line)
+            slot.missed, slot.has_shown_life = 0, True
+            if line != BEAT:
+                _log.info("gateway {number}: {line}", number=slot.number, line=line)
 
         try:
             slot.child = self._start(slot.number, said=said, ended=lambda status: self._ended(slot, status))
@@ -124,12 +149,30 @@ class GatewayChildren:
         )
         slot.restart = self._reactor.callLater(wait, self._start_one, slot)
 
+    def _check(self) -> None:
+        """Kill the gateways that are stuck: their miners get no work, and connect to others then."""
+        for slot in self._slots:
+            if slot.child is None:
+                continue
+            if slot.is_stuck:
+                _log.error(
+                    "gateway {number} (process {process}) is stuck: no sign of life for {time:g} s; killing it",
+                    number=slot.number,
+                    process=slot.child.process_id,
+                    time=CHECK * slot.missed,
+                )
+                slot.missed = 0
+                slot.child.kill()
+            slot.missed += 1
+
     # --- stop --------------------------------------------------------------------------------------------
 
     def stop(self) -> Deferred[None]:
         """Stop all gateways in order, and kill those that take too long. The Deferred fires when all are gone."""
         if self._stopping is not None:
             return self._stopping
+        if self._timer is not None:
+            self._timer.stop()
         running = [slot.child for slot in self._slots if slot.child is not None]
         for slot in self._slots:
             if slot.restart is not None:
@@ -175,7 +218,7 @@ def child_arguments(config: Config, number: int, *, port: int, tls_port: int | N
     given, words = _split(config.arguments)
     directory = config.datadir / "gateways" / str(number)
     own = [
-        *("--gateways", "0", "--share-port", "--stop-with-input", "--no-console"),
+        *("--gateways", "0", "--share-port", "--supervised", "--no-console"),
         *("--gateway-name", f"{socket.gethostname()}:{port}/{number}"),
         *("--datadir", str(directory), "--logfile", str(directory / "log")),
         *("--worker-port", host_and_port(config.worker_host, port) if config.worker_host else str(port)),

@@ -129,6 +129,7 @@ class BrokerSettings:
         help="share the worker port and the TLS port with other gateways on this machine that run as the same "
         "user (SO_REUSEPORT)",
     )
-    stop_with_input: bool = switch(
-        help="stop when standard input ends: with the program that started this one",
+    supervised: bool = switch(
+        help="run as the child of another program: stop when standard input ends, and print a line to standard "
+        "output every 5 seconds",
     )

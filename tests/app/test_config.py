@@ -353,7 +353,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             gateway-name = "north"
             gateways = 2
             share-port = true
-            stop-with-input = true
+            supervised = true
             stats-retention = 400
             stats-node = "home-1"
         """)
@@ -446,7 +446,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         gateway_name="north",
         gateways=2,
         share_port=True,
-        stop_with_input=True,
+        supervised=True,
         arguments=config.arguments,
         stats_retention=400,
         stats_node="home-1",

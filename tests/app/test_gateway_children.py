@@ -13,16 +13,19 @@ from twisted.internet.task import Clock
 from p2pool.app.config import Config, load_config
 from p2pool.app.gateway import GatewayApp
 from p2pool.app.gateway_children import (
+    CHECK,
     FIRST_WAIT,
     KILL_TIME,
     LONGEST_WAIT,
+    MAX_MISSED,
+    MAX_MISSED_AT_START,
     SETTLED_AFTER,
     STOP_TIME,
     GatewayChildren,
     child_arguments,
 )
 from p2pool.base.errors import OperatorError
-from p2pool.base.input_watch import stop_at_end_of_input
+from p2pool.base.supervised import BEAT, beat, stop_at_end_of_input
 from tests.environment import make_environment
 from tests.logged import logged
 
@@ -133,9 +136,7 @@ def test_all_are_stopped_in_order():
     assert done == []
     machine.started[1].end(0)
     assert done == [None]
-    machine.clock.advance(LONGEST_WAIT)
-    assert len(machine.started) == 2  # none is started again
-    assert machine.clock.getDelayedCalls() == []
+    assert machine.clock.getDelayedCalls() == []  # none is started again
 
 
 def test_one_that_does_not_stop_is_killed():
@@ -171,6 +172,49 @@ def test_one_that_waits_for_its_start_is_not_started_after_the_stop():
     assert len(machine.started) == 1
 
 
+def test_one_that_is_stuck_is_killed_and_started_again():
+    machine = Machine()
+    machine.children.start()
+    for number in (1, 2):
+        machine.said[number](BEAT)
+    with logged() as log:
+        for _ in range(MAX_MISSED + 1):
+            machine.said[1](BEAT)
+            machine.clock.advance(CHECK)
+    assert [child.signals for child in machine.started] == [[], ["SIGKILL"]]
+    assert log.lines == ["gateway 2 (process 1001) is stuck: no sign of life for 30 s; killing it"]
+    machine.started[1].end(-9)
+    machine.clock.advance(FIRST_WAIT)
+    assert machine.started[2].number == 2
+
+
+def test_a_slow_start_is_waited_for():
+    machine = Machine(1)
+    machine.children.start()
+    for _ in range(MAX_MISSED_AT_START):
+        machine.clock.advance(CHECK)
+    assert machine.started[0].signals == []
+    machine.clock.advance(CHECK)
+    assert machine.started[0].signals == ["SIGKILL"]
+
+
+def test_a_node_that_was_stopped_for_long_does_not_take_its_gateways_for_stuck():
+    machine = Machine(1)
+    machine.children.start()
+    machine.said[1](BEAT)
+    machine.clock.advance(100 * CHECK)
+    assert machine.started[0].signals == []
+
+
+def test_signs_of_life_are_not_logged(capsys):
+    machine = Machine(1)
+    machine.children.start()
+    beat()
+    with logged() as log:
+        machine.said[1](capsys.readouterr().out.strip())
+    assert log.lines == []
+
+
 # --- settings ----------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +239,7 @@ def test_a_child_has_the_node_s_settings_of_miners_and_places_of_its_own():
         assert (each.share_rate, each.ban_allow) == (config.share_rate, config.ban_allow)
         assert (each.network, each.broker) == (config.network, config.broker)
         assert (each.worker_endpoint, each.gateways) == (("127.0.0.1", 7903), 0)
-        assert (each.share_port, each.stop_with_input, each.no_console) == (True, True, True)
+        assert (each.share_port, each.supervised, each.no_console) == (True, True, True)
         assert each.gateway_name is not None
         GatewayApp(each, make_environment())
     assert one.datadir == Path("/d/simnet/gateways/1/simnet")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -145,6 +146,13 @@ def test_children_serve_miners_are_restarted_and_end_with_the_node(tmp_path, red
         wait_for("all three again", node.all_answering)
         wait_for("the ban", lambda: node.gateway_log(2).count("banned 192.0.2.7") >= 2)
 
+        # One that is stuck is killed.
+        stuck = node.children()[3]
+        os.kill(stuck, signal.SIGSTOP)
+        node.wait_for_line(f"gateway 3 (process {stuck}) is stuck: no sign of life for 30 s; killing it")
+        wait_for("another start", lambda: node.children()[3] != stuck)
+        wait_for("all three again", node.all_answering)
+
         children = list(node.children().values())
         assert all(map(lives, children))
         node.interrupt()
@@ -152,6 +160,70 @@ def test_children_serve_miners_are_restarted_and_end_with_the_node(tmp_path, red
         assert "stopping 3 gateways" in node.output
         assert "did not stop" not in node.output
         assert node.output.count("has ended: exit status 0") == 3
+
+
+PROXY = "127.0.0.2"
+"""Where connections of a load balancer come from, which name their clients."""
+
+
+def connect(node: Node, client: str, lines: bytes) -> tuple[socket.socket, bytes]:
+    """A connection to one of the gateways in the name of a client, and what it is answered; nothing if it is
+    closed."""
+    connection = socket.create_connection(("127.0.0.1", node.port), 20, source_address=(PROXY, 0))
+    connection.settimeout(20)
+    answer = b""
+    with suppress(ConnectionError):
+        connection.sendall(f"PROXY TCP4 {client} 127.0.0.1 1000 7903\r\n".encode() + lines)
+        answer = connection.recv(4096)
+    return connection, answer
+
+
+SUBSCRIBE = b'{"id": 1, "method": "mining.subscribe", "params": ["test"]}\n'
+
+
+def served(node: Node, client: str, tries: int = 12) -> int:
+    """How many of so many new connections of a client are served, one after the other."""
+    count = 0
+    for _ in range(tries):
+        connection, answer = connect(node, client, SUBSCRIBE)
+        count += b"result" in answer
+        connection.close()
+    return count
+
+
+def test_bans_and_the_limit_of_a_host_are_those_of_the_pool(tmp_path, redis):
+    limit = 12
+    flags = ("--stratum-proxy-protocol", PROXY, "--max-connections-per-ip", str(limit))
+    with Node(tmp_path, redis, *flags) as node:
+        wait_for("three gateways on one port", node.all_answering)
+        assert served(node, "192.0.2.9", 3) == 3
+
+        # A ban of one gateway keeps the host out of all, and the node's page says whose ban it is.
+        def offend() -> Any:
+            connection, _ = connect(node, "192.0.2.9", b"{nonsense\n" * 20)
+            connection.close()
+            return node.get("api/v1/bans")["bans"]
+
+        (ban,) = wait_for("the ban at the node", offend)
+        assert ban["host"] == "192.0.2.9"
+        assert re.fullmatch(rf".*:{node.port}/[123]", ban["source"])
+        wait_for("the ban at all gateways", lambda: served(node, "192.0.2.9") == 0)
+        assert served(node, "192.0.2.10", 3) == 3
+
+        answer = node.act("unban", host="192.0.2.9")
+        assert (answer["was_banned"], answer["gateways"]) == (True, 3)
+        assert served(node, "192.0.2.9", 3) == 3
+
+        # Connections of a host are counted over all gateways: none of them has as many as the limit.
+        held = [connect(node, "192.0.2.11", SUBSCRIBE) for _ in range(limit)]
+        assert all(b"result" in answer for _, answer in held)
+        time.sleep(8)  # more often asked, the host would be banned: it reconnects too fast
+        assert served(node, "192.0.2.11", 12) == 0
+        assert node.get("api/v1/bans")["total"] == 0
+        line = "rejected a connection of 192.0.2.11: too many connections of one host"
+        assert sum(line in node.gateway_log(number) for number in (1, 2, 3)) >= 2
+        for connection, _ in held:
+            connection.close()
 
 
 def test_children_do_not_outlive_a_node_that_was_killed(tmp_path, redis):

@@ -1,17 +1,27 @@
-"""Ends a program when its standard input ends: the other end of the pipe is held by the program that started it,
-which may have been killed."""
+"""A program that another one starts and watches: it ends with that one, and shows that it is not stuck.
+
+Its standard input is a pipe whose other end is held by the program that started it, and ends when that one is
+gone, even if it was killed. Its standard output gets a line every BEAT_PERIOD seconds from the reactor.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from twisted.logger import Logger
 
 _log = Logger(namespace="p2pool")
+
+BEAT: Final = "alive"
+"""The line that shows that the program is not stuck."""
+BEAT_PERIOD: Final = 5.0
+"""Seconds between two of these lines."""
 
 STOP_TIME: Final = 20.0
 """Seconds that the program has to stop in order before it is killed."""
@@ -41,3 +51,10 @@ def stop_at_end_of_input(
     thread = threading.Thread(target=wait, name="input", daemon=True)
     thread.start()
     return thread
+
+
+def beat() -> None:
+    """Show that the program is not stuck. Nothing happens if nobody reads it any more."""
+    with suppress(OSError, ValueError):
+        sys.stdout.write(f"{BEAT}\n")
+        sys.stdout.flush()

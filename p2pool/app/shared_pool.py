@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
@@ -15,6 +17,9 @@ from p2pool.gateway.shared_bans import SharedBans
 from p2pool.gateway.shared_counts import SharedCounts
 
 _log = Logger(namespace="p2pool.gateway")
+
+COMPARE_PAUSE: Final = 5.0
+"""Seconds between two comparisons of the bans, however often the broker comes and goes."""
 
 
 class SharedPool:
@@ -32,7 +37,10 @@ class SharedPool:
         is_gateway: bool,
     ) -> None:
         guard = stratum.server.guard
+        self._reactor = environment.reactor
         self._broker = broker
+        self._compared = 0.0
+        """When the bans were last compared because the broker was back, by the reactor's clock."""
         self._bans = SharedBans(environment, broker, names=names, guard=guard, name=name)
         self._counts = SharedCounts(
             environment, broker, names=names, guard=guard, name=name, is_gateway=is_gateway
@@ -70,7 +78,9 @@ class SharedPool:
 
     def _broker_changed(self, problem: str | None) -> None:
         """Compare the bans with the broker's at once when it is back: it may have lost them, or have others."""
-        if problem is None:
+        now = self._reactor.seconds()
+        if problem is None and now - self._compared >= COMPARE_PAUSE:
+            self._compared = now
             ensureDeferred(self._bans.compare()).addErrback(
                 lambda failure: _log.failure("internal error: cannot compare the bans", failure)
             )

@@ -10,12 +10,14 @@ from p2pool.gateway.messages import SCHEMA
 
 MAX_HOSTS: Final = 10_000
 """Hosts whose connections one process publishes."""
+MAX_TEXT: Final = 2_000
+"""Characters of a text in an action; miners get fewer."""
 KEPT_ACTIONS: Final = 1_000
 """Actions and bans that the broker keeps; none is older than those who read them let it be."""
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
-Text = Annotated[str, msgspec.Meta(max_length=2_000)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 

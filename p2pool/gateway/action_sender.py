@@ -19,6 +19,7 @@ from p2pool.broker.operations import Entry, append, put
 from p2pool.broker.shared import FreshReader
 from p2pool.gateway.action_messages import (
     KEPT_ACTIONS,
+    MAX_TEXT,
     ActionMessage,
     ActionResult,
     MaskState,
@@ -123,6 +124,7 @@ class ActionSender:
         if action == "version-mask":
             self._store_mask()
             return self._announce(VersionMask(mask=given["mask"]))
+        given = {name: _sendable(value) for name, value in given.items()}
         return self._announce(ShowMessage(**given) if action == "message" else Reconnect(**given))
 
     def _announce(self, action: SharedAction) -> Deferred[Reached]:
@@ -169,3 +171,10 @@ class ActionSender:
                 waiting.results[result.gateway] = result.connections
                 if waiting.is_complete:
                     self._finish(result.id)
+
+
+def _sendable(value: Any) -> Any:
+    """Return a text as messages take it: every gateway makes the same of it as the node does of the whole."""
+    if not isinstance(value, str):
+        return value
+    return value.strip().encode("utf-8", "replace").decode()[:MAX_TEXT]

@@ -320,6 +320,14 @@ def test_a_message_reaches_the_miners_of_all_gateways_and_the_answer_says_how_ma
     assert [shown(wire) for wire in wires] == [[["hello"]]] * 3
 
 
+def test_a_text_of_any_length_and_kind_reaches_the_miners_cut_as_the_node_cuts_it(pool):
+    _, wire = pool.one.harness.miner(ADDRESS)
+    answer = pool.carry_out("message", text=" " * 3_000 + "x" * 5_000)
+    assert answer["gateway_connections"] == 1
+    assert shown(wire) == [["x" * 400]]
+    assert pool.carry_out("message", text="a\ud800b", worker="w" * 9_000)["gateways"] == 2
+
+
 def test_a_message_for_one_worker_goes_to_that_worker(pool):
     _, rig = pool.one.harness.miner(ADDRESS + ".rig")
     _, other = pool.two.harness.miner(ADDRESS + ".other")

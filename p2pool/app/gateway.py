@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
@@ -46,9 +47,11 @@ class GatewayApp:
         """Raise OperatorError if no broker is named."""
         if config.broker is None:
             raise OperatorError("a gateway needs --broker URL: the Redis that its node uses")
+        if config.gateways:
+            raise OperatorError("--gateways is for the node, which starts gateways: leave it out here")
         self.config = config
         self._environment = environment
-        self.name = f"{socket.gethostname()}:{config.worker_port}"
+        self.name = config.gateway_name or f"{socket.gethostname()}:{config.worker_port}"
         self.stats = PoolStats(environment.clock())
         self.broker = Broker(environment, config.broker)
         self._names = Names(config.network.name)
@@ -70,6 +73,14 @@ class GatewayApp:
             names=self._names,
             server=self.stratum.server,
             work=self.work,
+        )
+        self.shared = SharedPool(
+            environment,
+            self.broker,
+            names=self._names,
+            stratum=self.stratum,
+            name=self.name,
+            is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
 
@@ -93,6 +104,7 @@ class GatewayApp:
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
+        self.shared.start()
         self.stratum.start()
         self.process_watch.start()
 
@@ -102,6 +114,7 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.shared.stop)
         await self._end(self.sessions.stop)
         await self._end(self.sums.stop)
         self.broker.stop()

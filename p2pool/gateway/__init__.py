@@ -3,12 +3,15 @@
 Both sides:
 - `messages`: the formats; `names`: of streams and keys in the broker; `ports`: what both sides need of others;
 - `work_codec`: a WorkContext as a message, and back; `solution_codec`: solved work likewise;
+- `action_messages`: the formats of what concerns the pool's miners; `action_taker`: carries out what others want;
+- `shared_bans`, `shared_counts`: bans, and connections by host, of all gateways;
 - `sums_messages`: the formats of statistics.
 
 The node's side:
 - `work_feed`: publishes work, and the transactions that complete a block;
 - `solution_intake`: takes solutions, completes blocks, and says what is stored;
-- `sums_intake`: counts what gateways report, each report once.
+- `sums_intake`: counts what gateways report, each report once;
+- `action_sender`: operators' actions for all gateways.
 
 The gateway's side:
 - `remote_work`: stratum's work, as the node sent it last;

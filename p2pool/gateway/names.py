@@ -64,6 +64,31 @@ class Names:
         """Return the key that exists while there may be sessions under a prefix of extranonce1."""
         return self._name(f"used-prefix:{prefix:02x}")
 
+    @property
+    def actions(self) -> str:
+        """Return the stream of operators' actions and bans, for all gateways."""
+        return self._name("actions")
+
+    @property
+    def action_results(self) -> str:
+        """Return the stream of what gateways answer to actions."""
+        return self._name("action-results")
+
+    @property
+    def bans(self) -> str:
+        """Return the table of the bans of miners' hosts."""
+        return self._name("bans")
+
+    @property
+    def version_mask(self) -> str:
+        """Return the key of the header version bits that miners may roll."""
+        return self._name("version-mask")
+
+    @property
+    def members(self) -> str:
+        """Return the group of the processes that have miners, with their connections by host."""
+        return self._name("members")
+
     def transactions(self, key: bytes) -> str:
         """Return the key of a template's transactions."""
         return self._name(f"transactions:{key.hex()}")

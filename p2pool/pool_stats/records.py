@@ -72,12 +72,14 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class BanRecord:
-    """A host of miners that is kept out. `host` is an IPv4 address or an IPv6 network of 64 bits."""
+    """A host of miners that is kept out. `host` is an IPv4 address or an IPv6 network of 64 bits; `source` is the
+    gateway or node that banned it, "" for this process."""
 
     host: str
     since: float
     until: float
     reason: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

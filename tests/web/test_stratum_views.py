@@ -249,6 +249,7 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
                 "until": pool.now + 90,
                 "remaining": 90,
                 "reason": "by the operator",
+                "source": "",
             }
         ],
     }

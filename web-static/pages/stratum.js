@@ -113,7 +113,7 @@ const gatewaysTable = new Table("gateways", {
 });
 
 const bansTable = new Table("bans", {
-  caption: "Bans: host, since, remaining time, reason, and a button to unban the host",
+  caption: "Bans: host, since, remaining time, reason, who banned it, and a button to unban the host",
   few: 20,
   empty: emptyNote(),
   columns: [
@@ -121,6 +121,7 @@ const bansTable = new Table("bans", {
     timeColumn("Since"),
     textColumn("Remaining", ({ remaining }) => duration(Math.max(0, remaining))),
     textColumn("Reason", ({ reason }) => reason, null),
+    textColumn("Banned by", ({ source }) => source || "this node", null),
     { title: "Unban", create: ({ host }) => unbanButton(host) },
   ],
 });

@@ -312,6 +312,7 @@ def ban_list(snapshot: Snapshot) -> dict[str, Any]:
                 "until": ban.until,
                 "remaining": ban.until - snapshot.pool.time,
                 "reason": ban.reason,
+                "source": ban.source,
             }
             for ban in bans
         ],
@@ -375,7 +376,16 @@ _SECURITY = {
 }
 _BANS = {
     "total": count(),
-    "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
+    "bans": array(
+        record(
+            host=text(),
+            since=TIME,
+            until=TIME,
+            remaining=SECONDS,
+            reason=text(),
+            source=text("the gateway that banned the host; empty for this node"),
+        )
+    ),
 }
 _HOSTS = mapping(count(), "connections of the hosts that have a ban score")
 ENDPOINTS = (

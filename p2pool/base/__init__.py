@@ -9,5 +9,5 @@
 - `settings`, `setting_values`: declaring settings and reading their values
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
 - `endpoints`, `hosts`, `http_client`, `direct_write`: addresses and connections
-- `signals`, `terminal`, `text`, `warn_once`: what operators see and send
+- `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
 """

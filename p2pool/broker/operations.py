@@ -22,7 +22,7 @@ WAIT: Final = 1.0
 MAX_ENTRIES: Final = 256
 """Entries that one request takes."""
 FIELD: Final = b"data"
-"""The field of an entry that holds its data."""
+"""The only field of an entry."""
 NOTHING_READ: Final = "0-0"
 """The id before that of every entry."""
 
@@ -51,6 +51,15 @@ def newest(stream: str) -> Action[Entry | None]:
     def act(client: redis.Redis) -> Entry | None:
         entries = _entries([(stream.encode(), client.xrevrange(stream, count=1))])
         return entries[0] if entries else None
+
+    return act
+
+
+def recent(stream: str, count: int) -> Action[list[Entry]]:
+    """Return the newest entries of a stream, oldest first."""
+
+    def act(client: redis.Redis) -> list[Entry]:
+        return _entries([(stream.encode(), client.xrevrange(stream, count=count))])[::-1]
 
     return act
 

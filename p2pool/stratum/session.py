@@ -12,7 +12,7 @@ from typing import Any
 from p2pool.base.bounded import BoundedSet
 from p2pool.dash.target import difficulty_to_average_attempts
 from p2pool.jobs.job import Job
-from p2pool.stratum.errors import ErrorCode, StratumError, low_difficulty
+from p2pool.stratum.errors import AnswerLater, ErrorCode, StratumError, low_difficulty
 from p2pool.stratum.job_feed import JobFeed
 from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.messages import notification_line, request_line
@@ -78,6 +78,7 @@ class Session:
         "_refused",
         "_takeovers",
         "_version_due",
+        "asked_elsewhere",
         "change_due",
         "closing",
         "connected",
@@ -107,6 +108,8 @@ class Session:
         context.sessions.opened(self)
         self.resumed = False
         """Whether this connection continues the session of an earlier one."""
+        self.asked_elsewhere = False
+        """Whether a session of another server was already looked for: once a connection."""
         self.software = MinerSoftware()
         self.version_mask: int | None = None
         """The version bits that this miner may roll; None without version rolling."""
@@ -254,8 +257,14 @@ class Session:
         self.feed.subscribed(self.extranonce1)
 
     def resume(self, session_id: str, now: float) -> None:
-        """Continue the session of an earlier connection, if that session is still known."""
-        own = self.state
+        """Continue the session of an earlier connection, if that session is still known. Raises AnswerLater if
+        another server may know it."""
+        own, others = self.state, self.context.other_servers
+        if others is not None and not self.asked_elsewhere and self.context.sessions.get(session_id) is None:
+            self.asked_elsewhere = True
+            fetched = others.fetch(session_id, self.reputation.site)
+            if fetched is not None:
+                raise AnswerLater(fetched)
         if session_id == own.session_id or not self.context.sessions.resume(self, session_id, now):
             return
         self.resumed = True

@@ -121,9 +121,9 @@ class Pool:
     def turn(self) -> None:
         """Let everyone read all that there is: a node begins with its group, and with what an earlier run left."""
         for _ in range(4):
-            sides: list[Any] = [self.node, *self.gateways]
-            for side in sides:
-                side.broker.turn()
+            self.node.broker.turn()
+            for gateway in self.gateways:
+                gateway.broker.turn()
             self.home.run()
 
 

@@ -56,7 +56,7 @@ class SlowBroker(FakeBroker):
         self.slow = False
         self.held: list[tuple[Any, Deferred[Any]]] = []
 
-    def ask(self, action: Any) -> Deferred[Any]:
+    def ask(self, action: Any, *, urgent: bool = False) -> Deferred[Any]:
         if not self.slow:
             try:
                 return super().ask(action)

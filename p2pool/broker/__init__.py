@@ -2,5 +2,6 @@
 
 - `settings`: where it is;
 - `operations`: what is asked of it: streams, expiring values, leases;
+- `problems`: what is wrong with it, for people;
 - `connection`: one thread that asks it, and others that wait for what it brings.
 """

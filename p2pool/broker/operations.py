@@ -125,8 +125,9 @@ class GroupReader:
             reply = client.xreadgroup(
                 self._group, self._group, {self._stream: position}, count=MAX_ENTRIES, block=wait
             )
-        except ResponseError:
-            _create_group(client, self._stream, self._group)
+        except ResponseError as error:
+            if not _create_group(client, self._stream, self._group):
+                raise error
             return []
         entries = _entries(reply)
         if again and not entries:
@@ -134,12 +135,15 @@ class GroupReader:
         return entries
 
 
-def _create_group(client: redis.Redis, stream: str, group: str) -> None:
+def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
+    """Make a group; return False if there is one."""
     try:
         client.xgroup_create(stream, group, id=NOTHING_READ, mkstream=True)
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
+        return False
+    return True
 
 
 def acknowledge(stream: str, group: str, ids: Iterable[str]) -> Action[None]:

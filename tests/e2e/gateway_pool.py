@@ -88,7 +88,7 @@ class GatewayPool:
         stack: ExitStack,
         *,
         gateways: int = 3,
-        append_only: bool = False,
+        redis: RedisServer | None = None,
         arguments: Sequence[str] = (),
         broker: str | None = None,
     ) -> None:
@@ -96,7 +96,7 @@ class GatewayPool:
         self.directory = directory
         self._stack = stack
         self._arguments = tuple(arguments)
-        self.redis = RedisServer(directory / "redis", append_only=append_only)
+        self.redis = redis or RedisServer(directory / "redis")
         stack.enter_context(self.redis)
         economy = ("--initial-attempts", str(BLOCK_ATTEMPTS), "--block-period", str(BLOCK_PERIOD))
         self.dash = stack.enter_context(DashProcess(directory, "dash", *economy))

@@ -44,7 +44,7 @@ class RedisServer:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._program = require_redis_server()
-        self._directory = directory
+        self.directory = directory
         self._password = password
         self._tls = certificate
         directory.mkdir(parents=True, exist_ok=True)
@@ -56,9 +56,9 @@ class RedisServer:
             *(*port, "--bind", "127.0.0.1", "--dir", str(directory), "--save", "", "--daemonize", "no"),
             *("--appendonly", "yes" if append_only else "no"),
             *(() if password is None else ("--requirepass", password, "--masterauth", password)),
-            *(() if replica_of is None else ("--replicaof", "127.0.0.1", str(replica_of))),
             *arguments,
         ]
+        self._replica_of = replica_of
 
     def __enter__(self) -> RedisServer:
         return self.start()
@@ -76,9 +76,10 @@ class RedisServer:
 
     def start(self) -> RedisServer:
         """Start it, and wait until it answers."""
-        with open(self._directory / "redis.log", "ab") as log:
+        replica_of = () if self._replica_of is None else ("--replicaof", "127.0.0.1", str(self._replica_of))
+        with open(self.directory / "redis.log", "ab") as log:
             self.process = subprocess.Popen(
-                [self._program, *self._arguments], stdout=log, stderr=log, cwd=self._directory
+                [self._program, *self._arguments, *replica_of], stdout=log, stderr=log, cwd=self.directory
             )
         self.wait_until_ready()
         return self
@@ -88,7 +89,7 @@ class RedisServer:
 
         def answers() -> bool:
             assert self.process is not None
-            assert self.process.poll() is None, (self._directory / "redis.log").read_text()
+            assert self.process.poll() is None, (self.directory / "redis.log").read_text()
             with suppress(redis.exceptions.RedisError, OSError), self.client() as client:
                 return bool(client.ping())
             return False
@@ -106,6 +107,11 @@ class RedisServer:
         """Return what it answers to a command."""
         with self.client() as client:
             return client.execute_command(*words)
+
+    def promote(self) -> None:
+        """Make a replica a master, now and at its next start."""
+        self.call("REPLICAOF", "NO", "ONE")
+        self._replica_of = None
 
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""

@@ -18,7 +18,8 @@ Around the node:
 - `data_directory`, `state_files`: the directory of the node's files, and the versions of those files
 
 Gateways, which have miners and nothing else of a node:
-- `gateway`: class `GatewayApp`, the root of a gateway; `broker`: the node's side of its gateways
+- `gateway`: class `GatewayApp`, the root of a gateway; `gateway_daemons`: the daemons that it was given
+- `broker`: the node's side of its gateways
 
 One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
 """

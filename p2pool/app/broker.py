@@ -8,7 +8,9 @@ from p2pool.base.environment import Environment
 from p2pool.broker.connection import Broker
 from p2pool.broker.settings import BrokerAddress
 from p2pool.gateway.names import Names
+from p2pool.gateway.ports import NotStored
 from p2pool.gateway.solution_intake import SolutionIntake
+from p2pool.gateway.transaction_fetch import TransactionFetcher
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.gateway.work_feed import WorkFeed
 from p2pool.jobs.context import WorkContext
@@ -17,7 +19,8 @@ from p2pool.node.persistence import Persistence
 
 
 class BrokerAssembly:
-    """Everything of a node that is for gateways. `problem` returns why there is no work; None while there is."""
+    """Everything of a node that is for gateways. `problem` returns why there is no work; None while there is;
+    `is_safe` whether a found block is on disk."""
 
     def __init__(
         self,
@@ -27,8 +30,10 @@ class BrokerAssembly:
         node: Node,
         persistence: Persistence,
         problem: Callable[[], str | None],
+        is_safe: Callable[[int], bool],
     ) -> None:
         names = Names(node.network.name)
+        self._persistence = persistence
         self.broker = Broker(environment, address)
         self._feed = WorkFeed(
             environment,
@@ -43,9 +48,11 @@ class BrokerAssembly:
             self.broker,
             names=names,
             network=node.network,
-            transactions=self._feed.transactions,
+            transactions=self._feed.transactions.transactions,
+            fetcher=TransactionFetcher(environment, self.broker, names=names),
             take=node.take_solution,
-            store=persistence.flush,
+            store=self._store,
+            is_safe=is_safe,
         )
 
     def start(self) -> None:
@@ -61,4 +68,10 @@ class BrokerAssembly:
     def stop(self) -> None:
         """Serve gateways no longer; they keep what they find for the next start."""
         self._feed.stop()
+        self._intake.stop()
         self.broker.stop()
+
+    async def _store(self) -> None:
+        await self._persistence.flush()
+        if self._persistence.problem is not None:
+            raise NotStored(self._persistence.problem)

@@ -115,9 +115,18 @@ class Config(
     @property
     def single_daemon(self) -> bool:
         """Return whether the flags for a single daemon name one: always, if there is no URL."""
+        return not self.dashd or self._flags_name_daemon
+
+    @property
+    def names_daemons(self) -> bool:
+        """Return whether any setting names a daemon, or the password of its RPC."""
+        return bool(self.dashd) or self._flags_name_daemon
+
+    @property
+    def _flags_name_daemon(self) -> bool:
         given = (self.dashd_address, self.dashd_rpc_port, self.dashd_p2p_port, self.dashd_zmq)
         flagged = bool(self.rpc_arguments) or self.dashd_rpc_ssl
-        return not self.dashd or flagged or any(each is not None for each in given)
+        return flagged or any(each is not None for each in given)
 
     @property
     def donation(self) -> int:

@@ -69,8 +69,11 @@ class DaemonAddress:
     zmq: str | None
 
 
-def daemon_addresses(config: Config) -> list[DaemonAddress]:
-    """Return the daemons that the configuration names, the single one first. Raises OperatorError."""
+def daemon_addresses(config: Config, *, local: bool = True) -> list[DaemonAddress]:
+    """Return the daemons that the configuration names, the single one first; without any the one on this machine,
+    unless `local` is false, as for gateways. Raises OperatorError."""
+    if not local and not config.names_daemons:
+        return []
     parent, given = config.network.parent, config.dashd_config_path
     conf = read_dash_conf(given or default_in_home(DASH_CONF), parent, required=given is not None)
     found = []
@@ -101,14 +104,14 @@ def daemon_addresses(config: Config) -> list[DaemonAddress]:
 
 class DashdAssembly:
     """Daemons, links, the network's nodes, and the blocks on their way. `new_template` is called with each
-    template to work on."""
+    template to work on. `node` is None for a gateway, whose daemons take its blocks and do nothing else."""
 
     def __init__(
         self,
         environment: Environment,
         config: Config,
         *,
-        node: Node,
+        node: Node | None,
         stats: PoolStats,
         new_template: Callable[[BlockTemplate], None],
     ) -> None:
@@ -129,7 +132,6 @@ class DashdAssembly:
         self._links: list[DashdLink] = []
         self._zmqs: list[ZmqSubscriber] = []
         self._heights: BlockHeights | None = None
-        self._lister: ChainBlockLister | None = None
         self._timers: list[Timer] = []
         self._tip: int | None = None
 
@@ -163,11 +165,9 @@ class DashdAssembly:
             spool=self.spool,
             lost=self.submitter.offer_again,
         )
-        self._lister = ChainBlockLister(
-            lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
-        )
-        self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
-        self._node.block_wanted.subscribe(self._heights.request)
+        if self._node is not None:
+            self._heights = BlockHeights(pool, self._node.learn_block_height, self._clock)
+            self._node.block_wanted.subscribe(self._heights.request)
         pool.start()
         for service in (*self._links, self.broadcaster):
             if service is not None:
@@ -184,21 +184,31 @@ class DashdAssembly:
                 now=False,
             ),
             Timer(self._reactor, FOLLOW_PERIOD, follower.poll, name="follow the found blocks", now=False),
-            Timer(self._reactor, LIST_PERIOD, self._lister.poll, name="check the blocks on the chain", now=False),
         ]
         await self.submitter.resume()
-        self._list_blocks(node.share for node in self._node.tracker.verified.nodes.values())
-        self._node.thought.subscribe(lambda thought: self._list_blocks(thought.verified))
+        if self._node is not None:
+            self._list_chain(self._node, pool)
 
-    def _list_blocks(self, shares: Iterable[Share]) -> None:
+    def _list_chain(self, node: Node, pool: DaemonPool) -> None:
+        """List the blocks of the share chain from now on."""
+        lister = ChainBlockLister(
+            lambda: pool.serving, self.block_store, clock=self._clock, started=self._stats.start_time
+        )
+        self._timers.append(
+            Timer(self._reactor, LIST_PERIOD, lister.poll, name="check the blocks on the chain", now=False)
+        )
+        self._list_blocks(node, lister, (each.share for each in node.tracker.verified.nodes.values()))
+        node.thought.subscribe(lambda thought: self._list_blocks(node, lister, thought.verified))
+
+    def _list_blocks(self, node: Node, lister: ChainBlockLister, shares: Iterable[Share]) -> None:
         """List those of the shares that are blocks, regardless of who found them."""
         found = [share for share in shares if share.is_block]
-        if self._lister is None or not found:
+        if not found:
             return
-        own = set(self._node.own_share_hashes())
+        own = set(node.own_share_hashes())
         versions = self._config.network.parent.addresses
         for share in found:
-            self._lister.request(
+            lister.request(
                 BlockRecord(
                     time=float(share.header_timestamp),
                     block_hash=share.hash,
@@ -304,6 +314,10 @@ class DashdAssembly:
         """Deliver a block that was found, here or by a peer. (There is no work before `start`.)"""
         if self.submitter is not None:
             self.submitter.offer(found)
+
+    def is_safe(self, block_hash: int) -> bool:
+        """Return whether a block that was delivered is on disk, or its fate known."""
+        return self.submitter is not None and self.submitter.is_safe(block_hash)
 
     # --- figures -----------------------------------------------------------------------------------------
 

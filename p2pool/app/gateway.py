@@ -14,12 +14,14 @@ from twisted.web.server import Request
 
 from p2pool import __version__
 from p2pool.app.config import Config
+from p2pool.app.gateway_daemons import GatewayDaemons
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.broker.connection import Broker
 from p2pool.broker.operations import Entry, StreamReader
+from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
 from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
@@ -51,11 +53,17 @@ class GatewayApp:
         self.work = RemoteWork(
             environment, config.network, broker=self.broker, names=self._names, rates=self.stats
         )
+        self.daemons = GatewayDaemons(environment, config, stats=self.stats)
+        self.blocks = BlockCompletion(
+            self.broker, names=self._names, fetcher=self.work.transactions, deliver=self.daemons.deliver
+        )
         self.sender = SolutionSender(
             environment,
             self.broker,
             names=self._names,
             spool=SolutionSpool(config.datadir / "solutions"),
+            left=self.blocks.offer,
+            delayed=self.blocks.delayed,
         )
         self.stratum = StratumAssembly(
             environment, config, work=self.work, stats=self.stats, problem=self.work.problem
@@ -77,6 +85,7 @@ class GatewayApp:
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
         self.broker.start()
+        await self.daemons.start()
         await self.sender.start()
         self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
         self.stratum.start()
@@ -88,6 +97,8 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        self.work.transactions.stop()
+        await self._end(self.daemons.stop)
         self.broker.stop()
         _log.info("stopped")
 
@@ -113,6 +124,7 @@ class GatewayApp:
 
     def _solved(self, solved: Solved) -> None:
         message = solution_message(solved.outcome, gateway=self.name, worker=solved.worker, found=solved.found)
+        self.blocks.offer(message)
         self.sender.send(message)
 
     # --- web ---------------------------------------------------------------------------------------------
@@ -133,6 +145,9 @@ class GatewayApp:
                 "broker": self.broker.problem is None,
                 "connections": len(self.stratum.server),
                 "unsent_solutions": len(self.sender),
+                "solutions_problem": self.sender.disk.problem,
+                "incomplete_blocks": self.blocks.waiting,
+                "dashd": self.daemons.problem,
             }
         )
 

@@ -123,6 +123,7 @@ class App:
             node=self.node,
             persistence=self.persistence,
             problem=self._work_problem,
+            is_safe=self.dashd.is_safe,
         )
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:

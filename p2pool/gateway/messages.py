@@ -2,7 +2,7 @@
 
 A WorkMessage holds what a WorkContext is made from, so that a gateway makes the very same one, and the figures
 that jobs take from the node (`JobTerms`). The transactions of the block are not part of it: they are needed only
-to complete a block, and travel under `transactions`, a hash of what they are.
+to complete a block, and travel under `transactions`, the key that `template_transactions` gives them.
 
 Hashes, targets and weights are numbers of more than 64 bits: little-endian bytes, 32 for hashes and targets.
 Fields may be added with a default; any other change raises SCHEMA, and older gateways say so and wait for an
@@ -24,6 +24,9 @@ Number = Annotated[bytes, msgspec.Meta(max_length=64)]
 KeyHash = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+TransactionsKey = Annotated[bytes, msgspec.Meta(max_length=32)]
+Time = Annotated[float, msgspec.Meta(ge=0, le=2**33)]
+"""Seconds, since 1970 or of an age; neither infinite nor NaN."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +49,9 @@ class TemplatePart(_Message, frozen=True, kw_only=True):
     coinbase_flags: bytes
     coinbase_payload: bytes
     branch: list[Hash]
-    age: float
-    transactions: bytes
-    """The key of the block's other transactions; empty if there are none."""
+    age: Time
+    transactions: TransactionsKey
+    """The key of the block's other transactions, see `template_transactions`; empty if there are none."""
     transaction_count: int
 
 
@@ -111,7 +114,7 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     """Whether earlier work is worthless."""
     more_to_come: bool
     """Whether newer work is expected within milliseconds."""
-    sent: float
+    sent: Time
     desired_version: int
     new_transaction_hashes: list[Hash]
     transaction_refs: list[tuple[int, int]]
@@ -133,7 +136,7 @@ class BlockPart(_Message, frozen=True, kw_only=True):
     coinbase: bytes
     height: Uint32
     subsidy: Amount
-    transactions: bytes
+    transactions: TransactionsKey
     """The key of the other transactions; empty if there are none."""
 
 
@@ -152,7 +155,7 @@ class SolutionMessage(_Message, frozen=True, kw_only=True):
     network: str
     gateway: str
     worker: str
-    found: float
+    found: Time
     hash: Hash
     """The X11 of the header."""
     share: bytes | None

@@ -37,6 +37,15 @@ class Names:
         """Return the stream of solutions that the node could not read, kept for people to examine."""
         return self._name("rejected")
 
-    def transactions(self, key: bytes) -> str:
-        """Return the key of a template's transactions."""
-        return self._name(f"transactions:{key.hex()}")
+    @property
+    def missing(self) -> str:
+        """Return the stream of the keys of templates whose transactions a gateway did not find."""
+        return self._name("missing")
+
+    def template(self, key: bytes) -> str:
+        """Return the key of the list of a template's transactions."""
+        return self._name(f"template:{key.hex()}")
+
+    def block_transactions(self, previous_block: bytes) -> str:
+        """Return the table of the transactions that may follow a block, by the hash of their bytes."""
+        return self._name(f"transactions:{previous_block[::-1].hex()}")

@@ -12,6 +12,10 @@ from p2pool.broker.operations import Action, Entry, Reader
 T = TypeVar("T")
 
 
+class NotStored(Exception):
+    """Shares could not be written to disk."""
+
+
 class BrokerPort(Protocol):
     """The broker: see `broker.connection.Broker`, which says what each method does."""
 
@@ -23,4 +27,4 @@ class BrokerPort(Protocol):
 
 
 StoreShares = Callable[[], Awaitable[None]]
-"""Write all shares that are not on disk yet; done when they are."""
+"""Write all shares that are not on disk yet; done when they are. Raises NotStored."""

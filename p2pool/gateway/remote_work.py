@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import msgspec
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from typing_extensions import override
 
-from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
-from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import get
 from p2pool.dash.address import cached_address
 from p2pool.dashd.template import BlockTemplate
 from p2pool.gateway.messages import TermsPart, WorkMessage, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
+from p2pool.gateway.transaction_fetch import TransactionFetcher
 from p2pool.gateway.work_codec import WorkChangeSent, context_of
 from p2pool.jobs.context import WorkContext
 from p2pool.jobs.job import Job, Outcome
@@ -33,12 +29,6 @@ _log = Logger(namespace="p2pool.gateway")
 
 SILENCE: Final = 30.0
 """Seconds without a message after which the node counts as gone: it repeats its work three times as often."""
-MAX_TEMPLATES: Final = 32
-"""Templates whose transactions are kept: those of jobs that may still be answered. About 2 MB each at most."""
-FETCH_AGAIN: Final = 1.0
-"""Seconds until transactions that were missing are asked for again."""
-FETCHES: Final = 60
-"""How often they are asked for."""
 
 
 class Rates(Protocol):
@@ -58,11 +48,14 @@ class Solved:
 
 
 class RemoteTerms(JobTerms):
-    """The terms of jobs as the node last sent them. `offset` is how far its clock is ahead."""
+    """The terms of jobs as the node sent them when its clock was at `sent`."""
 
-    def __init__(self, part: TermsPart, *, offset: float, network: Network, rates: Rates) -> None:
+    def __init__(
+        self, part: TermsPart, *, sent: float, environment: Environment, network: Network, rates: Rates
+    ) -> None:
         self._part = part
-        self._offset = offset
+        self._monotonic = environment.monotonic
+        self._offset = sent - environment.monotonic()
         self._network = network
         self._rates = rates
 
@@ -88,7 +81,8 @@ class RemoteTerms(JobTerms):
 
     @override
     def node_time(self, now: float) -> float:
-        return now + self._offset
+        # Not `now`: this machine's clock may be set while the broker is gone.
+        return self._monotonic() + self._offset
 
     @override
     def operator_key_hash(self) -> bytes | None:
@@ -128,14 +122,13 @@ class RemoteWork:
         self._clock = environment.clock
         self._network = network
         self._broker = broker
-        self._names = names
         self._rates = rates
         self._message: WorkMessage | None = None
         self._heard: float | None = None
         """When the node's last message came, by the clock that never steps."""
         self._terms: RemoteTerms | None = None
         self._maker: JobMaker | None = None
-        self._transactions: BoundedDict[bytes, tuple[bytes, ...]] = BoundedDict(MAX_TEMPLATES)
+        self.transactions = TransactionFetcher(environment, broker, names=names)
         self._reported = WarnOnce()
 
     # --- from the node -----------------------------------------------------------------------------------
@@ -154,17 +147,20 @@ class RemoteWork:
         self._reported.new([])
         self._heard = self._environment.monotonic()
         self._message = message
-        offset = message.sent - now
-        self._terms = RemoteTerms(message.terms, offset=offset, network=self._network, rates=self._rates)
+        self._terms = RemoteTerms(
+            message.terms,
+            sent=message.sent,
+            environment=self._environment,
+            network=self._network,
+            rates=self._rates,
+        )
         self._maker = JobMaker(self._terms, self._environment.chance)
+        self.transactions.request(message.template.previous_block, message.template.transactions)
         if context is not None and not repeated:
             self._use(context, message)
 
     def _use(self, context: WorkContext, message: WorkMessage) -> None:
         self.context = context
-        key = context.transactions_key
-        if key and key not in self._transactions:
-            self._fetch(key, FETCHES)
         self.work_changed.fire(WorkChangeSent(context, clean=message.clean, more_to_come=message.more_to_come))
 
     def problem(self) -> str | None:
@@ -175,32 +171,6 @@ class RemoteWork:
         if silent <= SILENCE:
             return None
         return self._broker.problem or f"the node has sent nothing for {silent:.0f} s"
-
-    # --- transactions ------------------------------------------------------------------------------------
-
-    def transactions(self, key: bytes) -> tuple[bytes, ...] | None:
-        """Return the transactions of a template; None if they have not come yet."""
-        return () if not key else self._transactions.get(key)
-
-    def _fetch(self, key: bytes, attempts: int) -> None:
-        self._ask_for(key).addCallback(self._fetched, key, attempts)
-
-    def _ask_for(self, key: bytes) -> Deferred[bytes | None]:
-        def failed(failure: Any) -> None:
-            failure.trap(BrokerError)
-
-        return self._broker.ask(get(self._names.transactions(key))).addErrback(failed)
-
-    def _fetched(self, data: bytes | None, key: bytes, attempts: int) -> None:
-        try:
-            transactions = None if data is None else msgspec.msgpack.decode(data, type=tuple[bytes, ...])
-        except msgspec.DecodeError as error:
-            _log.error("cannot read the transactions of a template: {error}", error=error)
-            return
-        if transactions is not None:
-            self._transactions[key] = transactions
-        elif attempts > 1:
-            self._environment.reactor.callLater(FETCH_AGAIN, self._fetch, key, attempts - 1)
 
     # --- for stratum -------------------------------------------------------------------------------------
 

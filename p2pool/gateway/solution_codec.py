@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from twisted.logger import Logger
 
 from p2pool.base.errors import ParseError
 from p2pool.base.text import printable
@@ -18,7 +21,10 @@ from p2pool.share.errors import ShareInvalid
 from p2pool.share.share import Share
 from p2pool.share.versions import parse_envelope
 
-MAX_WORKER = 200
+T = TypeVar("T")
+_log = Logger(namespace="p2pool.gateway")
+
+MAX_WORKER: Final = 200
 """Characters of a worker's name that are kept."""
 
 
@@ -31,6 +37,11 @@ class SolvedBlock:
     worker: str
     share_hash: int | None
     found: float
+
+    @property
+    def previous_block(self) -> bytes:
+        """Return the hash of the previous block, as the header has it."""
+        return self.part.header[4:36]
 
     def complete(self, transactions: Sequence[bytes]) -> FoundBlock:
         """Return the whole block. `transactions` are those that follow the coinbase."""
@@ -54,13 +65,13 @@ class ReadSolution:
     share: Share | None
     block: SolvedBlock | None
     aux: tuple[tuple[AuxWork, bytes], ...]
+    problem: str | None = None
+    """Why the share cannot be used; the block and those of auxiliary chains can be all the same."""
 
 
 def solution_message(outcome: Outcome, *, gateway: str, worker: str, found: float) -> SolutionMessage:
-    """Return the message about work that a miner of a gateway solved.
-
-    Raises ShareInvalid if the share cannot be made, which is a bug.
-    """
+    """Return the message about work that a miner of a gateway solved. A part that cannot be made, which is a bug,
+    is logged and left out: above all, it must not cost the block."""
     context = outcome.job.context
     template = context.template
     block = None
@@ -78,34 +89,46 @@ def solution_message(outcome: Outcome, *, gateway: str, worker: str, found: floa
         worker=worker,
         found=found,
         hash=outcome.hash.to_bytes(32, "little"),
-        share=outcome.share().envelope if outcome.meets_share else None,
+        share=_made("share", lambda: outcome.share().envelope) if outcome.meets_share else None,
         block=block,
-        aux=[
-            AuxProofPart(
-                work=AuxPart(
-                    chain_id=work.chain_id,
-                    hash=work.hash.to_bytes(32, "little"),
-                    target=work.target.to_bytes(32, "little"),
-                ),
-                proof=outcome.aux_proof(work),
-            )
-            for work in (outcome.aux_works() if outcome.meets_aux else ())
-        ],
+        aux=(_made("auxiliary blocks", lambda: _aux_proofs(outcome)) or []) if outcome.meets_aux else [],
     )
+
+
+def _made(what: str, make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except Exception:
+        _log.failure("internal error: cannot make the {what} of a solution", what=what)
+        return None
+
+
+def _aux_proofs(outcome: Outcome) -> list[AuxProofPart]:
+    return [
+        AuxProofPart(
+            work=AuxPart(
+                chain_id=work.chain_id,
+                hash=work.hash.to_bytes(32, "little"),
+                target=work.target.to_bytes(32, "little"),
+            ),
+            proof=outcome.aux_proof(work),
+        )
+        for work in outcome.aux_works()
+    ]
 
 
 def read_solution(message: SolutionMessage, network: Network) -> ReadSolution:
     """Return what a message holds. The block's hash is computed from its header (one X11), and so is the share's.
-    Raises ParseError."""
+    Raises ParseError for one of another network."""
     if message.network != network.name:
         raise ParseError(f"a solution for network {message.network!r}, not {network.name!r}: check --broker")
     worker = printable(message.worker, MAX_WORKER)
-    share = None
+    share = problem = None
     if message.share is not None:
         try:
             share = parse_envelope(message.share, network)
-        except ShareInvalid as error:
-            raise ParseError(f"a gateway's share is invalid: {error}") from None
+        except (ShareInvalid, ParseError) as error:
+            problem = f"a gateway's share is invalid: {error}"
     block = None
     if message.block is not None:
         block = SolvedBlock(
@@ -121,6 +144,7 @@ def read_solution(message: SolutionMessage, network: Network) -> ReadSolution:
         share=share,
         block=block,
         aux=tuple((_aux_work(part.work), part.proof) for part in message.aux),
+        problem=problem,
     )
 
 

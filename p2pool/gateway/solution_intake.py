@@ -1,28 +1,34 @@
 """The node's side of solved work: takes the gateways' solutions, completes blocks, and says what it has stored.
 
-A solution is acknowledged once its share is on disk: until then the broker keeps it, and a node that restarts
-takes it again. The same solution may come any number of times.
+A solution is taken in the turn in which it came, its block first; nothing that waits for a disk or for the broker
+holds up another one. It is acknowledged once its share and its block are on disk: until then the broker keeps it,
+and a node that restarts takes it again. The same solution may come any number of times.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.timer import Timer
+from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, get
+from p2pool.broker.operations import Entry, GroupReader, acknowledge, append
 from p2pool.dash.hashes import hash_hex
-from p2pool.dashd.found_block import FoundBlock
 from p2pool.gateway.messages import SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
-from p2pool.gateway.ports import BrokerPort, StoreShares
+from p2pool.gateway.ports import BrokerPort, NotStored, StoreShares
 from p2pool.gateway.solution_codec import ReadSolution, SolvedBlock, read_solution
+from p2pool.gateway.transaction_fetch import TransactionFetcher
 from p2pool.networks.parameters import Network
 from p2pool.node.node import FoundAuxBlock, Solution
 
@@ -31,12 +37,51 @@ _log = Logger(namespace="p2pool.gateway")
 KEPT_TAKEN: Final = 20_000
 """Hashes of stored solutions that the broker keeps for gateways to read."""
 KEPT_REJECTED: Final = 1_000
-"""Solutions that could not be read that the broker keeps."""
+"""Solutions that could not be read or taken that the broker keeps."""
+MAX_OPEN: Final = 5_000
+"""Solutions that are not acknowledged yet. Beyond that the oldest are left to the broker and to their gateways."""
+MAX_QUARANTINED: Final = 1_000
+"""Solutions that could not be taken whose hashes are remembered."""
+AGAIN: Final = 1.0
+"""Seconds until a solution is tried again that could not be taken, completed, stored or acknowledged."""
+ATTEMPTS: Final = 3
+"""How often a solution is tried that fails by a bug."""
+GIVE_UP: Final = 3600.0
+"""Seconds after which a block without its transactions is given up: its rivals are buried deep by then."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A solution that was read and is not acknowledged yet."""
+
+    entry: Entry
+    since: float
+    hash: bytes = b""
+    """Empty if the solution cannot be read."""
+    block: SolvedBlock | None = None
+    """The block until it was taken: it may wait for its transactions."""
+    parts: list[Solution] = field(default_factory=list)
+    """What else is to be taken."""
+    is_read: bool = False
+    block_hash: int | None = None
+    """A block that must be on disk before the solution is acknowledged."""
+    attempts: int = 0
+    rejected: str | None = None
+    """Why it is kept for people in the stream of rejected solutions."""
+
+    @property
+    def done(self) -> bool:
+        """Return whether nothing of it is left to be taken."""
+        return self.is_read and self.block is None and not self.parts
 
 
 class SolutionIntake:
-    """Takes the gateways' solutions for a node. `transactions` returns those of a template by their key, None if
-    they are not known; `take` gets each solution, and `store` writes its share to disk."""
+    """Takes the gateways' solutions for a node.
+
+    `transactions` returns those of a template by their key, None if they are not known, and `fetcher` fetches them
+    then; `take` gets each part of a solution, `store` writes the shares to disk, and `is_safe` returns whether a
+    block is on disk.
+    """
 
     def __init__(
         self,
@@ -46,94 +91,194 @@ class SolutionIntake:
         names: Names,
         network: Network,
         transactions: Callable[[bytes], tuple[bytes, ...] | None],
+        fetcher: TransactionFetcher,
         take: Callable[[Solution], None],
         store: StoreShares,
+        is_safe: Callable[[int], bool],
     ) -> None:
+        self._environment = environment
         self._broker = broker
         self._names = names
         self._network = network
         self._transactions = transactions
+        self._fetcher = fetcher
         self._take = take
         self._store = store
+        self._is_safe = is_safe
         self._reader = GroupReader(names.solutions, NODE_GROUP)
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        """By the id of the entry, the oldest first. Bound: MAX_OPEN."""
+        self._quarantined: BoundedSet[bytes] = BoundedSet(MAX_QUARANTINED)
+        self._problem = WarnOnce()
+        self._busy = False
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         """Read solutions from now on, first those that an earlier run did not finish."""
-        self._broker.follow(self._reader, self._entries_came)
+        self._fetcher.completed.subscribe(lambda _: self._go_on())
+        self._timer = Timer(
+            self._environment.reactor, AGAIN, self._go_on, name="finish the gateways' solutions", now=False
+        )
+        self._broker.follow(self._reader, self.take_entries)
 
-    def _entries_came(self, entries: list[Entry]) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.take_entries(entries))
+    def stop(self) -> None:
+        """Take nothing more; what is not acknowledged comes again at the next start."""
+        self._fetcher.stop()
+        if self._timer is not None:
+            self._timer.stop()
 
-    async def take_entries(self, entries: list[Entry]) -> None:
-        """Take entries of the stream of solutions, and acknowledge them."""
-        taken = []
+    def __len__(self) -> int:
+        """Return how many solutions are not acknowledged yet."""
+        return len(self._open)
+
+    def take_entries(self, entries: list[Entry]) -> None:
+        """Take entries of the stream of solutions; they are acknowledged later."""
+        now = self._environment.monotonic()
         for entry in entries:
-            try:
-                message = parse_message(SolutionMessage, entry.data)
-                read = read_solution(message, self._network)
-            except ParseError as error:
-                await self._quarantine(entry, error)
-                continue
-            self._take(
-                Solution(
-                    worker=read.worker,
-                    found=read.found,
-                    block=await self._complete(read.block),
-                    share=read.share,
-                    aux=tuple(_aux_blocks(read)),
-                )
-            )
-            taken.append(message.hash)
-        await self._store()
-        await self._acknowledge(entries, taken)
+            if entry.id not in self._open:
+                self._open[entry.id] = each = _Open(entry, now)
+                self._process(each)
+        while len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)
+        self._finish_soon()
 
-    async def _complete(self, block: SolvedBlock | None) -> FoundBlock | None:
-        """Return a found block with its transactions; None, logged, if nobody has them any more."""
+    def _go_on(self) -> None:
+        for each in list(self._open.values()):
+            if not each.done:
+                self._process(each)
+        self._finish_soon()
+
+    # --- taking ------------------------------------------------------------------------------------------
+
+    def _process(self, each: _Open) -> None:
+        """Take what is not taken yet of a solution: its block first, and each part regardless of the others."""
+        try:
+            if not each.is_read:
+                self._read(each)
+        except ParseError as error:
+            self._reject(each, str(error))
+        except Exception:
+            self._failed(each)
+        failed = False
+        for action in (self._take_block, self._take_parts):
+            try:
+                action(each)
+            except Exception:
+                failed = True
+                self._failed(each)
+        if failed and each.attempts >= ATTEMPTS:
+            self._quarantined.add(each.hash)
+            self._reject(each, "an internal error, see the log")
+
+    def _read(self, each: _Open) -> None:
+        message = parse_message(SolutionMessage, each.entry.data)
+        each.hash = message.hash
+        if each.hash not in self._quarantined:
+            read = read_solution(message, self._network)
+            now = self._environment.clock()
+            found = min(read.found, now) or now
+            each.block = None if read.block is None else replace(read.block, found=found)
+            each.parts = list(_parts(read, found))
+            if read.problem is not None:
+                self._reject(each, read.problem)
+        each.is_read = True
+
+    def _take_block(self, each: _Open) -> None:
+        block = each.block
         if block is None:
-            return None
+            return
         key = block.part.transactions
         transactions = self._transactions(key)
         if transactions is None:
-            transactions = await self._fetch(key)
-        if transactions is None:
-            _log.error(
-                "block {height} {block_hash} of a gateway cannot be completed: its transactions are neither here "
-                "nor in the broker; it is lost unless the gateway has a dashd of its own (--dashd)",
-                height=block.part.height,
-                block_hash=hash_hex(block.block_hash),
+            transactions = self._fetcher.get(key)
+        if transactions is not None:
+            found = block.complete(transactions)
+            self._take(Solution(worker=block.worker, found=block.found, block=found, share=None, aux=()))
+            each.block, each.block_hash = None, block.block_hash
+        elif self._environment.monotonic() - each.since < GIVE_UP:
+            self._fetcher.request(block.previous_block, key, for_block=True)
+        else:
+            each.block = None
+            self._reject(each, f"no transactions for block {block.part.height} {hash_hex(block.block_hash)}")
+
+    def _take_parts(self, each: _Open) -> None:
+        """Take the other parts. Raises the first exception after all were tried."""
+        failures: list[Exception] = []
+        left = []
+        for part in each.parts:
+            try:
+                self._take(part)
+            except Exception as error:
+                failures.append(error)
+                left.append(part)
+        each.parts = left
+        if failures:
+            raise failures[0]
+
+    def _failed(self, each: _Open) -> None:
+        each.attempts += 1
+        _log.failure("internal error: cannot take a gateway's solution {hash}", hash=each.hash[::-1].hex())
+
+    def _reject(self, each: _Open, problem: str) -> None:
+        """Keep a solution for people, and take nothing more of it but its block."""
+        each.rejected = problem
+        each.is_read = True
+        each.parts = []
+
+    # --- acknowledging -----------------------------------------------------------------------------------
+
+    def _finish_soon(self) -> None:
+        if not self._busy and self._open:
+            self._busy = True
+            Deferred.fromCoroutine(self._finish()).addErrback(
+                lambda failure: _log.failure("internal error: cannot acknowledge solutions", failure)
             )
-            return None
-        return block.complete(transactions)
 
-    async def _fetch(self, key: bytes) -> tuple[bytes, ...] | None:
+    def _finished(self) -> list[_Open]:
+        return [
+            each
+            for each in self._open.values()
+            if each.done and (each.block_hash is None or self._is_safe(each.block_hash))
+        ]
+
+    async def _finish(self) -> None:
+        """Acknowledge what is on disk. What fails is tried again by the timer."""
         try:
-            data = await self._broker.ask(get(self._names.transactions(key)))
-            return None if data is None else msgspec.msgpack.decode(data, type=tuple[bytes, ...])
-        except (BrokerError, msgspec.DecodeError):
-            return None
+            while finished := self._finished():
+                await self._store()
+                await self._acknowledge(finished)
+                for each in finished:
+                    self._open.pop(each.entry.id, None)
+        except (BrokerError, NotStored):
+            pass
+        finally:
+            self._busy = False
 
-    async def _quarantine(self, entry: Entry, error: ParseError) -> None:
-        """Keep a solution that cannot be read in a stream of its own."""
-        _log.error(
-            "cannot read a gateway's solution: {error}; kept in the broker's stream {stream}",
-            error=error,
-            stream=self._names.rejected,
-        )
-        await self._try(append(self._names.rejected, entry.data, keep=KEPT_REJECTED))
+    async def _acknowledge(self, finished: list[_Open]) -> None:
+        """Tell the gateways what is stored, and remove the entries. A gateway keeps what was rejected on its disk,
+        for a node that can read it. Raises BrokerError."""
+        problems = []
+        for each in finished:
+            if each.rejected is not None:
+                problems.append(each.rejected)
+                await self._broker.ask(append(self._names.rejected, each.entry.data, keep=KEPT_REJECTED))
+            elif each.hash not in self._quarantined:
+                await self._broker.ask(append(self._names.taken, each.hash, keep=KEPT_TAKEN))
+        for problem in self._problem.new(problems) if problems else ():
+            _log.error(
+                "cannot take a gateway's solution: {problem}; kept in the broker's stream {stream} and on the "
+                "gateway's disk",
+                problem=problem,
+                stream=self._names.rejected,
+            )
+        ids = [each.entry.id for each in finished]
+        await self._broker.ask(acknowledge(self._names.solutions, NODE_GROUP, ids))
 
-    async def _acknowledge(self, entries: list[Entry], taken: list[bytes]) -> None:
-        for solution_hash in taken:
-            await self._try(append(self._names.taken, solution_hash, keep=KEPT_TAKEN))
-        await self._try(acknowledge(self._names.solutions, NODE_GROUP, [entry.id for entry in entries]))
 
-    async def _try(self, action: Callable[[Any], None]) -> None:
-        """Ask the broker. If that fails, the entries come again."""
-        try:
-            await self._broker.ask(action)
-        except BrokerError:
-            self._reader.read_again()
-
-
-def _aux_blocks(read: ReadSolution) -> Iterator[FoundAuxBlock]:
+def _parts(read: ReadSolution, found: float) -> Iterator[Solution]:
+    """Yield a solution's share and its auxiliary blocks, as what the node takes one by one."""
+    if read.share is not None:
+        yield Solution(worker=read.worker, found=found, block=None, share=read.share, aux=())
     for work, proof in read.aux:
-        yield FoundAuxBlock(work, lambda proof=proof: proof, read.worker)  # type: ignore[misc]
+        aux = FoundAuxBlock(work, partial(bytes, proof), read.worker)
+        yield Solution(worker=read.worker, found=found, block=None, share=None, aux=(aux,))

@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
-from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from p2pool.base.environment import Environment
-from p2pool.base.errors import ParseError, reason_of
+from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import append
+from p2pool.broker.tables import append_unless_there
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
+from p2pool.gateway.solution_disk import SolutionDisk
 from p2pool.gateway.solution_spool import SolutionSpool
 
-T = TypeVar("T")
 _log = Logger(namespace="p2pool.gateway")
 
 MAX_UNTAKEN: Final = 10_000
-"""Solutions that the node has not stored yet; the oldest stay on disk beyond that, for the next start."""
-SEND_AGAIN: Final = 5.0
-"""Seconds without word from the node after which a solution is sent again."""
+"""Solutions that the node has not stored yet; beyond that the oldest shares stay on disk for the next start."""
+KEPT_SOLUTIONS: Final = 20_000
+"""Solutions that the broker keeps; gateways send those again that it dropped."""
+SEND_AGAIN, SEND_AGAIN_LAST = 5.0, 300.0
+"""Seconds without word from the node after which a solution is sent again if the broker no longer has it: doubled
+each time that it was sent, up to the last, or for blocks up to BLOCK_AGAIN."""
+BLOCK_AGAIN: Final = 20.0
+"""Seconds after which a block is sent again at the latest."""
 CHECK: Final = 1.0
 """Seconds between two checks for those."""
+MOST_AT_ONCE: Final = 100
+"""Solutions that one check sends again: the queue to the broker has room for new ones."""
 
 
 @dataclass(slots=True)
@@ -38,25 +43,44 @@ class _Untaken:
     """A solution that the node has not stored yet."""
 
     data: bytes
-    sent: float
-    """When it was last sent, by the reactor's clock."""
+    message: SolutionMessage
+    due: float
+    """When to look after it, by the reactor's clock."""
+    wait: float = SEND_AGAIN
+    entry_id: str | None = None
+    """Where it is in the stream; None before the broker has answered."""
+    under_way: bool = False
+    """Whether the broker is being asked."""
+
+    @property
+    def is_block(self) -> bool:
+        """Return whether it is a block of the parent chain."""
+        return self.message.block is not None
 
 
 class SolutionSender:
-    """Sends solutions to the node. A solution leaves at once, whether or not the disk has it already."""
+    """Sends solutions to the node. A solution leaves at once, whether or not the disk has it already. `left` is
+    called with each solution with a block of an earlier run, and `delayed` with each that the node does not
+    store."""
 
     def __init__(
-        self, environment: Environment, broker: BrokerPort, *, names: Names, spool: SolutionSpool
+        self,
+        environment: Environment,
+        broker: BrokerPort,
+        *,
+        names: Names,
+        spool: SolutionSpool,
+        left: Callable[[SolutionMessage], None] = lambda message: None,
+        delayed: Callable[[SolutionMessage], None] = lambda message: None,
     ) -> None:
-        self._environment = environment
         self._reactor = environment.reactor
         self._broker = broker
         self._names = names
-        self._spool = spool
+        self._left = left
+        self._delayed = delayed
         self._untaken: OrderedDict[bytes, _Untaken] = OrderedDict()
-        self._disk = DeferredLock()
-        """One action on the disk at a time, in their order."""
-        self._disk_problem = WarnOnce()
+        """Bound: MAX_UNTAKEN."""
+        self.disk = SolutionDisk(environment, spool)
         self._timer: Timer | None = None
 
     def __len__(self) -> int:
@@ -65,24 +89,25 @@ class SolutionSender:
 
     async def start(self) -> None:
         """Send what an earlier run left on disk, and from now on what the node does not report as stored."""
-        nothing: list[tuple[bytes, bytes]] = []
-        left = await self._on_disk(lambda: list(self._spool.load(MAX_UNTAKEN)), nothing)
+        self._timer = Timer(self._reactor, CHECK, self._send_again, name="send solutions again", now=False)
+        left = await self.disk.load(MAX_UNTAKEN)
         for solution_hash, data in left:
             try:
-                parse_message(SolutionMessage, data)
+                message = parse_message(SolutionMessage, data)
             except ParseError as error:
                 _log.error(
                     "solution {hash} on disk cannot be read: {error}; its file is quarantined",
                     hash=solution_hash.hex(),
                     error=error,
                 )
-                await self._on_disk(lambda each=solution_hash: self._spool.quarantine(each), None)  # type: ignore[misc]
+                await self.disk.quarantine(solution_hash)
                 continue
-            self._untaken.setdefault(solution_hash, _Untaken(data, self._reactor.seconds()))
-            self._append(data)
+            if solution_hash not in self._untaken:
+                self._add(solution_hash, message, data)
+                if message.block is not None:
+                    self._left(message)
         if left:
             _log.info("sending {count} solutions of an earlier run to the node", count=len(left))
-        self._timer = Timer(self._reactor, CHECK, self._send_again, name="send solutions again", now=False)
 
     def stop(self) -> None:
         """Send nothing more; what the node has not stored is on disk."""
@@ -92,11 +117,8 @@ class SolutionSender:
     def send(self, message: SolutionMessage) -> None:
         """Send a new solution, and write it to disk meanwhile."""
         data = pack_message(message)
-        self._untaken[message.hash] = _Untaken(data, self._reactor.seconds())
-        if len(self._untaken) > MAX_UNTAKEN:
-            self._untaken.popitem(last=False)
-        self._append(data)
-        self._in_background(lambda: self._spool.keep(message.hash, data))
+        self._add(message.hash, message, data)
+        self.disk.keep(message.hash, data, is_block=message.block is not None)
         _log.info(
             "solution {hash} of {worker} sent to the node: {what}",
             hash=hash_hex(int.from_bytes(message.hash, "little")),
@@ -106,47 +128,46 @@ class SolutionSender:
 
     def taken(self, solution_hash: bytes) -> None:
         """Forget a solution: the node has stored it."""
-        if self._untaken.pop(solution_hash, None) is not None:
-            self._in_background(lambda: self._spool.forget(solution_hash))
+        untaken = self._untaken.pop(solution_hash, None)
+        if untaken is not None:
+            self.disk.forget(solution_hash, is_block=untaken.is_block)
+
+    # --- sending -----------------------------------------------------------------------------------------
+
+    def _add(self, solution_hash: bytes, message: SolutionMessage, data: bytes) -> None:
+        untaken = self._untaken[solution_hash] = _Untaken(data, message, self._reactor.seconds())
+        if len(self._untaken) > MAX_UNTAKEN:
+            oldest = next((key for key, each in self._untaken.items() if not each.is_block), solution_hash)
+            del self._untaken[oldest]
+        self._append(untaken)
 
     def _send_again(self) -> None:
+        self.disk.try_again()
         now = self._reactor.seconds()
         if self._broker.problem is not None:
             return
-        for untaken in self._untaken.values():
-            if now - untaken.sent >= SEND_AGAIN:
-                untaken.sent = now
-                self._append(untaken.data)
+        due = [each for each in self._untaken.values() if now >= each.due and not each.under_way]
+        due.sort(key=lambda each: not each.is_block)
+        for untaken in due[:MOST_AT_ONCE]:
+            self._append(untaken)
+            if untaken.is_block:
+                self._delayed(untaken.message)
 
-    def _append(self, data: bytes) -> None:
-        """Add a solution to the stream. If that fails, it is sent again later."""
+    def _append(self, untaken: _Untaken) -> None:
+        """Add a solution to the stream unless it is there. If that fails, it is sent again later."""
+        untaken.due, untaken.under_way = self._reactor.seconds() + untaken.wait, True
+        former = untaken.entry_id
+
+        def added(entry_id: str) -> None:
+            untaken.under_way = False
+            if former is not None and entry_id != former:
+                untaken.wait = min(2 * untaken.wait, BLOCK_AGAIN if untaken.is_block else SEND_AGAIN_LAST)
+            untaken.entry_id = entry_id
 
         def failed(failure: object) -> None:
+            untaken.under_way = False
             failure.trap(BrokerError)  # type: ignore[attr-defined]
 
-        self._broker.ask(append(self._names.solutions, data)).addErrback(failed)
-
-    # --- disk --------------------------------------------------------------------------------------------
-
-    def _in_background(self, action: Callable[[], None]) -> None:
-        Deferred.fromCoroutine(self._on_disk(action, None)).addErrback(
-            lambda failure: _log.failure("internal error: cannot write solutions", failure)
-        )
-
-    async def _on_disk(self, action: Callable[[], T], otherwise: T) -> T:
-        """Do something on the disk in a thread; return `otherwise` if it fails, which is reported once."""
-        await self._disk.acquire()
-        try:
-            result: T = await self._environment.run_in_thread(action)
-        except OSError as error:
-            for problem in self._disk_problem.new([reason_of(error)]):
-                _log.error(
-                    "cannot write solutions to disk: {problem}; they are lost if this gateway stops before the "
-                    "node has them",
-                    problem=problem,
-                )
-            return otherwise
-        finally:
-            self._disk.release()
-        self._disk_problem.new([])
-        return result
+        self._broker.ask(
+            append_unless_there(self._names.solutions, untaken.data, entry_id=former, keep=KEPT_SOLUTIONS)
+        ).addCallbacks(added, failed)

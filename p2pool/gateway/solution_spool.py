@@ -33,11 +33,11 @@ class SolutionSpool:
         return quarantine(self._path(solution_hash))
 
     def load(self, most: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (hash, data) of what an earlier run left, oldest first, at most `most`. Raises OSError."""
+        """Yield (hash, data) of the newest `most` that an earlier run left, oldest first. Raises OSError."""
         if not self._directory.is_dir():
             return
         found = sorted(self._directory.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        for path in found[:most]:
+        for path in found[-most:]:
             try:
                 solution_hash = bytes.fromhex(path.name.removesuffix(SUFFIX))
             except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.auxpow import AuxCommitment, AuxWork, commit_to
@@ -18,6 +17,7 @@ from p2pool.gateway.messages import (
     pack_number,
     parse_number,
 )
+from p2pool.gateway.template_transactions import transactions_key
 from p2pool.jobs.context import WorkContext, rebuild_work_context
 from p2pool.jobs.job_maker import JobTerms
 from p2pool.networks.parameters import Network
@@ -35,14 +35,6 @@ class WorkChangeSent:
     context: WorkContext
     clean: bool
     more_to_come: bool
-
-
-def transactions_key(template: BlockTemplate) -> bytes:
-    """Return the name of a template's transactions: 32 bytes that depend on what they are and on their order;
-    empty if there are none."""
-    if not template.transactions:
-        return b""
-    return sha256(b"".join(transaction.hash_bytes for transaction in template.transactions)).digest()
 
 
 def work_message(change: WorkChangeSent, *, view: ChainView, terms: JobTerms, now: float) -> WorkMessage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fakeredis
+from redis.exceptions import RedisError
 from twisted.internet.defer import Deferred, fail, succeed
 
 from p2pool.broker.connection import BrokerError
@@ -23,7 +24,10 @@ class FakeBroker:
     def ask(self, action: Any) -> Deferred[Any]:
         if self.problem is not None:
             return fail(BrokerError(self.problem))
-        return succeed(action(self.client))
+        try:
+            return succeed(action(self.client))
+        except RedisError as error:
+            return fail(BrokerError(str(error)))
 
     def follow(self, read: Any, take: Any) -> None:
         self.followers.append((read, take))

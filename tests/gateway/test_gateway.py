@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import fakeredis
 import pytest
 from twisted.internet.task import Clock
 
-from p2pool.broker.operations import StreamReader
+from p2pool.broker.operations import GroupReader, StreamReader
 from p2pool.gateway.names import Names
 from p2pool.gateway.remote_work import SILENCE, RemoteWork
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_intake import SolutionIntake
 from p2pool.gateway.solution_sender import SEND_AGAIN, SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.gateway.transaction_fetch import FETCH_AGAIN, TransactionFetcher
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.gateway.work_feed import REPEAT, WorkFeed
 from p2pool.pool_stats import PoolStats
-from tests.chains import NOW
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
@@ -34,7 +35,7 @@ class NodeSide:
         self.broker = FakeBroker(server)
         self.stored = 0
         environment = make_environment(chance=random.Random(3), clock=lambda: home.now)
-        self.clock = environment.reactor
+        self.clock: Any = environment.reactor
         self.names = Names(home.network.name)
         node = home.node
         self.feed = WorkFeed(
@@ -55,9 +56,11 @@ class NodeSide:
             self.broker,
             names=self.names,
             network=home.network,
-            transactions=self.feed.transactions,
+            transactions=self.feed.transactions.transactions,
+            fetcher=TransactionFetcher(environment, self.broker, names=self.names),
             take=node.take_solution,
             store=self._store,
+            is_safe=lambda block_hash: True,
         )
         self.feed.start()
         self.intake.start()
@@ -74,7 +77,7 @@ class GatewaySide:
         self.broker = FakeBroker(server)
         self.clock = Clock()
         environment = make_environment(
-            self.clock, clock=lambda: 1000.0 + self.clock.seconds(), chance=random.Random(4)
+            self.clock, clock=lambda: 1000.0 + self.clock.seconds(), chance=random.Random(directory.name)
         )
         names = Names(home.network.name)
         self.work = RemoteWork(environment, home.network, broker=self.broker, names=names, rates=PoolStats(0.0))
@@ -118,7 +121,8 @@ class Pool:
     def turn(self) -> None:
         """Let everyone read all that there is: a node begins with its group, and with what an earlier run left."""
         for _ in range(4):
-            for side in (self.node, *self.gateways):
+            sides: list[Any] = [self.node, *self.gateways]
+            for side in sides:
                 side.broker.turn()
             self.home.run()
 
@@ -174,20 +178,20 @@ def test_gateways_fetch_the_transactions_of_the_work_in_the_background(pool):
     context = pool.gateways[0].work.context
     expected = tuple(transaction.data for transaction in pool.home.node.template.transactions)
     assert context.template.transactions == ()
-    assert pool.gateways[0].work.transactions(context.transactions_key) == expected
+    assert pool.gateways[0].work.transactions.get(context.transactions_key) == expected
 
 
 def test_transactions_that_come_late_are_asked_for_again(pool):
     gateway = pool.gateways[0]
-    pool.node.feed._store_transactions = lambda key, now: None
+    pool.node.feed.transactions.offer = lambda key, template: None
     pool.home.node.set_template(make_template(transactions=[b"\x05" * 32]))
     pool.turn()
     key = gateway.work.context.transactions_key
-    assert gateway.work.transactions(key) is None
-    del pool.node.feed._store_transactions
-    pool.node.feed._store_transactions(key, NOW)
-    gateway.clock.advance(1.0)
-    assert gateway.work.transactions(key) is not None
+    assert gateway.work.transactions.get(key) is None
+    del pool.node.feed.transactions.offer
+    pool.node.feed.transactions.offer(key, pool.home.node.template)
+    gateway.clock.advance(FETCH_AGAIN)
+    assert gateway.work.transactions.get(key) is not None
 
 
 def test_a_node_that_restarts_completes_a_block_of_the_work_of_its_former_run(pool):
@@ -208,7 +212,7 @@ def test_a_solution_that_a_killed_node_had_read_is_read_again(pool):
     pool.home.node.renew_work()
     pool.turn()
     outcome = pool.gateways[0].mine()
-    read, _ = pool.node.broker.followers[0]
+    read = next(each for each, _ in pool.node.broker.followers if isinstance(each, GroupReader))
 
     assert sum(len(read(pool.node.broker.client)) for _ in range(3)) == 1  # and it dies here
     home = at_work()

@@ -15,8 +15,10 @@ from p2pool.jobs.job import Outcome
 from p2pool.jobs.job_maker import JobMaker
 from p2pool.networks import DASH_TESTNET
 from p2pool.node.node import FoundAuxBlock, Solution
+from p2pool.share.errors import Reason, ShareInvalid
 from tests.gateway.terms import FixedTerms
 from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
+from tests.logged import logged
 from tests.support import make_template
 
 
@@ -120,12 +122,41 @@ def test_what_does_not_parse_is_rejected():
     message = solution_message(outcome, gateway="g", worker="w", found=home.now)
     with pytest.raises(ParseError, match="check --broker"):
         read_solution(message, DASH_TESTNET)
-    with pytest.raises(ParseError):
-        read_solution(msgspec.structs.replace(message, share=message.share[:-1]), home.network)
-    with pytest.raises(ParseError):
-        read_solution(msgspec.structs.replace(message, share=b"\x24" + message.share[1:]), home.network)
     with pytest.raises(ParseError, match="malformed SolutionMessage"):
         parse_message(SolutionMessage, pack_message(message)[:-3])
+
+
+def test_a_share_that_cannot_be_read_does_not_cost_the_block():
+    home = at_work(bits=EVERY_HASH_A_BLOCK)
+    message = solution_message(solve_at_a_gateway(home), gateway="g", worker="w", found=home.now)
+    for share in (message.share[:-1], b"\x24" + message.share[1:]):
+        read = read_solution(msgspec.structs.replace(message, share=share), home.network)
+        assert read.share is None
+        assert read.problem.startswith("a gateway's share is invalid")
+        assert read.block.block_hash == int.from_bytes(message.hash, "little")
+
+
+def test_a_share_that_cannot_be_made_does_not_cost_the_block(monkeypatch):
+    home = at_work(bits=EVERY_HASH_A_BLOCK)
+    outcome = solve_at_a_gateway(home)
+
+    def broken(self):
+        raise ShareInvalid(Reason.PAYEE_MALFORMED, "a bug")
+
+    monkeypatch.setattr(Outcome, "share", broken)
+    with logged() as log:
+        message = solution_message(outcome, gateway="g", worker="w", found=home.now)
+    assert "cannot make the share of a solution" in "".join(log.lines)
+    assert message.share is None
+    assert message.block.header == outcome.header
+
+
+@pytest.mark.parametrize("found", [float("nan"), float("inf"), -1.0])
+def test_times_are_numbers(found):
+    home = at_work()
+    message = solution_message(solve_at_a_gateway(home), gateway="g", worker="w", found=found)
+    with pytest.raises(ParseError):
+        parse_message(SolutionMessage, pack_message(message))
 
 
 def test_the_hash_is_computed_and_not_believed():

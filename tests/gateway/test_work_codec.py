@@ -14,7 +14,7 @@ from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.gateway.messages import SCHEMA, WorkMessage, pack_message, parse_message
-from p2pool.gateway.work_codec import WorkChangeSent, context_of, transactions_key, work_message
+from p2pool.gateway.work_codec import WorkChangeSent, context_of, work_message
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_TESTNET
@@ -89,16 +89,6 @@ def test_the_age_of_a_template_survives_clocks_that_differ():
     context = replace(context, template=replace(context.template, received=NOW - 7))
     copy = context_of(sent(tracker, context), NETWORK, now=55.0)
     assert copy.template.received == pytest.approx(48.0)
-
-
-def test_transactions_are_named_by_what_they_are_and_by_their_order():
-    _, few = made(1, 0, transactions=2)
-    _, other = made(2, 0, transactions=2)
-    _, none = made(1, 0, transactions=0)
-    swapped = replace(few.template, transactions=few.template.transactions[::-1])
-    keys = {transactions_key(template) for template in (few.template, other.template, none.template, swapped)}
-    assert len(keys) == 4
-    assert transactions_key(none.template) == b""
 
 
 def test_work_of_another_network_is_rejected():

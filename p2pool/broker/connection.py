@@ -36,6 +36,8 @@ MAX_REQUESTS: Final = 1_000
 """Requests that wait for their turn; more fail at once."""
 FIRST_RETRY, LAST_RETRY = 0.2, 2.0
 """Seconds between two attempts to read streams: doubled each time, up to the last."""
+STOP_CHECK: Final = 1.0
+"""Seconds after which a thread notices that it should end while entries are being taken."""
 SHORTEST_READ: Final = 0.05
 """Seconds from one read that brought nothing to the next: a server may not wait as it is asked to."""
 
@@ -51,11 +53,12 @@ class Broker:
         self.changed: Event[str | None] = Event()
         self.problem: str | None = "not connected yet"
         """Why Redis cannot be used; None while it can."""
+        self._environment = environment
         self._reactor = environment.reactor
         self._address = address
         self._problems = Problems()
         self._requests: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_REQUESTS)
-        self._client = connect(address)
+        self._client = connect(address, patience=ANSWER_TIME)
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._stopped = threading.Event()
 
@@ -98,19 +101,23 @@ class Broker:
         try:
             value = action(client)
         except Exception as error:
-            problem = f"{self._address}: {describe(error, ANSWER_TIME)}"
-            self._reactor.callFromThread(self._failed, error, connection, operation, problem)
-            return Failure(BrokerError(problem))
+            self._reactor.callFromThread(self._failed, error, connection, operation)
+            return Failure(BrokerError(self._text(error)))
         self._reactor.callFromThread(self._succeeded, connection, operation)
         return value
 
-    def _failed(self, error: Exception, connection: str, operation: str, problem: str) -> None:
-        if self._problems.failed(error, connection=connection, operation=operation, text=problem):
+    def _text(self, error: Exception) -> str:
+        return f"{self._address}: {describe(error, ANSWER_TIME)}"
+
+    def _failed(self, error: Exception, connection: str, operation: str) -> None:
+        problem, now = self._text(error), self._environment.monotonic()
+        if self._problems.failed(error, connection=connection, operation=operation, text=problem, now=now):
             _log.error("the broker cannot be used: {problem}; retrying", problem=problem)
         self._set_problem()
 
     def _succeeded(self, connection: str, operation: str) -> None:
-        if self._problems.succeeded(connection=connection, operation=operation):
+        now = self._environment.monotonic()
+        if self._problems.succeeded(connection=connection, operation=operation, now=now):
             _log.info("connected to the broker {broker}", broker=self)
         self._set_problem()
 
@@ -141,7 +148,8 @@ class Broker:
             if entries:
                 taken = threading.Event()
                 self._reactor.callFromThread(self._hand_over, entries, take, taken)
-                taken.wait()
+                while not taken.wait(STOP_CHECK) and not self._stopped.is_set():
+                    pass
             else:
                 self._stopped.wait(started + SHORTEST_READ - time.monotonic())
 
@@ -163,8 +171,9 @@ def _name(action: object) -> str:
     return str(getattr(action, "__qualname__", type(action).__qualname__))
 
 
-def connect(address: BrokerAddress, patience: float = ANSWER_TIME) -> redis.Redis:
-    """Return a client, which connects when it is first used. It is never used by two threads at once."""
+def connect(address: BrokerAddress, patience: float) -> redis.Redis:
+    """Return a client, which connects when it is first used. It is never used by two threads at once. An answer
+    may take `patience` seconds. The client tries nothing twice: its callers do."""
     options: dict[str, Any] = {
         "db": address.database,
         "username": address.user,
@@ -181,6 +190,6 @@ def connect(address: BrokerAddress, patience: float = ANSWER_TIME) -> redis.Redi
         host, port = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME}, **options
+        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME, "retry": options["retry"]}, **options
     )
     return sentinels.master_for(address.master)  # type: ignore[no-any-return,no-untyped-call]

@@ -57,9 +57,15 @@ class BrokerAssembly:
 
     def start(self) -> None:
         """Connect to the broker, and serve gateways."""
+        self.broker.changed.subscribe(self._broker_changed)
         self.broker.start()
         self._feed.start()
         self._intake.start()
+
+    def _broker_changed(self, problem: str | None) -> None:
+        """Send the work again as soon as the broker is back: it may be another one, or an empty one."""
+        if problem is None:
+            self._feed.repeat()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""

@@ -165,6 +165,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(1000))
     parser.add_argument("--directory", type=Path, help="an empty directory for logs and data")
+    parser.add_argument("--gateway-dashd", action="store_true", help="gateways submit blocks themselves, too")
     options = parser.parse_args()
     directory = options.directory or Path(tempfile.mkdtemp(prefix="p2pool-faults-"))
     print(f"seed {options.seed}, logs and data in {directory}", flush=True)
@@ -172,7 +173,13 @@ def main() -> int:
     with ExitStack() as stack:
         redis = RedisServer(directory / "redis1")
         forwarder = stack.enter_context(Forwarder(redis.port))
-        pool = GatewayPool(directory, stack, redis=redis, broker=f"redis://127.0.0.1:{forwarder.port}")
+        pool = GatewayPool(
+            directory,
+            stack,
+            redis=redis,
+            broker=f"redis://127.0.0.1:{forwarder.port}",
+            gateway_dashd=options.gateway_dashd,
+        )
         stack.callback(lambda: pool.redis.process and pool.redis.kill())
         wait_for("work at all gateways", lambda: all(gateway.has_work() for gateway in pool.gateways))
         run_rounds(pool, Faults(pool, forwarder, rng), rounds=options.rounds, rng=rng)

@@ -4,7 +4,7 @@ that the miners found."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,13 +89,14 @@ class GatewayPool:
         *,
         gateways: int = 3,
         redis: RedisServer | None = None,
-        arguments: Sequence[str] = (),
+        gateway_dashd: bool = False,
         broker: str | None = None,
     ) -> None:
-        """Take `arguments`, those of the gateways, and `broker`, its URL if it is not at its own address."""
+        """Take `gateway_dashd`, whether gateways have Dash Core's address too, and the broker's URL if it is not
+        that of `redis`."""
         self.directory = directory
         self._stack = stack
-        self._arguments = tuple(arguments)
+        self._gateway_dashd = gateway_dashd
         self.redis = redis or RedisServer(directory / "redis")
         stack.enter_context(self.redis)
         economy = ("--initial-attempts", str(BLOCK_ATTEMPTS), "--block-period", str(BLOCK_PERIOD))
@@ -114,7 +115,8 @@ class GatewayPool:
     def start_gateway(self, number: int, port: int | None = None) -> GatewayProcess:
         """Start a gateway; a second one of the same number goes on with the data of the first."""
         directory = self.directory / f"gateway{number}"
-        return self._stack.enter_context(GatewayProcess(directory, self.broker, *self._arguments, port=port))
+        arguments = ("--dashd", self.dash.url) if self._gateway_dashd else ()
+        return self._stack.enter_context(GatewayProcess(directory, self.broker, *arguments, port=port))
 
     def _start_miner(self, number: int) -> Process:
         """Start a CPU miner at a gateway. It requests the easiest shares, so that they come often."""

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 import redis
@@ -60,7 +61,7 @@ class RedisServer:
         ]
         self._replica_of = replica_of
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +75,7 @@ class RedisServer:
         scheme, query = ("redis", "") if self._tls is None else ("rediss", f"?ca={self._tls}")
         return f"{scheme}://{login}127.0.0.1:{self.port}{query}"
 
-    def start(self) -> RedisServer:
+    def start(self) -> Self:
         """Start it, and wait until it answers."""
         replica_of = () if self._replica_of is None else ("--replicaof", "127.0.0.1", str(self._replica_of))
         with open(self.directory / "redis.log", "ab") as log:
@@ -131,3 +132,28 @@ class RedisServer:
     def _signal(self, number: int) -> None:
         assert self.process is not None
         os.kill(self.process.pid, number)
+
+
+class SentinelServer(RedisServer):
+    """A Sentinel that watches a master alone, and promotes its replica a second after it is gone."""
+
+    def __init__(self, directory: Path, master: RedisServer) -> None:
+        super().__init__(directory)
+        config = directory / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n"
+            f"sentinel monitor pool 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds pool 1000\n"
+            "sentinel failover-timeout pool 3000\n"
+        )
+        self._arguments = [str(config), "--sentinel"]
+
+    @property
+    def url(self) -> str:
+        """Return the URL for --broker."""
+        return f"redis+sentinel://127.0.0.1:{self.port}/pool"
+
+    def knows_replica(self) -> bool:
+        """Return whether there is a replica that it could promote."""
+        with self.client() as client:
+            return any(each["is_slave"] for each in client.sentinel_slaves("pool"))

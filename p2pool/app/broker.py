@@ -76,12 +76,18 @@ class BrokerAssembly:
 
     def start(self) -> None:
         """Connect to the broker, and serve gateways."""
+        self.broker.changed.subscribe(self._broker_changed)
         self.broker.start()
         if self._shared is not None:
             self._shared.start()
         self._feed.start()
         self._intake.start()
         self._sums.start()
+
+    def _broker_changed(self, problem: str | None) -> None:
+        """Send the work again as soon as the broker is back: it may be another one, or an empty one."""
+        if problem is None:
+            self._feed.repeat()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
+from redis.sentinel import Sentinel
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.broker.operations import WAIT, Entry
+from p2pool.broker.problems import Problems, describe
 from p2pool.broker.request_queue import RequestQueue
 from p2pool.broker.settings import BrokerAddress
 
@@ -36,6 +37,10 @@ MAX_REQUESTS: Final = 1_000
 """Requests that wait for their turn; more fail at once."""
 FIRST_RETRY, LAST_RETRY = 0.2, 2.0
 """Seconds between two attempts to read streams: doubled each time, up to the last."""
+STOP_CHECK: Final = 1.0
+"""Seconds after which a thread notices that it should end while entries are being taken."""
+SHORTEST_READ: Final = 0.05
+"""Seconds from one read that brought nothing to the next: a server may not wait as it is asked to."""
 
 
 class BrokerError(Exception):
@@ -49,9 +54,11 @@ class Broker:
         self.changed: Event[str | None] = Event()
         self.problem: str | None = "not connected yet"
         """Why Redis cannot be used; None while it can."""
+        self._environment = environment
         self._reactor = environment.reactor
         self._address = address
-        self._client = connect(address)
+        self._problems = Problems()
+        self._client = connect(address, patience=ANSWER_TIME)
         self._requests = RequestQueue(MAX_REQUESTS)
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._stopped = threading.Event()
@@ -75,7 +82,7 @@ class Broker:
         result: Deferred[T] = Deferred()
 
         def run() -> None:
-            value = self._attempt(action)
+            value = self._attempt(action, self._client, "requests")
             self._reactor.callFromThread(result.callback, value)
 
         try:
@@ -88,26 +95,37 @@ class Broker:
         while (request := self._requests.get()) is not None and not self._stopped.is_set():
             request()
 
-    def _attempt(self, action: Callable[[redis.Redis], T]) -> T | Failure:
+    def _attempt(self, action: Callable[[redis.Redis], T], client: redis.Redis, connection: str) -> T | Failure:
+        """Return what an action returned, or a BrokerError in a Failure. Whatever a server answers raises nothing:
+        the client raises errors of all kinds for answers that make no sense."""
+        operation = _name(action)
         try:
-            value = action(self._client)
-        except (RedisError, OSError, MasterNotFoundError) as error:
-            problem = f"{self._address}: {error or type(error).__name__}"
-            self._reactor.callFromThread(self._report, problem)
-            return Failure(BrokerError(problem))
-        except Exception:
-            return Failure()
-        self._reactor.callFromThread(self._report, None)
+            value = action(client)
+        except Exception as error:
+            self._reactor.callFromThread(self._failed, error, connection, operation)
+            return Failure(BrokerError(self._text(error)))
+        self._reactor.callFromThread(self._succeeded, connection, operation)
         return value
 
-    def _report(self, problem: str | None) -> None:
-        former, self.problem = self.problem, problem
-        if (former is None) != (problem is None):
-            if problem is None:
-                _log.info("connected to the broker {broker}", broker=self)
-            else:
-                _log.error("the broker cannot be used: {problem}; retrying", problem=problem)
-            self.changed.fire(problem)
+    def _text(self, error: Exception) -> str:
+        return f"{self._address}: {describe(error, ANSWER_TIME)}"
+
+    def _failed(self, error: Exception, connection: str, operation: str) -> None:
+        problem, now = self._text(error), self._environment.monotonic()
+        if self._problems.failed(error, connection=connection, operation=operation, text=problem, now=now):
+            _log.error("the broker cannot be used: {problem}; retrying", problem=problem)
+        self._set_problem()
+
+    def _succeeded(self, connection: str, operation: str) -> None:
+        now = self._environment.monotonic()
+        if self._problems.succeeded(connection=connection, operation=operation, now=now):
+            _log.info("connected to the broker {broker}", broker=self)
+        self._set_problem()
+
+    def _set_problem(self) -> None:
+        former, self.problem = self.problem, self._problems.current
+        if (former is None) != (self.problem is None):
+            self.changed.fire(self.problem)
 
     # --- streams -----------------------------------------------------------------------------------------
 
@@ -119,21 +137,22 @@ class Broker:
 
     def _follow(self, read: Callable[[redis.Redis], list[Entry]], take: Callable[[list[Entry]], Any]) -> None:
         client, pause = connect(self._address, patience=ANSWER_TIME + WAIT), FIRST_RETRY
+        connection = f"streams {_name(read)}"
         while not self._stopped.is_set():
-            try:
-                entries = read(client)
-            except (RedisError, OSError, MasterNotFoundError) as error:
-                problem = f"{self._address}: {error or type(error).__name__}"
-                self._reactor.callFromThread(self._report, problem)
+            started = time.monotonic()
+            entries = self._attempt(read, client, connection)
+            if isinstance(entries, Failure):
                 self._stopped.wait(pause)
                 pause = min(2 * pause, LAST_RETRY)
                 continue
             pause = FIRST_RETRY
-            self._reactor.callFromThread(self._report, None)
             if entries:
                 taken = threading.Event()
                 self._reactor.callFromThread(self._hand_over, entries, take, taken)
-                taken.wait()
+                while not taken.wait(STOP_CHECK) and not self._stopped.is_set():
+                    pass
+            else:
+                self._stopped.wait(started + SHORTEST_READ - time.monotonic())
 
     def _hand_over(self, entries: list[Entry], take: Callable[[list[Entry]], Any], taken: threading.Event) -> None:
         try:
@@ -148,8 +167,14 @@ class Broker:
             taken.set()
 
 
-def connect(address: BrokerAddress, patience: float = ANSWER_TIME) -> redis.Redis:
-    """Return a client, which connects when it is first used. It is never used by two threads at once."""
+def _name(action: object) -> str:
+    """Return a name for an action or reader, the same for all that the same code makes."""
+    return str(getattr(action, "__qualname__", type(action).__qualname__))
+
+
+def connect(address: BrokerAddress, patience: float) -> redis.Redis:
+    """Return a client, which connects when it is first used. It is never used by two threads at once. An answer
+    may take `patience` seconds. The client tries nothing twice: its callers do."""
     options: dict[str, Any] = {
         "db": address.database,
         "username": address.user,
@@ -166,6 +191,6 @@ def connect(address: BrokerAddress, patience: float = ANSWER_TIME) -> redis.Redi
         host, port = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME}, **options
+        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME, "retry": options["retry"]}, **options
     )
     return sentinels.master_for(address.master)  # type: ignore[no-any-return,no-untyped-call]

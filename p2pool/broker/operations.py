@@ -135,8 +135,9 @@ class GroupReader:
             reply: Any = client.xreadgroup(
                 self._group, self._group, {self._stream: position or ">"}, count=MAX_ENTRIES, block=wait
             )
-        except ResponseError:
-            _create_group(client, self._stream, self._group)
+        except ResponseError as error:
+            if not _create_group(client, self._stream, self._group):
+                raise error
             return []
         if position is not None:
             self._go_on_after(client, position, reply)
@@ -152,12 +153,15 @@ class GroupReader:
             self._position = found[-1][0].decode() if found else None
 
 
-def _create_group(client: redis.Redis, stream: str, group: str) -> None:
+def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
+    """Make a group; return False if there is one."""
     try:
         client.xgroup_create(stream, group, id=NOTHING_READ, mkstream=True)
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
+        return False
+    return True
 
 
 def acknowledge(stream: str, group: str, ids: Iterable[str]) -> Action[None]:

@@ -173,9 +173,11 @@ class RemoteWork:
             return  # the newest message is reported, if it cannot be read either
 
     def _use(self, context: WorkContext, message: WorkMessage) -> None:
-        self.context = context
+        former, self.context = self.context, context
         self.recent.keep((message.run, message.number), context)
-        self.work_changed.fire(WorkChangeSent(context, clean=message.clean, more_to_come=message.more_to_come))
+        # Not only what the node says: work before this one may have been passed over.
+        clean = message.clean or former is None or context.makes_worthless(former)
+        self.work_changed.fire(WorkChangeSent(context, clean=clean, more_to_come=message.more_to_come))
 
     def problem(self) -> str | None:
         """Return why there is no fresh work, for people; None if there is."""

@@ -144,14 +144,19 @@ class SolutionSender:
     def _send_again(self) -> None:
         self.disk.try_again()
         now = self._reactor.seconds()
-        if self._broker.problem is not None:
-            return
         due = [each for each in self._untaken.values() if now >= each.due and not each.under_way]
         due.sort(key=lambda each: not each.is_block)
-        for untaken in due[:MOST_AT_ONCE]:
+        for untaken in due[: self._most_at_once()]:
             self._append(untaken)
-            if untaken.is_block:
+            if untaken.is_block and self._broker.problem is None:
                 self._delayed(untaken.message)
+
+    def _most_at_once(self) -> int:
+        """Return how many may be sent again now: one at a time while the broker has a problem, which may be that
+        it refuses solutions."""
+        if self._broker.problem is None:
+            return MOST_AT_ONCE
+        return 0 if any(each.under_way for each in self._untaken.values()) else 1
 
     def _append(self, untaken: _Untaken) -> None:
         """Add a solution to the stream unless it is there. If that fails, it is sent again later."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
@@ -19,8 +19,6 @@ from p2pool.gateway.transaction_feed import TransactionFeed
 from p2pool.gateway.work_codec import WorkChangeSent, work_message
 from p2pool.jobs.job_maker import JobTerms
 from p2pool.share.share import ChainView
-
-_log = Logger(namespace="p2pool.gateway")
 
 KEPT_WORK: Final = 16
 """Messages of the stream of work that the broker keeps; gateways need the newest."""
@@ -51,6 +49,10 @@ class WorkFeed:
         self._run = environment.nonce() >> 1  # MessagePack readers take 63 bits
         self._number = 0
         self._change: WorkChangeSent | None = None
+        self._under_way = False
+        """Whether the broker is being given work."""
+        self._next: WorkMessage | None = None
+        """What it is given then: a slow broker gets the newest work, not all that there was."""
         self.transactions = TransactionFeed(environment, broker, names=names)
         self._timer: Timer | None = None
 
@@ -58,7 +60,7 @@ class WorkFeed:
         """Send the newest work again and again."""
         self.transactions.start()
         self._timer = Timer(
-            self._environment.reactor, REPEAT, self._repeat, name="send work to gateways", now=False
+            self._environment.reactor, REPEAT, self.repeat, name="send work to gateways", now=False
         )
 
     def stop(self) -> None:
@@ -73,19 +75,29 @@ class WorkFeed:
         self._number += 1
         self._send(change)
 
-    def _repeat(self) -> None:
+    def repeat(self) -> None:
+        """Send the newest work again, with terms of now: the broker may be new, or may have lost it."""
         if self._change is not None and self._blocked() is None:
             self._send(self._change)
 
     def _send(self, change: WorkChangeSent) -> None:
         now = self._environment.clock()
         message = work_message(change, view=self._view, terms=self._terms, now=now)
-        message = msgspec.structs.replace(message, run=self._run, number=self._number)
-        self._ask_quietly(self._names.work, message)
+        self._publish(msgspec.structs.replace(message, run=self._run, number=self._number))
         self.transactions.offer(message.template.transactions, change.context.template)
 
-    def _ask_quietly(self, stream: str, message: WorkMessage) -> None:
-        """Send a message. If that fails, the next one will do: the broker reports its own problems."""
-        self._broker.ask(append(stream, pack_message(message), keep=KEPT_WORK)).addErrback(
-            lambda failure: failure.trap(BrokerError) and None
-        )
+    def _publish(self, message: WorkMessage) -> None:
+        if self._under_way:
+            self._next = message
+            return
+        self._under_way = True
+        self._broker.ask(append(self._names.work, pack_message(message), keep=KEPT_WORK)).addBoth(self._published)
+
+    def _published(self, result: object) -> None:
+        """Go on with the newest work. If the broker failed, it reports that itself, and the next work will do."""
+        self._under_way = False
+        message, self._next = self._next, None
+        if message is not None:
+            self._publish(message)
+        if isinstance(result, Failure):
+            result.trap(BrokerError)

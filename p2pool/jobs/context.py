@@ -52,6 +52,11 @@ class WorkContext:
     transactions_key: bytes = b""
     """What names the template's transactions if the template comes without them, for a gateway; else empty."""
 
+    def makes_worthless(self, former: WorkContext) -> bool:
+        """Return whether what is found on the former work is dead now, or a block with a coinbase payload of other
+        rules."""
+        return self.tip != former.tip or self.template.payload_version != former.template.payload_version
+
     @property
     def left_out(self) -> int:
         """Return how many of dashd's transactions are left out so that the block fits."""

@@ -300,7 +300,7 @@ class Node:
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
             _log.error("a block found now would be rejected: {reason}", reason=text)
-        self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
+        self.work_changed.fire(WorkChange(context, previous is None or context.makes_worthless(previous)))
 
     def block_problems(self) -> list[str]:
         """Return why blocks of the current work would be refused, and what they leave out, as sentences."""
@@ -380,12 +380,6 @@ class Node:
     def stale_counts(self) -> StaleCounts:
         """Return what became of the last own shares."""
         return self._own_shares.counts(self.best_share)
-
-
-def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
-    """Return whether what is found on the former work would be dead, or a block with a coinbase payload of other
-    rules."""
-    return former.tip != newer.tip or former.template.payload_version != newer.template.payload_version
 
 
 def _log_refused(share: Share, error: Exception, sender: str | None) -> None:

@@ -41,10 +41,11 @@ class Forwarder:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def heal(self) -> None:
-        """New connections pass."""
+    def heal(self, target: int | None = None) -> None:
+        """New connections pass, to another target if one is given."""
         with self._lock:
             self._whole = True
+            self._target = self._target if target is None else target
 
     def _accept(self) -> None:
         while True:

@@ -94,15 +94,18 @@ def check_store(directory: Path, stopped: dict) -> None:
 
 
 def assert_pays_the_chain(tracker: Tracker, share, gentx: Transaction) -> None:
-    """The share-chain format's payouts, straight from its text (no weight limit cuts these short chains)."""
+    """The share-chain format's payouts, straight from its text (no limit of length cuts these short chains)."""
     versions = SIMNET.parent.addresses
     weights: dict[bytes, int] = {}
     total = 0
     before = list(tracker.ancestors(share.previous_hash, 10_000))[1:]
+    limit = WEIGHT_UNIT * SIMNET.spread * (2**256 // (share.block_target + 1))
     for ancestor in before:
-        total += ancestor.attempts * WEIGHT_UNIT
-        weight = ancestor.attempts * (WEIGHT_UNIT - ancestor.donation)
-        weights[ancestor.script] = weights.get(ancestor.script, 0) + weight
+        attempts = min(ancestor.attempts, (limit - total) // WEIGHT_UNIT)
+        weight = attempts * (WEIGHT_UNIT - ancestor.donation)
+        if weight:
+            weights[ancestor.script] = weights.get(ancestor.script, 0) + weight
+        total = min(total + ancestor.attempts * WEIGHT_UNIT, limit)
     paid = [(payee_script(p, versions), a) for p, a in share.payments]
     payout = share.subsidy - sum(a for _, a in paid)
     amounts = {s: payout * 49 * w // (50 * total) for s, w in weights.items()} if total else {}

@@ -6,6 +6,7 @@
 - `turns`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `delays`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values
+- `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
 - `endpoints`, `hosts`, `http_client`, `direct_write`: addresses and connections
 - `signals`, `terminal`, `text`, `warn_once`: what operators see and send

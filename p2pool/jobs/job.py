@@ -37,8 +37,10 @@ class Job:
         "coinb2",
         "context",
         "key_hash",
+        "payee",
         "share_info",
         "share_target",
+        "share_timestamp",
         "timestamp",
         "version",
     )
@@ -54,6 +56,8 @@ class Job:
     ) -> None:
         template, parent = context.template, context.parent
         self.context = context
+        self.payee = payee
+        self.share_timestamp = share_timestamp
         self.key_hash = payee.key_hash
         self.bits = parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 
 from p2pool.base.bounded import BoundedDict
@@ -186,6 +188,11 @@ class JobRegistry:
         if site not in issued.holders:
             self._hold(site, issued)
         return issued
+
+    def restore(self, issued: IssuedJob, sites: Iterable[str]) -> None:
+        """Take a job that an earlier process sent to miners of these sites."""
+        for site in sites:
+            self._hold(site, issued)
 
     def _hold(self, site: str, issued: IssuedJob) -> None:
         if issued.job is None:

@@ -83,10 +83,21 @@ class StratumProtocol(Protocol):
         self.session: Session | None = None
         """The session while the connection is open or lingers."""
 
+    def restore(self, session: Session, unread: bytes) -> None:
+        """Continue a session of an earlier process; `unread` begins its next line. Called before the connection
+        is made."""
+        self.session, self._buffer = session, unread
+
+    @property
+    def unread(self) -> bytes:
+        """Return the beginning of a line whose end has not come yet."""
+        return self._buffer
+
     @override
     def connectionMade(self) -> None:
         self._write_some = direct_writer(self.transport)
-        self.session = self._server.register(self)
+        if self.session is None:
+            self.session = self._server.register(self)
         if self.session is not None:
             self.state = _OPEN
             return

@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import orjson
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from p2pool import __version__
 from p2pool.app.config import Config
+from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
@@ -32,6 +34,9 @@ from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
+RECONNECT_TIME: Final = 1.0
+"""Seconds that miners through TLS have to reconnect before they are disconnected, when another process takes
+over."""
 _log = Logger(namespace="p2pool.gateway")
 
 
@@ -64,9 +69,12 @@ class GatewayApp:
 
     # --- life --------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Open the ports and follow the node's work. Raises OperatorError."""
+    async def start(self, handed: HandedOver | None = None) -> None:
+        """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
+        Raises OperatorError, and ParseError for a state that cannot be used."""
         config = self.config
+        if handed is not None:
+            self.stratum.take_over(handed)
         _log.info(
             "p2pool-dash {version} gateway on {network}, broker {broker}",
             version=__version__,
@@ -81,6 +89,23 @@ class GatewayApp:
         self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
         self.stratum.start()
         self.process_watch.start()
+
+    @property
+    def has_work(self) -> bool:
+        """Return whether there is work for miners."""
+        return self.work.context is not None
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are."""
+        return self.stratum.adopt()
+
+    async def hand_over(self) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process."""
+        if self.stratum.server.reconnect_encrypted():
+            await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
+        handed = self.stratum.hand_over()
+        await self.stop()
+        return handed
 
     async def stop(self) -> None:
         """Close the ports and connections; what the node has not stored yet is on disk."""

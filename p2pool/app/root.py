@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
-from twisted.internet.task import cooperate
+from twisted.internet.task import cooperate, deferLater
 from twisted.logger import Logger
 
 from p2pool import __version__
@@ -18,6 +18,7 @@ from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
 from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
+from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 STOP_TIME = 3.0
 """Seconds that each part has to stop."""
+RECONNECT_TIME = 1.0
+"""Seconds that miners through TLS have to reconnect before they are disconnected, when another process takes
+over."""
 _log = Logger(namespace="p2pool")
 
 
@@ -189,9 +193,12 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start all services. Raises OperatorError."""
+    async def start(self, handed: HandedOver | None = None) -> None:
+        """Start all services; `handed` is what an earlier process handed over, for `adopt`. Raises OperatorError,
+        and ParseError for a state that cannot be used."""
         config = self.config
+        if handed is not None:
+            self.stratum.take_over(handed)
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         built_in = built_in_pages()
         files = config.web_static or built_in
@@ -354,8 +361,32 @@ class App:
 
     # --- stop --------------------------------------------------------------------------------------------
 
+    @property
+    def has_work(self) -> bool:
+        """Return whether there is work for miners."""
+        return self.node.context is not None
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are."""
+        return self.stratum.adopt()
+
+    async def hand_over(self) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process."""
+        asked = self.stratum.server.reconnect_encrypted()
+        await self._stop_monitoring()
+        if asked:
+            await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
+        handed = self.stratum.hand_over()
+        await self._stop_pool()
+        return handed
+
     async def stop(self) -> None:
         """Stop everything: miners, connections, blocks under way, shares, the simulation, in this order."""
+        await self._stop_monitoring()
+        await self._stop_pool()
+
+    async def _stop_monitoring(self) -> None:
+        """Stop what shows the pool to people, and the embedded miners."""
         self._stopping = True
         _log.info("stopping")
         await self._end(self._starting.acquire)
@@ -368,6 +399,9 @@ class App:
         for miner in self.simnet.miners:
             await self._end(miner.stopService)
         await self._end(self.web.stop)
+
+    async def _stop_pool(self) -> None:
+        """Stop what mines, and write what is not on disk yet."""
         await self._end(self.stratum.stop)
         if self.payout_service is not None:
             self.payout_service.stop()

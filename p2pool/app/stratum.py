@@ -12,6 +12,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.app.bench_log import BenchLog
 from p2pool.app.config import Config
+from p2pool.app.handover import HandedOver
+from p2pool.app.stratum_handover import MinersTaker, OpenedPort, hand_over_miners
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
@@ -20,9 +22,11 @@ from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
     MAX_SILENT,
+    PortFactory,
     TlsPort,
     WebConnections,
     WorkerPort,
+    adopt_port,
     keepalive_options,
     open_port,
 )
@@ -103,6 +107,8 @@ class StratumAssembly:
         self._certificate: ServerCertificate | None = None
         self._port: IListeningPort | None = None
         self._tls_port: IListeningPort | None = None
+        self._opened: list[OpenedPort] = []
+        self._taker: MinersTaker | None = None
         self._timers: list[Timer] = []
         self._patience = WorkPatience()
 
@@ -132,7 +138,7 @@ class StratumAssembly:
             browsers=browsers,
         )
         address = config.worker_host, config.worker_port
-        self._port = open_port(self._reactor, factory, address, whom="miners", flag="-w/--worker-port")
+        self._port = self._open(factory, address, purpose="miners", flag="-w/--worker-port")
         _log.info(
             "miners (X11) connect to stratum+tcp://{address}, dashboard: {url}",
             address=host_and_port(self.host, self.port),
@@ -141,13 +147,40 @@ class StratumAssembly:
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
             tls_factory = TlsPort(self._environment, stratum=tls, proxies=proxies, keepalive=keepalive)
-            self._tls_port = open_port(
-                self._reactor, tls_factory, config.stratum_ssl_port, whom="miners", flag="--stratum-ssl-port"
+            self._tls_port = self._open(
+                tls_factory, config.stratum_ssl_port, purpose="miners through TLS", flag="--stratum-ssl-port"
             )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{address}",
                 address=host_and_port(reachable_host(config.stratum_ssl_port[0]), _port_of(self._tls_port)),
             )
+
+    def _open(self, factory: PortFactory, address: tuple[str, int], *, purpose: str, flag: str) -> IListeningPort:
+        """Open a port, or use the one that an earlier process handed over."""
+        listening = None if self._taker is None else self._taker.port(purpose, address)
+        if listening is None:
+            port = open_port(self._reactor, factory, address, whom="miners", flag=flag)
+        else:
+            port = adopt_port(self._reactor, factory, listening)
+        self._opened.append((purpose, address, port, factory))
+        return port
+
+    # --- between processes -------------------------------------------------------------------------------
+
+    def take_over(self, handed: HandedOver) -> None:
+        """Take what an earlier process handed over; call it before `listen`. Raises ParseError."""
+        self._taker = MinersTaker(self._reactor, self.server, handed)
+        self._taker.restore()
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are. Raises ParseError."""
+        return 0 if self._taker is None else self._taker.adopt(self._opened)
+
+    def hand_over(self) -> HandedOver:
+        """Stop serving miners without closing their connections, and return these for another process."""
+        handed = hand_over_miners(self.server, self._opened)
+        self._port = self._tls_port = None
+        return handed
 
     @property
     def host(self) -> str:

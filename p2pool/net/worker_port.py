@@ -11,7 +11,7 @@ import errno
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IListeningPort,
     IProtocolFactory,
+    IReactorSocket,
     IReactorTCP,
     ITCPTransport,
 )
@@ -113,6 +114,15 @@ class _UnidentifiedConnection(Protocol):
         self._is_over = True
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def detach(self) -> None:
+        """Stop waiting for the first byte: another process will."""
+        self._settled()
+
+    @property
+    def header_bytes(self) -> bytes:
+        """Return what was read of a PROXY header that is not complete."""
+        return b"" if self._header is None else self._header.unread
 
     def evict(self) -> None:
         """End a connection that was handed over, to make room for another one."""
@@ -219,6 +229,18 @@ class PortFactory(ServerFactory):
             if evicted is not None:
                 evicted.give_up()
         self._silent.add(connection, site)
+
+    def detach_silent(self) -> list[tuple[Any, bytes]]:
+        """Stop using the connections that have not been identified, without closing them. Return their transports,
+        and what of a PROXY header was read."""
+        found = []
+        for connection in list(self._silent):
+            transport: Any = connection.transport
+            connection.detach()
+            if not getattr(transport, "disconnecting", True):
+                transport.stopReading()
+                found.append((transport, connection.header_bytes))
+        return found
 
     def settled(self, connection: _UnidentifiedConnection) -> None:
         """Note that a connection is identified, or over."""
@@ -446,6 +468,19 @@ class HintFactory(Factory):
     @override
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         return _Hint(self._text)
+
+
+def adopt_port(reactor: IReactorTCP, factory: ServerFactory, listening: socket.socket) -> IListeningPort:
+    """Listen with a socket that another process opened. Nothing is accepted before `startReading` of the port."""
+    port = cast(IReactorSocket, reactor).adoptStreamPort(listening.fileno(), listening.family, factory)
+    port.stopReading()  # type: ignore[attr-defined]
+    return port
+
+
+def adopt_connection(reactor: IReactorTCP, factory: IProtocolFactory, connection: socket.socket) -> None:
+    """Continue a connection of another process with the protocol of a factory. Raises OSError if it has ended."""
+    any_factory: Any = factory
+    cast(IReactorSocket, reactor).adoptStreamConnection(connection.fileno(), connection.family, any_factory)
 
 
 def open_port(

@@ -1,0 +1,125 @@
+"""Handing the miners of a StratumAssembly over to another process, and continuing those of an earlier one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from typing_extensions import override
+
+from p2pool.app.handover import HandedOver, HandoverRecord, PortRecord, SilentRecord
+from p2pool.base.environment import IReactor
+from p2pool.base.handover_socket import close_all
+from p2pool.net.worker_port import PortFactory, adopt_connection
+from p2pool.stratum.handover_import import Handover
+from p2pool.stratum.server import StratumServer
+
+_log = Logger(namespace="p2pool.stratum")
+
+OpenedPort = tuple[str, tuple[str, int], IListeningPort, PortFactory]
+"""What a port is for, its address in the settings, the port, and its factory."""
+
+
+def hand_over_miners(server: StratumServer, ports: Iterable[OpenedPort]) -> HandedOver:
+    """Stop serving miners, without closing connections and ports, and return all of it for another process."""
+    port_records, silent_records, sockets, silent_sockets = [], [], [], []
+    for purpose, (host, number), port, factory in ports:
+        listening: Any = port
+        listening.stopReading()
+        port_records.append(PortRecord(purpose, host, number))
+        sockets.append(listening.socket)
+        for transport, unread in factory.detach_silent():
+            silent_records.append(SilentRecord(purpose, unread))
+            silent_sockets.append(transport.getHandle())
+    miners, transports = server.hand_over()
+    return HandedOver(
+        HandoverRecord(server.clock(), tuple(port_records), tuple(silent_records), miners),
+        (*sockets, *silent_sockets, *(transport.getHandle() for transport in transports)),
+    )
+
+
+class MinersTaker:
+    """Continues the miners of an earlier process. `restore` comes before there is work, `adopt` when there is."""
+
+    def __init__(self, reactor: IReactor, server: StratumServer, handed: HandedOver) -> None:
+        self._reactor = reactor
+        self._server = server
+        self._handed = handed
+        self._handover: Handover | None = None
+
+    def port(self, purpose: str, address: tuple[str, int]) -> socket.socket | None:
+        """Return the socket that listens for a purpose at an address of the settings; None if there is none."""
+        return self._handed.port(purpose, address)
+
+    def restore(self) -> None:
+        """Restore what does not belong to a single connection. Raises ParseError."""
+        self._handover = self._server.restore_shared(self._handed.record.miners)
+
+    def adopt(self, ports: Iterable[OpenedPort]) -> int:
+        """Serve all connections from now on, and accept new ones. Return how many miners are connected."""
+        opened = list(ports)
+        factories = {purpose: factory for purpose, _, _, factory in opened}
+        if self._handover is not None:
+            restores = self._handover.connections
+            for (record, restore), (_, connection) in zip(restores, self._handed.miners, strict=True):
+                self._adopt_miner(connection, lambda r=record, s=restore: self._server.adopt(r, s), record.unsent)  # type: ignore[misc]
+        for silent, connection in self._handed.silent:
+            if silent.purpose in factories:
+                self._adopt(connection, factories[silent.purpose], silent.unread)
+        for _, _, port, _ in opened:
+            port.startReading()  # type: ignore[attr-defined]
+        close_all(self._handed.sockets)
+        return len(self._server)
+
+    def _adopt_miner(self, connection: socket.socket, make: Callable[[], Any], unsent: bytes) -> None:
+        protocol = make()
+        session = protocol.session
+        if not self._adopt(connection, _Continued(protocol), b""):
+            self._server.unregister(session)
+            return
+        if unsent:
+            protocol.transport.write(unsent)
+        self._server.serve(session, session.send_work, self._server.clock())
+
+    def _adopt(self, connection: socket.socket, factory: Any, unread: bytes) -> bool:
+        """Continue a connection. Return False if its client closed it meanwhile."""
+        made = _Remembering(factory)
+        try:
+            adopt_connection(self._reactor, made, connection)
+        except OSError:
+            return False
+        if unread and made.protocol is not None:
+            made.protocol.dataReceived(unread)
+        return made.protocol is not None
+
+
+class _Continued(Factory):
+    """Gives a protocol that is there already."""
+
+    noisy = False
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    @override
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        return self._protocol
+
+
+class _Remembering(Factory):
+    """Builds protocols as another factory does, and remembers the last one."""
+
+    noisy = False
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+        self.protocol: Any = None
+
+    @override
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        self.protocol = self._factory.buildProtocol(addr)
+        return self.protocol

@@ -35,8 +35,7 @@ from p2pool.web.site import GuardedSite
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
 RECONNECT_TIME: Final = 1.0
-"""Seconds that miners through TLS have to reconnect before they are disconnected, when another process takes
-over."""
+"""Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 _log = Logger(namespace="p2pool.gateway")
 
 
@@ -99,11 +98,12 @@ class GatewayApp:
         """Serve the miners of an earlier process from now on. Return how many they are."""
         return self.stratum.adopt()
 
-    async def hand_over(self) -> HandedOver:
-        """Stop everything but the miners' connections and ports, and return these for another process."""
-        if self.stratum.server.reconnect_encrypted():
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process; unless
+        `whole`, miners have to reconnect."""
+        if self.stratum.prepare_handover(whole=whole):
             await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
-        handed = self.stratum.hand_over()
+        handed = self.stratum.hand_over(whole=whole)
         await self.stop()
         return handed
 

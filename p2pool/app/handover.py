@@ -11,6 +11,8 @@ import orjson
 
 from p2pool.base.errors import ParseError
 from p2pool.base.plain_records import form_of, from_plain, to_plain
+from p2pool.networks.parameters import Network
+from p2pool.stratum.handover_basic import BasicSession, basic_sessions, saved_miners
 from p2pool.stratum.handover_records import ConnectionRecord, MinersRecord
 
 
@@ -42,6 +44,22 @@ class HandoverRecord:
     miners: MinersRecord
 
 
+@dataclass(frozen=True, slots=True)
+class BasicRecord:
+    """What every version of the program reads: ports, connections that are not identified, and saved sessions. Its
+    form must not change."""
+
+    paused: float
+    network: str
+    version_mask: int
+    job_counter: int
+    ports: tuple[PortRecord, ...]
+    silent: tuple[SilentRecord, ...]
+    sessions: tuple[BasicSession, ...]
+
+
+BASIC_FORM: Final = form_of(BasicRecord)
+"""The name of the form that all versions read; a test holds it to its value."""
 FORM: Final = form_of(HandoverRecord)
 """The name of the form of all records: processes whose forms differ cannot read each other's state."""
 
@@ -79,15 +97,44 @@ class HandedOver:
         start = len(self.record.ports) + len(self.record.silent)
         return list(zip(self.record.miners.connections, self.sockets[start:], strict=True))
 
-    def document(self) -> bytes:
-        """Return the record in JSON."""
-        return orjson.dumps(to_plain(self.record))
+    def document(self, *, whole: bool) -> bytes:
+        """Return the record in JSON; unless `whole`, in the form that every version reads."""
+        return orjson.dumps(to_plain(self.record if whole else _basic(self.record)))
 
     @classmethod
-    def parse(cls, document: bytes, sockets: Sequence[socket.socket]) -> HandedOver:
+    def parse(
+        cls, document: bytes, sockets: Sequence[socket.socket], *, whole: bool, network: Network
+    ) -> HandedOver:
         """Return what `document` made, with these sockets. Raises ParseError."""
         try:
             plain: Any = orjson.loads(document)
         except orjson.JSONDecodeError as error:
             raise ParseError(f"a state that is not JSON: {error}") from None
-        return cls(from_plain(HandoverRecord, plain), tuple(sockets))
+        if whole:
+            return cls(from_plain(HandoverRecord, plain), tuple(sockets))
+        return cls(_from_basic(from_plain(BasicRecord, plain), network), tuple(sockets))
+
+
+def _basic(record: HandoverRecord) -> BasicRecord:
+    """Return the part of a record without open connections that every version reads."""
+    return BasicRecord(
+        paused=record.paused,
+        network=record.miners.jobs.network,
+        version_mask=record.miners.version_mask,
+        job_counter=record.miners.registry.counter,
+        ports=record.ports,
+        silent=record.silent,
+        sessions=basic_sessions(record.miners),
+    )
+
+
+def _from_basic(basic: BasicRecord, network: Network) -> HandoverRecord:
+    if basic.network != network.name:
+        raise ParseError(f"sessions of the network {basic.network!r}, not {network.name!r}")
+    try:
+        miners = saved_miners(
+            basic.sessions, network=network, version_mask=basic.version_mask, counter=basic.job_counter
+        )
+    except (ValueError, ArithmeticError) as error:
+        raise ParseError(f"a session with a difficulty that makes no sense: {error}") from None
+    return HandoverRecord(basic.paused, basic.ports, basic.silent, miners)

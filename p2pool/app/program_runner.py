@@ -26,6 +26,7 @@ WORK_TIME: Final = 30.0
 RECOVERY_TIME: Final = 3.0
 """Seconds that a process waits for work before it serves its miners again: they can submit without it."""
 _POLL: Final = 0.02
+_ATTEMPTS: Final = 100
 FLAG: Final = "--take-over"
 _log = Logger(namespace="p2pool")
 
@@ -43,8 +44,8 @@ class Program(Protocol):
     def adopt(self) -> int:
         """Serve the miners of an earlier process. Return how many they are. Raises ParseError."""
 
-    async def hand_over(self) -> HandedOver:
-        """Stop all services but not the miners' connections, and return these."""
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop all services but not the miners' connections, and return these; unless `whole`, they end."""
 
     async def stop(self) -> None:
         """Stop all services, leaving nothing behind."""
@@ -69,7 +70,7 @@ class ProgramRunner:
         self._make = make
         self._fail = fail
         self._end = end
-        self._former = HandoverClient.find(config.datadir) if config.take_over else None
+        self._former = HandoverClient.find(config.datadir, config.network) if config.take_over else None
         """The process that this one replaces."""
         self._directory = None if self._former is not None else DataDirectory(config.datadir)
         self._program: Program | None = None
@@ -150,7 +151,7 @@ class ProgramRunner:
         _log.info("{name} received: starting a process that takes over", name=name)
         threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True).start()
 
-    def hand_over(self, answer: Callable[[HandedOver | None], None]) -> None:
+    def hand_over(self, whole: bool, answer: Callable[[HandedOver | None], None]) -> None:
         """Stop all services, and answer with the miners' connections, or with None before the start."""
         program = self._program
         if program is None or not self._running:
@@ -163,7 +164,7 @@ class ProgramRunner:
             answer(None)
             self._fail(failure)
 
-        handed = ensureDeferred(program.hand_over())
+        handed = ensureDeferred(program.hand_over(whole=whole))
         handed.addCallback(self._handed_over, answer)
         handed.addErrback(failed)
 
@@ -182,12 +183,21 @@ class ProgramRunner:
         ensureDeferred(self._recover(handed)).addErrback(self._fail)
 
     async def _recover(self, handed: HandedOver) -> None:
-        self._directory = DataDirectory(self._config.datadir)
+        self._directory = await self._lock_again()
         self._program = self._make()
         await self._start_program(handed)
         await self._wait_for_work(handed, RECOVERY_TIME)
         self._adopt(handed)
         self._running = True
+
+    async def _lock_again(self) -> DataDirectory:
+        """Lock the data directory, which a process that has just ended may still hold for a moment."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return DataDirectory(self._config.datadir)
+            except OperatorError:
+                await deferLater(self._environment.reactor, _POLL, lambda: None)
+        return DataDirectory(self._config.datadir)
 
 
 def _run_and_reap(command: list[str]) -> None:

@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 STOP_TIME = 3.0
 """Seconds that each part has to stop."""
 RECONNECT_TIME = 1.0
-"""Seconds that miners through TLS have to reconnect before they are disconnected, when another process takes
-over."""
+"""Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 _log = Logger(namespace="p2pool")
 
 
@@ -370,13 +369,14 @@ class App:
         """Serve the miners of an earlier process from now on. Return how many they are."""
         return self.stratum.adopt()
 
-    async def hand_over(self) -> HandedOver:
-        """Stop everything but the miners' connections and ports, and return these for another process."""
-        asked = self.stratum.server.reconnect_encrypted()
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process; unless
+        `whole`, miners have to reconnect."""
+        asked = self.stratum.prepare_handover(whole=whole)
         await self._stop_monitoring()
         if asked:
             await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
-        handed = self.stratum.hand_over()
+        handed = self.stratum.hand_over(whole=whole)
         await self._stop_pool()
         return handed
 

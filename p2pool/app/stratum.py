@@ -13,7 +13,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from p2pool.app.bench_log import BenchLog
 from p2pool.app.config import Config
 from p2pool.app.handover import HandedOver
-from p2pool.app.stratum_handover import MinersTaker, OpenedPort, hand_over_miners
+from p2pool.app.stratum_handover import MinersTaker, OpenedPort, hand_over_miners, prepare_handover
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
@@ -170,15 +170,20 @@ class StratumAssembly:
     def take_over(self, handed: HandedOver) -> None:
         """Take what an earlier process handed over; call it before `listen`. Raises ParseError."""
         self._taker = MinersTaker(self._reactor, self.server, handed)
-        self._taker.restore()
 
     def adopt(self) -> int:
         """Serve the miners of an earlier process from now on. Return how many they are. Raises ParseError."""
         return 0 if self._taker is None else self._taker.adopt(self._opened)
 
-    def hand_over(self) -> HandedOver:
-        """Stop serving miners without closing their connections, and return these for another process."""
-        handed = hand_over_miners(self.server, self._opened)
+    def prepare_handover(self, *, whole: bool) -> bool:
+        """Let new connections wait for another process, and ask miners whose connections cannot be handed over to
+        reconnect: all of them unless `whole`. Return whether there are any."""
+        return prepare_handover(self.server, self._opened, whole=whole)
+
+    def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop serving miners without closing their connections, and return these for another process. Unless
+        `whole`, the connections end."""
+        handed = hand_over_miners(self.server, self._opened, whole=whole)
         self._port = self._tls_port = None
         return handed
 

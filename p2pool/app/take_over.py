@@ -33,19 +33,22 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from p2pool import __version__
-from p2pool.app.handover import FORM, HandedOver
+from p2pool.app.handover import BASIC_FORM, FORM, HandedOver
 from p2pool.base.errors import OperatorError, ParseError, reason_of
 from p2pool.base.handover_socket import HandoverSocket, close_all, connect, listen
+from p2pool.networks.parameters import Network
 
 SOCKET_NAME: Final = "take-over"
 """The Unix socket in the data directory of a network."""
 HELLO_TIME: Final = 5.0
-"""Seconds for the first words of both processes."""
+"""Seconds for short answers."""
+CONSTRUCTION_TIME: Final = 60.0
+"""Seconds that a new process has to construct its services, once it is connected."""
 STOP_TIME: Final = 60.0
 """Seconds that the old process has to stop its services."""
 READY_TIME: Final = 60.0
 """Seconds that the new process has until it could serve miners: to load shares and to get work."""
-END_TIME: Final = 5.0
+END_TIME: Final = 10.0
 """Seconds that a new process that is not ready has to end, before it is killed."""
 _log = Logger(namespace="p2pool")
 
@@ -53,8 +56,9 @@ _log = Logger(namespace="p2pool")
 class Replaceable(Protocol):
     """The program that another process may replace. All methods are called in the reactor's thread."""
 
-    def hand_over(self, answer: Callable[[HandedOver | None], None]) -> None:
-        """Stop all services, and answer with the miners' connections; with None if that is not possible now."""
+    def hand_over(self, whole: bool, answer: Callable[[HandedOver | None], None]) -> None:
+        """Stop all services, and answer with the miners' connections; with None if that is not possible now.
+        Unless `whole`, the connections end, and there is only what miners need to resume their sessions."""
 
     def leave(self, process: int) -> None:
         """End this process: the process of this number serves the miners now."""
@@ -98,19 +102,27 @@ class HandoverServer:
 
     def _serve_one(self, end: HandoverSocket) -> bool:
         """Deal with one process. Return whether it took over."""
-        end.set_deadline(HELLO_TIME)
+        end.set_deadline(CONSTRUCTION_TIME)
         process, user = end.peer
         if user != os.geteuid():
             self._log("rejected a take-over by user {user}", user=user)
             return False
-        refusal = _refusal(end.receive())
+        hello = end.receive()
+        refusal = _refusal(hello)
         if refusal is not None:
             self._log("process {process} cannot take over: {why}", process=process, why=refusal)
             end.send({"refused": refusal})
             return False
+        whole = hello["form"] == FORM
         self._log("process {process} takes over", process=process)
+        if not whole:
+            self._log(
+                "version {version} cannot read the whole state of version {own}: asking miners to reconnect",
+                version=str(hello.get("version"))[:40],
+                own=__version__,
+            )
         answers: queue.Queue[HandedOver | None] = queue.Queue(1)
-        self._reactor.callFromThread(self._program.hand_over, answers.put)
+        self._reactor.callFromThread(self._program.hand_over, whole, answers.put)
         handed = answers.get()
         if handed is None:
             end.set_deadline(HELLO_TIME)
@@ -118,8 +130,8 @@ class HandoverServer:
             return False
         try:
             end.set_deadline(READY_TIME)
-            end.send({"sockets": len(handed.sockets)})
-            end.send_bytes(handed.document())
+            end.send({"sockets": len(handed.sockets), "whole": whole})
+            end.send_bytes(handed.document(whole=whole))
             end.send_sockets(handed.sockets)
             if end.receive() != {"ready": True}:
                 raise ParseError("it did not become ready")
@@ -140,12 +152,9 @@ def _refusal(hello: Any) -> str | None:
     """Return why the sender of this hello cannot take over; None if it can."""
     if not isinstance(hello, dict) or not isinstance(hello.get("form"), str):
         return "it did not say what it reads"
-    if hello["form"] != FORM:
+    if hello["form"] != FORM and hello.get("basic") != BASIC_FORM:
         version = str(hello.get("version"))[:40]
-        return (
-            f"version {version} cannot read the state of version {__version__}: restart the node as usual, miners "
-            "will reconnect"
-        )
+        return f"version {version} cannot read the state of version {__version__}: restart the node as usual"
     return None
 
 
@@ -164,11 +173,12 @@ def _end(end: HandoverSocket, process: int) -> None:
 class HandoverClient:
     """The new process' end. `take` and `confirm` block."""
 
-    def __init__(self, end: HandoverSocket) -> None:
+    def __init__(self, end: HandoverSocket, network: Network) -> None:
         self._end = end
+        self._network = network
 
     @classmethod
-    def find(cls, directory: Path) -> HandoverClient | None:
+    def find(cls, directory: Path, network: Network) -> HandoverClient | None:
         """Return a connection to the process that uses a data directory; None if there is none. Raises
         OperatorError if that process belongs to another user."""
         try:
@@ -181,21 +191,22 @@ class HandoverClient:
             return None
         if user != os.geteuid():
             raise OperatorError(f"--take-over: the data directory is in use by user {user}")
-        return cls(end)
+        return cls(end, network)
 
     def take(self) -> HandedOver:
         """Return what the old process hands over, once it has stopped. Raises OperatorError."""
         sockets: list[socket.socket] = []
         try:
             self._end.set_deadline(HELLO_TIME + STOP_TIME)
-            self._end.send({"form": FORM, "version": __version__})
+            self._end.send({"form": FORM, "basic": BASIC_FORM, "version": __version__})
             answer = self._end.receive()
             if not isinstance(answer, dict) or not isinstance(answer.get("sockets"), int):
                 refused = answer.get("refused") if isinstance(answer, dict) else answer
                 raise OperatorError(f"--take-over: the running process refused: {refused}")
             document = self._end.receive_bytes()
             sockets = self._end.receive_sockets(answer["sockets"])
-            return HandedOver.parse(document, sockets)
+            whole = answer.get("whole") is True
+            return HandedOver.parse(document, sockets, whole=whole, network=self._network)
         except (OSError, ParseError) as error:
             close_all(sockets)
             raise OperatorError(f"--take-over: {reason_of(error)}", 1) from None

@@ -26,7 +26,7 @@ Who is let in:
 Between processes:
 
 - `handover_records`: what a process hands over to the next; `handover_export`, `handover_import`: from the
-  sessions to these records, and back.
+  sessions to these records, and back; `handover_basic`: what other versions of the program can read.
 
 `ports` is what stratum needs from the rest of the node, `settings` what an operator can set, `host_loads` the load
 of hosts for pages, `timed` the measuring for --bench.

@@ -110,21 +110,22 @@ class StratumServer(Factory):
             if protocol.transport is not None:
                 protocol.transport.loseConnection()
 
-    def reconnect_encrypted(self) -> int:
-        """Ask the miners whose connections cannot be handed over to reconnect. Return how many these are."""
+    def ask_to_reconnect(self, *, all_miners: bool) -> int:
+        """Ask the miners whose connections cannot be handed over, or all miners, to reconnect. Return how many
+        were asked."""
         now, asked = self.clock(), 0
         for session, protocol in list(self.connections.items()):
-            if not protocol.can_be_handed_over:
+            if all_miners or not protocol.can_be_handed_over:
                 self.serve(session, session.reconnect, [], now)
                 asked += 1
         return asked
 
-    def hand_over(self) -> tuple[MinersRecord, list[Any]]:
+    def hand_over(self, *, all_reconnect: bool = False) -> tuple[MinersRecord, list[Any]]:
         """Stop serving miners without closing their connections. Return the record of all of them, and the
-        transports of the open connections in its order. Connections that cannot be handed over end; their
-        sessions are saved."""
+        transports of the open connections in its order. Connections that cannot be handed over end, with
+        `all_reconnect` all of them; their sessions are saved."""
         for protocol in list(self.connections.values()):
-            if not protocol.can_be_handed_over:
+            if all_reconnect or not protocol.can_be_handed_over:
                 protocol.abort()
         left = [(session, protocol, protocol.detach()) for session, protocol in self.connections.items()]
         now = self.clock()

@@ -1,4 +1,4 @@
-"""What many tests need: vectors, captures, and networks made from the constants that stand in vectors."""
+"""What many tests need: vectors, captures, and networks made from the constants in vectors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOT = TESTS.parent
 
 @lru_cache(maxsize=8)
 def parse_module(path: Path) -> ast.Module:
-    """A file of Python taken apart. What the garbage collector ends meanwhile may log a traceback, for which
-    Python 3.11 takes source apart, too: it does not stand two at a time."""
+    """Return the syntax tree of a Python file. The garbage collector is off meanwhile: what it destroys may log a
+    traceback, for which Python 3.11 parses source as well, and two parsers at a time crash it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -323,6 +323,26 @@ def test_variables_of_the_environment_are_read(path):
     assert {name for name in named if name not in texts()} == set()
 
 
+def test_constants_that_limits_name_exist():
+    """`module.NAME`, by the module's last name."""
+    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    named = re.findall(r"`(?:(\w+)\.)?(_?[A-Z][A-Z_]+)`", text)
+    assert len(named) >= 20
+    modules = [(path.stem, defined_in(path)) for path in (ROOT / "p2pool").rglob("*.py")]
+    assert [
+        f"{module}.{name}"
+        for module, name in named
+        if not any(name in names and module in ("", stem) for stem, names in modules)
+    ] == []
+
+
+def defined_in(path: Path) -> set[str]:
+    """Return the names that are assigned at the top of a module."""
+    assigned = [node for node in parse_module(path).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    targets = [target for node in assigned for target in getattr(node, "targets", [getattr(node, "target", None)])]
+    return {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+
+
 def test_the_tests_that_limits_are_held_by_exist():
     text = (ROOT / "docs" / "limits.md").read_text("utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)

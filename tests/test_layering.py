@@ -88,7 +88,7 @@ def test_imports_lead_down(path):
 
 
 def is_program(path: Path, line: int) -> bool:
-    """Whether the line stands in a function `main`: a module that is a program of its own may pick a reactor."""
+    """Return whether the line is in a function `main`: a module that is a program may pick a reactor."""
     for node in ast.walk(parse_module(path)):
         if (
             isinstance(node, ast.FunctionDef)

@@ -30,6 +30,7 @@ from p2pool.sharechain.tracker import Tracker
 from tests.peers.wiring import NETWORK, Talk
 from tests.share.layout_36 import NOW, VERSION_36, Codec36, mixed_chain
 from tests.support import ROOT, parse_module
+from tests.test_layering import imported
 
 BOTH = ShareVersions(VERSION_16, VERSION_36)
 
@@ -63,6 +64,8 @@ def envelopes(shares) -> tuple[Envelope, ...]:
 
 def test_the_node_knows_type_16_only():
     assert SHARE_VERSIONS.types == (16,)
+    assert SHARE_VERSIONS.newest == 16
+    assert BOTH.newest == 36
     assert SHARE_VERSIONS.get(16) is VERSION_16 is MINTED
     assert SHARE_VERSIONS.get(36) is None
     assert MINTED.type == SHARE_VERSION
@@ -81,6 +84,17 @@ def test_no_other_version_is_made_and_no_other_list_of_them():
             ):
                 made.append((path.name, ast.unparse(node.func)))
     assert made == [("versions.py", "ShareVersion"), ("versions.py", "ShareVersions")]
+
+
+def test_codecs_are_imported_by_the_list_of_versions_only():
+    """All other code takes the codec of a share's own version."""
+    importing = {
+        path.relative_to(ROOT / "p2pool").as_posix()
+        for path in (ROOT / "p2pool").rglob("*.py")
+        for _, name in imported(path)
+        if name.startswith("p2pool.share.codec_")
+    }
+    assert importing == {"share/versions.py"}
 
 
 # --- in --------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class BlockWatch:
             EventKind.BLOCK_ORPHANED: (
                 f"is orphaned{_because(record)}: its {value} is lost unless the block returns to the chain"
             ),
-            EventKind.BLOCK_REFUSED: f"was refused by Dash Core{_because(record)}: its {value} is lost",
+            EventKind.BLOCK_REFUSED: f"was rejected by Dash Core{_because(record)}: its {value} is lost",
         }[kind]
         return EventRecord(
             time,

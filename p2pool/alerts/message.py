@@ -1,4 +1,4 @@
-"""Alerts in words: what happened, since when, and what to check. Names of workers come from anybody: they were
+"""Alerts in words: what happened, since when, and what to check. Miners choose the names of workers: these were
 made printable before, and each is on a line of its own."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.BLOCK_FOUND: "{n} blocks found",
     EventKind.BLOCK_CONFIRMED: "{n} blocks confirmed",
     EventKind.BLOCK_ORPHANED: "{n} blocks orphaned",
-    EventKind.BLOCK_REFUSED: "{n} blocks refused",
+    EventKind.BLOCK_REFUSED: "{n} blocks rejected",
     EventKind.NODE_UP: "the node was started {n} times",
     EventKind.NODE_DOWN: "the node was stopped {n} times",
     EventKind.WORKER_UP: "{n} workers are back",
@@ -55,14 +55,14 @@ _MANY: Final[Mapping[EventKind, str]] = {
     EventKind.STORAGE_BACK: "{n} problems with the disk or the database are over",
     EventKind.VOTES_RISEN: "votes for newer share versions reached {n} levels",
     EventKind.VOTES_FALLEN: "votes for newer share versions fell below {n} levels",
-    EventKind.OWN_VOTES_REFUSED: "c2pool-dash began to refuse this node's votes {n} times",
+    EventKind.OWN_VOTES_REFUSED: "c2pool-dash began to reject this node's votes {n} times",
     EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepted this node's votes again {n} times",
     EventKind.NEWER_SHARE_TYPE: "shares of {n} types that this node does not know",
     EventKind.SOFTWARE_LOST: "all nodes of {n} kinds of software disconnected",
     EventKind.SOFTWARE_BACK: "nodes of {n} kinds of software are connected again",
     EventKind.HANDSHAKES_CLOSED: "other nodes began to close new connections at once {n} times",
     EventKind.HANDSHAKES_KEPT: "other nodes kept new connections open again {n} times",
-    EventKind.CHAIN_SPLIT: "most of the network's work was refused {n} times",
+    EventKind.CHAIN_SPLIT: "most of the network's work was rejected {n} times",
     EventKind.CHAIN_JOINED: "most of the network's work was accepted again {n} times",
 }
 _ONE: Final[Mapping[EventKind, str]] = {
@@ -81,14 +81,14 @@ _ONE: Final[Mapping[EventKind, str]] = {
     EventKind.STORAGE_BACK: "{subject} can be written again",
     EventKind.VOTES_RISEN: "more votes for a newer share version",
     EventKind.VOTES_FALLEN: "fewer votes for a newer share version",
-    EventKind.OWN_VOTES_REFUSED: "c2pool-dash refuses shares of this node",
+    EventKind.OWN_VOTES_REFUSED: "c2pool-dash rejects shares of this node",
     EventKind.OWN_VOTES_ACCEPTED: "c2pool-dash accepts this node's votes again",
     EventKind.NEWER_SHARE_TYPE: "shares of a type that this node does not know ({subject})",
     EventKind.SOFTWARE_LOST: "no node that runs {subject} is connected",
     EventKind.SOFTWARE_BACK: "nodes that run {subject} are connected again",
     EventKind.HANDSHAKES_CLOSED: "other nodes close new connections at once",
     EventKind.HANDSHAKES_KEPT: "other nodes keep new connections open again",
-    EventKind.CHAIN_SPLIT: "this node refuses most of the network's work",
+    EventKind.CHAIN_SPLIT: "this node rejects most of the network's work",
     EventKind.CHAIN_JOINED: "this node accepts most of the network's work again",
 }
 _BLOCKS = "the list of blocks at {page}api/v1/blocks"
@@ -100,7 +100,7 @@ _PEERS = (
 )
 _DISK = "free space (df -h) and permissions of the data directory, the database if there is one, and {log}"
 _SPLIT = (
-    "the refused branches at {page}static/transition.html, and whether there is a newer release of p2pool-dash; "
+    "the rejected branches at {page}static/transition.html, and whether there is a newer release of p2pool-dash; "
     "docs/operators.md says what to do"
 )
 _VOTES = "the votes at {page}static/transition.html, and whether there is a newer release of p2pool-dash"

@@ -8,8 +8,9 @@ from typing import Final
 
 from p2pool.alerts.condition import Condition, Transition
 from p2pool.base.text import format_duration
-from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, SHARE_VERSION
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL
 from p2pool.pool_stats import EarlyCloses, EventKind, EventRecord, NewerType, PoolSnapshot
+from p2pool.share.versions import SHARE_VERSIONS
 
 MANY_SITES: Final = 3
 """Neighbourhoods from which hosts must close at once, while there are peers: a host that comes and goes, or an
@@ -98,7 +99,7 @@ def _type_event(row: NewerType, now: float) -> EventRecord:
     kind = f"type {row.kind}" if row.kind is not None else "several further types"
     text = (
         f"{row.peer} ({row.software}) sent the first share of {kind}; this node knows types up to "
-        f"{SHARE_VERSION}, and ignores others"
+        f"{SHARE_VERSIONS.newest}, and ignores others"
     )
     details = {
         "share_type": row.kind,

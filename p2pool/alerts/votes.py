@@ -14,6 +14,7 @@ from p2pool.alerts.condition import Condition, Transition
 from p2pool.base.text import format_duration
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.pool_stats import EventKind, EventRecord, PoolSnapshot
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.votes import C2POOL_REFUSES_OLD, C2POOL_VERSION, LEVELS
 
 MARGIN: Final = 5
@@ -65,15 +66,15 @@ class VoteWatch:
     def _level_event(
         self, span: str, part: float, percent: int, *, transition: Transition, now: float
     ) -> EventRecord:
-        version = self._version.get(span, SHARE_VERSION)
-        figures = f"{SPANS[span]} votes for share versions above {SHARE_VERSION}"
+        version = self._version.get(span, SHARE_VERSIONS.newest)
+        figures = f"{SPANS[span]} votes for share versions above {SHARE_VERSIONS.newest}"
         if transition.bad:
             kind = EventKind.VOTES_RISEN
-            level = "some" if percent == 0 else f"{percent} % or more"
+            level = "some" if percent == 0 else f"{percent}% or more"
             text = f"{level} of {figures}: {_percent(part)}, mostly for {version}"
         else:
             kind = EventKind.VOTES_FALLEN
-            level = "none" if percent == 0 else f"less than {percent} %"
+            level = "none" if percent == 0 else f"less than {percent}%"
             still = "any more" if percent == 0 else "now"
             text = f"{level} of {figures} {still}: {_percent(part)}, after {format_duration(transition.lasted)}"
         details = {"span": span, "percent": percent, "part": part, "version": version}
@@ -85,8 +86,8 @@ class VoteWatch:
             return
         if transition.bad:
             text = (
-                f"c2pool-dash refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
-                f"vote differently, because {C2POOL_REFUSES_OLD} % of {SPANS['chain']} votes for {C2POOL_VERSION}"
+                f"c2pool-dash rejects this node's shares, which vote for {SHARE_VERSION}, on top of shares that "
+                f"vote differently, because {C2POOL_REFUSES_OLD}% of {SPANS['chain']} votes for {C2POOL_VERSION}"
             )
             yield EventRecord(now, EventKind.OWN_VOTES_REFUSED, "", text, transition.details())
         else:
@@ -95,4 +96,4 @@ class VoteWatch:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
+    return f"{100 * part:.1f}%"

@@ -17,7 +17,7 @@ from p2pool.pool_stats import EventKind, EventRecord, WorkerSnapshot
 MAX_WORKERS: Final = 10_000
 """Workers that are watched, as many as pool_stats remembers; the one known longest is forgotten."""
 WORKED: Final = 120.0
-"""Seconds for which a worker must have worked before its silence is reported: anybody may come, submit and go."""
+"""Seconds for which a worker must have worked before its silence is reported: many connect and leave at once."""
 UNPROVEN: Final = 3600.0
 """Seconds for which one that has worked for less is remembered."""
 INTERVALS: Final = 20.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from p2pool.base.delays import GarbageWatch, ReactorWatch
 from p2pool.base.environment import Environment
 from p2pool.base.process import read_process_figures
+from p2pool.base.reactor_lag import GarbageWatch, ReactorWatch
 from p2pool.base.timer import Timer
 from p2pool.pool_stats import PoolStats
 

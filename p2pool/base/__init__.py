@@ -1,10 +1,11 @@
 """The lowest layer: what every other package may use. Imports no other package of the project.
 
-- `environment`: reactor, clock, threads and randomness as one value; `timer`: periodic tasks; `daemon_thread`
+- `environment`: reactor, clock, threads and randomness as one value; `timer`: periodic tasks; `backoff`:
+  waits between attempts; `daemon_thread`
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears
 - `bounded`, `fair`: containers with a limit, and tables in which no owner can evict the others
 - `turns`, `steps`: fair scheduling of the reactor, and work in steps
-- `rates`, `histogram`, `timings`, `delays`, `process`: measuring
+- `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values
 - `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory

@@ -1,5 +1,5 @@
-"""Declare each setting once: a topic has a frozen dataclass, and the metadata of its fields has all that there is
-to know about the topic's settings. Used by the settings modules of the packages and by `p2pool.app`.
+"""Declare each setting once: each topic has a frozen dataclass, and the metadata of its fields describes the
+topic's settings completely. Used by the settings modules of the packages and by `p2pool.app`.
 
     @dataclass(frozen=True, kw_only=True)
     class StratumSettings:

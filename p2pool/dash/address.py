@@ -121,7 +121,7 @@ def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
 def payee_script(payee: str, versions: AddressVersions) -> bytes | None:
     """Return the script that a share's payee text (one character a byte) stands for; None if it is skipped.
 
-    Consensus, from the share-chain format, "packed payments": raises ParseError if the text makes the share
+    Consensus ("Packed payments" in docs/protocol/share-chain.md): raises ParseError if the text makes the share
     invalid, and never because of anything else. `payee_script_steps` does the same in steps.
     """
     if len(payee) <= _MAX_CACHED:

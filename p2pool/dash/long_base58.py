@@ -4,7 +4,7 @@ A share's payee has no limit of length, its verdict needs the first 25 bytes of 
 in another base: decoding three megabytes of them takes half a minute. The leading digits and an interval for the
 power of 58 that follows give those bytes, unless the number lies within one part in 2**900 of the border between
 two values. Nobody meets that by chance, but one can choose such a number, so `reaches` compares exactly, in steps
-that each take about ten milliseconds.
+that each take about ten milliseconds. See docs/adr/0002-own-base58.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Called by the link to Dash Core (`p2pool/dashd`) and by the simulated Dash Core (`p2pool/simnet`), which frame the
 payloads themselves with `p2pool.wire.framer` and the network's 4-byte magic. Numbers are little-endian but for
-ports; hashes are numbers. Source: Bitcoin's protocol documentation and the specification's page on Dash Core.
+ports; hashes are numbers. Source: Bitcoin's protocol documentation and docs/protocol/dash-core.md.
 
 Each message declares its fields with their codecs (`wire.fields`). Bytes after the last known field of a message
 are ignored: newer versions append fields.

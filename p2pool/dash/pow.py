@@ -2,7 +2,8 @@
 
 The provider is picked at import by a known answer: the C function inside the x11_hash extension through ctypes
 (its Python wrapper is broken on 3.11 and 3.12; the C function is not, and ctypes releases the GIL), else
-dash_hash. Call `x11` once per header: block hash and work hash are the same number.
+dash_hash. Call `x11` once per header: block hash and work hash are the same number. Headers are not
+hashed in batches: see docs/adr/0003-no-x11-batching.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Targets, compact bits, difficulty and work: all the conversions, exact as the share chain needs them.
 
 A target is the number that a hash must not exceed. `bits` is its compact form as an integer (mantissa in the low
-24 bits, exponent in the high byte). Source: share-chain format, "Primitive types".
+24 bits, exponent in the high byte). See "Targets" in docs/protocol/types.md.
 """
 
 from __future__ import annotations

@@ -50,9 +50,9 @@ class DeliveryState(Enum):
     """
 
     FOUND = "found"
-    """It is being written to disk, and nobody was sent it yet in this run."""
+    """It is being written to disk, and has not been sent in this run."""
     SENT = "sent"
-    """It was sent on all channels; what became of it is open."""
+    """It was sent on all channels; its fate is open."""
     SETTLED = "settled"
     """The chain has it, all daemons refused it, or another block of its height is buried: only its file is
     left."""

@@ -33,7 +33,7 @@ def log_known(block: FoundBlock, name: str, answer: str) -> None:
 def log_refused(block: FoundBlock, name: str, answer: str) -> None:
     """Log that a daemon refused a block."""
     _log.error(
-        "block {height} {block_hash} REFUSED by dashd at {name}: {answer}",
+        "block {height} {block_hash} REJECTED by dashd at {name}: {answer}",
         **_named(block),
         name=name,
         answer=answer,

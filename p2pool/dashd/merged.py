@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -205,21 +206,23 @@ class AuxDaemon:
 
     async def run(self) -> None:
         """Poll the daemon until cancelled."""
-        wait = POLL_PERIOD
+        backoff = Backoff(POLL_PERIOD * 2, _LAST_RETRY)
         while True:
             try:
                 await self._poll()
+                backoff.reset()
                 wait = POLL_PERIOD
             except CancelledError:
                 raise
             except (RpcError, RpcUnavailable, ParseError, ChainTaken) as error:
                 self._report(str(error))
-                wait = min(wait * 2, _LAST_RETRY)
+                wait = backoff.next_wait()
             except Exception:
                 # A bug must not end the work of the chain.
                 if self._report("internal error; see the log"):
                     _log.failure("internal error in merged mining with {url}", url=self.url)
-                wait = _LAST_RETRY
+                backoff.skip_to_longest()
+                wait = backoff.next_wait()
             await deferLater(self._reactor, wait, lambda: None)
 
     async def _poll(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, IConsumer, IDelayedCall, IPushProducer, ITCPTransport
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from p2pool.base.backoff import reconnect_policy
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
@@ -32,8 +33,7 @@ MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that a node may leave unread before it is disconnected: eight of the largest blocks."""
 MAX_RECEIVED, RECEIVE_RATE = 8 * 1024 * 1024, 64 * 1024
 """Bytes that a node may send at once, and bytes a second that it may go on with. What this node requests is a few
-kilobytes a block; the most that can come unrequested is one message of 3 MiB."""
-_PAUSES = backoffPolicy(initialDelay=1.0, maxDelay=60.0)
+kilobytes per block; the most that can come unrequested is one message of 3 MiB."""
 MAX_SENT = 100
 """Blocks that a connection remembers to have been sent."""
 _FRAME_SIZE, _HEADER_SIZE = 24, 80
@@ -250,6 +250,7 @@ class DashdLink(ClientService, P2pOwner):
         self._newest: P2pConnection | None = None
         self._attempts = 0
         """Attempts in a row without a handshake."""
+        self._wait_after = reconnect_policy(environment.chance)
         self._complaint = ""
         """The reason that was logged last for the end of a connection."""
         super().__init__(
@@ -263,7 +264,7 @@ class DashdLink(ClientService, P2pOwner):
         """Return the seconds until the next attempt. Twisted's own count begins anew with each connection, even to
         something that is not dashd."""
         self._attempts += 1
-        return _PAUSES(self._attempts)
+        return self._wait_after(self._attempts)
 
     def stopService(self) -> Deferred[None]:
         """End the connection. What dashd has not read is given up: waiting for it could delay the end of the

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from p2pool.base.backoff import Backoff
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
@@ -87,16 +88,15 @@ class PayoutService:
 
     async def _run(self) -> None:
         await self._restore()
-        wait = FIRST_RETRY
+        backoff = Backoff(FIRST_RETRY, LAST_RETRY_OF_KEYS)
         while True:
             longest = await self._try()
             if self._unsaved:
                 await self._save()
             if longest is not None:
-                await self._sleep(min(wait, longest))
-                wait = min(wait * 2, LAST_RETRY_OF_KEYS)
+                await self._sleep(min(backoff.next_wait(), longest))
                 continue
-            wait = FIRST_RETRY
+            backoff.reset()
             due = self._payouts.seconds_until_due(self._clock())
             if due is None and not self._unsaved:
                 return

@@ -131,15 +131,19 @@ class DaemonPool:
         return True
 
     def _quicker(self) -> Daemon | None:
-        """Return a daemon with the same work that answers much sooner, or None."""
+        """Return a daemon whose template builds on the same block and that answers much sooner, or None. In the
+        middle of a fork a fast daemon must not carry the work to another branch of the same height."""
         serving, now = self.serving, self._reactor.seconds()
-        taken = serving.service.answer_time
-        if taken is None or now - self._serving_since < CALM:
+        current, taken = serving.template, serving.service.answer_time
+        if current is None or taken is None or now - self._serving_since < CALM:
             return None
         for daemon in self.daemons:
-            takes = daemon.service.answer_time
-            equal = daemon is not serving and daemon.outdated is None and daemon.rank() == serving.rank()
-            if equal and takes is not None and takes * QUICKER < taken and takes + QUICKER_BY < taken:
+            template, takes = daemon.template, daemon.service.answer_time
+            if daemon is serving or daemon.outdated is not None or daemon.rank() != serving.rank():
+                continue
+            if template is None or template.previous_block != current.previous_block:
+                continue
+            if takes is not None and takes * QUICKER < taken and takes + QUICKER_BY < taken:
                 return daemon
         return None
 
@@ -213,7 +217,7 @@ class DaemonPool:
             return (
                 f"outdated rules, upgrade it: its coinbase payload for block {own.height} has version "
                 f"{own.payload_version}, while dashd at {other.name} uses version {newer[0][1]}; the network "
-                "would refuse its blocks, so this node does not use its templates"
+                "would reject its blocks, so this node does not use its templates"
             )
         if others or own.payload_version >= self._required.get(daemon, 0) or self._is_left_alone(daemon):
             self._required.pop(daemon, None)
@@ -247,7 +251,7 @@ class DaemonPool:
 
     @property
     def problem(self) -> str | None:
-        """Return why there are no fresh templates, for people; None while there are."""
+        """Return why there are no fresh templates, as text for the operator; None while there are."""
         service = self.serving.service
         if service.problem is None or service.last_answer is None:
             return self.serving.problem

@@ -122,7 +122,7 @@ class RpcClient:
             if fresh or attempt == 2:
                 break
         raise RpcUnauthorized(
-            f"{self.url} refuses user {credentials.user!r} with the password {credentials.origin}"
+            f"{self.url} rejects user {credentials.user!r} with the password {credentials.origin}"
         )
 
     def _check_status(self, status: int, body: bytes, *, credentials: Credentials, method: str) -> None:

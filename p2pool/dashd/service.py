@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
+from p2pool.base.backoff import Backoff
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.observable import Event
@@ -292,7 +293,7 @@ class DashdService(Service):
             self.refresh()
 
     async def _long_poll(self) -> None:
-        wait = _FIRST_RETRY
+        backoff = Backoff(_FIRST_RETRY, _LAST_RETRY)
         while True:
             current = self.current
             if current is None or not current.long_poll_id or not self._ready or self.problem is not None:
@@ -301,7 +302,7 @@ class DashdService(Service):
             asked, before = self._reactor.seconds(), current
             try:
                 await self._long_poll_once({"longpollid": current.long_poll_id})
-                wait = _FIRST_RETRY
+                backoff.reset()
                 at_once = self._reactor.seconds() - asked < _FIRST_RETRY
                 if at_once and self._on_block_of(before):
                     await self._sleep(_FIRST_RETRY)  # a dashd that does not wait: not a busy loop
@@ -311,8 +312,7 @@ class DashdService(Service):
                 continue  # nothing happened; the heartbeat finds out whether dashd is alive
             except _FAILURES as error:
                 self._report(error)
-                await self._sleep(wait)
-                wait = min(wait * 2, _LAST_RETRY)
+                await self._sleep(backoff.next_wait())
 
     async def _long_poll_once(self, request: dict[str, str]) -> None:
         self._long_poll_tip = None if self.current is None else self.current.previous_block

@@ -62,8 +62,8 @@ class BlockSpool:
         """Bytes that could not be written because the disk was full or the like; 0 if none."""
         self._run_in_thread = run_in_thread
         self._under_way: dict[Path, DeferredLock] = {}
-        """One lock a file, so that a slow disk does not finish two actions on it out of order. Bound: one a block
-        that is being delivered."""
+        """One lock per file, so that a slow disk does not finish two actions on it out of order. Bound: one per
+        block that is being delivered."""
 
     async def keep(self, block: FoundBlock) -> bool:
         """Write a block. Return whether it is on disk."""

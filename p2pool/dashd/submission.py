@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.dash.hashes import hash_hex
@@ -88,7 +89,7 @@ class BlockSubmitter:
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
         self._tasks: set[Deferred[Any]] = set()
-        """Bound: one a delivery, and one a delivery and daemon."""
+        """Bound: one per delivery, and one per delivery and daemon."""
 
     # --- from outside ------------------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class BlockSubmitter:
 
     async def _offer_to(self, delivery: BlockDelivery, daemon: BlockDaemon) -> None:
         """Offer a block to one daemon until it has given a verdict, or no verdict is needed."""
-        wait = FIRST_RETRY
+        backoff = Backoff(FIRST_RETRY, RESEND_PERIOD)
         try:
             while self._reactor.seconds() < delivery.offered_until:
                 verdict, text = await self._offer_once(delivery, daemon)
@@ -244,8 +245,8 @@ class BlockSubmitter:
                     self._unclear(delivery, daemon, text)
                 elif daemon not in delivery.unclear:
                     self._not_answered(delivery, daemon, text)
-                await deferLater(self._reactor, wait, lambda: None)
-                wait = min(wait * 2, RETRY_PERIOD if verdict is Verdict.UNANSWERED else RESEND_PERIOD)
+                longest = RETRY_PERIOD if verdict is Verdict.UNANSWERED else RESEND_PERIOD
+                await deferLater(self._reactor, backoff.next_wait(longest), lambda: None)
         finally:
             delivery.asking.discard(daemon)
 

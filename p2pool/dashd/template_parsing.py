@@ -204,7 +204,7 @@ def _payments(entries: list[_PayeeEntry], addresses: AddressVersions) -> tuple[t
             raise ParseError(
                 f"getblocktemplate: the {'masternode' if masternode else 'superblock'} payee "
                 f"{excerpt(entry.get('payee'))} must be paid {amount} duffs, but is not an address of this "
-                "network and has no script: without the payment every block would be refused (bad-cb-payee)"
+                "network and has no script: without the payment every block would be rejected (bad-cb-payee)"
             )
         payments.append((payee, amount))
         of_masternode += masternode

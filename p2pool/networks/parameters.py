@@ -1,4 +1,4 @@
-"""What a network is made of. Source: share-chain format, "Network constants"."""
+"""What a network is made of. The values are in docs/protocol/networks.md."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
-from p2pool.dash.hashes import short_hash
+from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.context import WorkContext, build_work_context, require_outputs
@@ -74,7 +74,7 @@ class Solution:
 
 
 class Node:
-    """The owner of template, tracker, best share and current work."""
+    """The owner of template, tracker, best share and current work. Implements `stratum.ports.WorkPort`."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class Node:
     # --- shares ------------------------------------------------------------------------------------------
 
     def load(self, shares: Iterable[StoredShare]) -> None:
-        """Take a share from the store; `loaded` is called after the last one."""
+        """Load a batch of stored shares; `loaded` is called after the last batch."""
         for stored in shares:
             share = stored.share
             if self.tracker.add(share, stored.time_seen, live=stored.live):
@@ -299,7 +299,7 @@ class Node:
             return
         self.work_problem, self.context = None, context
         for text in self._reported.new([] if context.refusal is None else [context.refusal]):
-            _log.error("a block found now would be refused: {reason}", reason=text)
+            _log.error("a block found now would be rejected: {reason}", reason=text)
         self.work_changed.fire(WorkChange(context, previous is None or _is_worthless(previous, context)))
 
     def block_problems(self) -> list[str]:
@@ -307,7 +307,9 @@ class Node:
         if self.context is None:
             return []
         found = (
-            [] if self.context.refusal is None else [f"a block found now would be refused: {self.context.refusal}"]
+            []
+            if self.context.refusal is None
+            else [f"a block found now would be rejected: {self.context.refusal}"]
         )
         notice = self.context.notice
         return found if notice is None else [*found, notice]
@@ -387,11 +389,11 @@ def _is_worthless(former: WorkContext, newer: WorkContext) -> bool:
 
 
 def _log_refused(share: Share, error: Exception, sender: str | None) -> None:
-    share_hash = short_hash(share.hash)
+    share_hash = hash_hex(share.hash)
     if isinstance(error, ShareInvalid):
         sender = sender or "this node"
         _log.warn(
-            "share {share_hash} from {sender} refused: {error}", share_hash=share_hash, sender=sender, error=error
+            "share {share_hash} from {sender} rejected: {error}", share_hash=share_hash, sender=sender, error=error
         )
     else:
         _log.failure("internal error: cannot check share {share_hash}", Failure(error), share_hash=share_hash)

@@ -123,7 +123,8 @@ class PeerNews:
             self._held_back.add(share.hash)
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
-        """Send a share that is on disk, where it has to be before others hear of it."""
+        """Send a share of this node that is a block, now that it was written (or could not be). Every other
+        share is sent when it becomes the best."""
         share, _ = announced
         if share.hash in self._held_back:
             self._held_back.discard(share.hash)

@@ -31,7 +31,7 @@ _log = Logger(namespace="p2pool.store")
 T = TypeVar("T")
 
 FLUSH_PERIOD = 1.0
-"""Seconds until a share is on disk, and a little more."""
+"""Seconds between two writes. A kill loses at most two seconds of shares: this, and the time of a write."""
 _CHUNK = 250
 """Shares that are taken over in one turn of the reactor: a few milliseconds."""
 _PROGRESS_PERIOD = 5.0
@@ -72,7 +72,7 @@ class Persistence:
 
     @property
     def problem(self) -> str | None:
-        """Return why shares are not written, for people; None while all is well."""
+        """Return why shares are not written, as text for the operator; None while all is well."""
         return self._no_store if self._store is None else self._store.problem
 
     # --- start -------------------------------------------------------------------------------------------
@@ -102,22 +102,22 @@ class Persistence:
             return *opened, emptied
 
         try:
-            database, set_aside, self.emptied = await self._in_thread(open_known)
+            database, quarantined, self.emptied = await self._in_thread(open_known)
         except (sqlite3.Error, OSError) as error:
             self._no_store = f"cannot open the share store {path}: {error}"
             _log.error(
-                "{problem}. Mining goes on, and this run keeps the share chain in memory only. Repair the disk, "
-                "then restart: other nodes have the chain",
+                "{problem}. Mining continues, but this run keeps the share chain in memory only. Repair the disk, "
+                "then restart the node: it downloads the chain from other nodes",
                 problem=self._no_store,
             )
             return None
         if self.emptied is not None:
             _log.error("{problem}. Requesting the share chain from other nodes", problem=self.emptied)
-        if set_aside is not None:
+        if quarantined is not None:
             _log.warn(
                 "the share store {path} is corrupt: quarantined as {aside}; created a new one",
                 path=str(path),
-                aside=str(set_aside),
+                aside=str(quarantined),
             )
         return database
 

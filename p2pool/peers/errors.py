@@ -1,4 +1,4 @@
-"""What a peer can do to be dropped."""
+"""Errors of peers that end their connections."""
 
 from __future__ import annotations
 

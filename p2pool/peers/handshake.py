@@ -12,9 +12,11 @@ from p2pool.peers.messages import PeerAddress, PeerVersion
 class PeerState(Enum):
     """What a connection is good for.
 
-        AWAITING_VERSION --its `version` came, and is welcome--> READY
-               |                                                   |
-               +-------------- the connection ended ---------------+--> CLOSED
+        AWAITING_VERSION --its `version` came--> READY
+               |    ^                              |
+               |    +-- `disown`: it is a second --+
+               |        connection to the node     |
+               +------ the connection ended -------+--> CLOSED
 
     Every other message before `version`, and a second `version`, are misbehaviour.
     """

@@ -3,7 +3,7 @@
 Each message is declared by its fields; the type of a field says how it is packed and read.
 
 Hashes are numbers, ports big-endian inside addresses and little-endian in `addrme`. Bytes after the last field
-make a message malformed. Source: the specification's page on peers.
+make a message malformed. See docs/protocol/peers.md.
 """
 
 from __future__ import annotations

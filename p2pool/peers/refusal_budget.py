@@ -14,7 +14,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.sharechain.refused import UNIT
 
 TIMES: Final = 6
-"""A host may send so many times the shares that the whole network is planned to make meanwhile."""
+"""A host may send this many times the number of shares that the whole network makes in the same time."""
 HOUR: Final = 3600.0
 _HOSTS: Final = 1024
 
@@ -26,15 +26,16 @@ class _Account:
 
 
 class RefusalBudget:
-    """What refused shares cost each host of late. Bound: _HOSTS; the one seen first is forgotten first."""
+    """What refused shares have cost each host recently. Bound: _HOSTS; the host seen first is forgotten first."""
 
     def __init__(self, share_period: float) -> None:
         self.limit = TIMES * UNIT * HOUR / share_period
-        """A whole hour's; it comes back evenly over an hour."""
+        """What a host may spend in an hour. What is spent comes back evenly over an hour."""
         self._accounts: BoundedDict[str, _Account] = BoundedDict(_HOSTS)
 
     def spend(self, host: str, cost: float, now: float) -> bool:
-        """Return whether the host still has so much; if not, it begins anew, since it is banned now."""
+        """Charge a host. Return False if its budget is exceeded: the host is banned then, and its account
+        is reset."""
         account = self._accounts.setdefault(host, _Account(0.0, now))
         account.spent = max(0.0, account.spent - self.limit * max(0.0, now - account.time) / HOUR) + cost
         account.time = now

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from p2pool.base.backoff import Backoff, reconnect_policy
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -46,8 +47,6 @@ REMEMBERED_FIRST = 30.0
 """Seconds in which remembered nodes alone are dialled."""
 LOOK_UP_PERIOD, LONGEST_PERIOD = 60.0, 960.0
 """Seconds between two look-ups: they double while it is of no use."""
-_pause_after = backoffPolicy(LOOK_UP_PERIOD, LONGEST_PERIOD, factor=2.0, jitter=lambda: 0.0)
-"""Seconds until the next look-up, by the number of those before the last one."""
 PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 8 << 20)
 """Ten thousand addresses and as many bans are about one and a half million bytes."""
 
@@ -95,7 +94,8 @@ class PeerService(Service):
                 settings.bootstrap, environment.run_in_thread, environment.run_in_daemon_thread
             )
         self._looking = False
-        self._next_look_up, self._look_ups = 0.0, 0
+        self._look_up_backoff = Backoff(LOOK_UP_PERIOD, LONGEST_PERIOD)
+        self._next_look_up = 0.0
         """On the reactor's clock."""
         self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
         """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
@@ -131,7 +131,7 @@ class PeerService(Service):
             service = ClientService(
                 HostnameEndpoint(self._reactor, host, port, timeout=DIAL_TIME),
                 self._keeping,
-                retryPolicy=backoffPolicy(initialDelay=1.0, maxDelay=60.0),
+                retryPolicy=reconnect_policy(self._rng),
                 clock=self._reactor,
             )
             service.startService()
@@ -232,11 +232,12 @@ class PeerService(Service):
         now = self._reactor.seconds()
         outgoing = sum(1 for session in self.hub.peers if not session.incoming)
         if outgoing >= min(FEW_PEERS, self._settings.outgoing):
-            self._next_look_up, self._look_ups = now + REMEMBERED_FIRST, 0
+            self._next_look_up = now + REMEMBERED_FIRST
+            self._look_up_backoff.reset()
             self._named.clear()
         elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
             self._looking = True
-            self._next_look_up, self._look_ups = now + _pause_after(self._look_ups), self._look_ups + 1
+            self._next_look_up = now + self._look_up_backoff.next_wait()
             look_up = Deferred.fromCoroutine(self._look_up_nodes(self._bootstrap))
             look_up.addErrback(
                 lambda failure: _log.failure("internal error: looking up other nodes failed", failure)

@@ -69,7 +69,7 @@ def _ignore(_: object) -> None:
 
 
 class Hub(IntakeHub, Protocol):
-    """What a session calls. Implemented by the manager."""
+    """What a session calls. Implemented by `hub.PeerHub`."""
 
     turns: Turns
     """Shares the reactor's time between all connections."""
@@ -334,7 +334,7 @@ class PeerSession:
             self._hub.shares_came(shares[start : start + _TAKEN_AT_ONCE], self)
 
     def _on_sharereq(self, message: ShareReq, now: float) -> Iterator[None]:
-        """One answer in a step: megabytes may have to be put together for a request of a hundred bytes."""
+        """Send the answer, in a step of its own: a request of a hundred bytes may cause one of megabytes."""
         reply = yield from reply_steps(message, self._hub.shares_for)
         yield
         self.send(reply)

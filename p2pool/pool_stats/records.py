@@ -13,7 +13,8 @@ from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.process import ProcessSnapshot
 
 RATE_WINDOWS: Final = (60.0, 3600.0, 86400.0)
-"""Seconds of the smoothed hash rates beside the sliding one of RATE_WINDOW seconds."""
+"""Time constants, in seconds, of the smoothed hash rates. The other hash rate is the average over RATE_WINDOW
+seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,15 @@ class HostRecord:
 
 
 class HostLoad(NamedTuple):
-    """How many connections one host of miners has, and how many workers with different names use them. Without its
-    address, which is nobody's business."""
+    """How many connections one host of miners has, and how many workers with different names use them. Its
+    address is left out, because the figures are public."""
 
     connections: int
     workers: int
 
 
 class EventKind(StrEnum):
-    """What may happen that people want to know of, hours later too."""
+    """Events that people are notified of, and that history keeps."""
 
     BLOCK_FOUND = "block_found"
     BLOCK_CONFIRMED = "block_confirmed"
@@ -188,7 +189,8 @@ class AddressSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SecuritySnapshot:
-    """Who comes and who is kept out. Rates over the last minute, `recent_submission_rate` over ten seconds;
+    """Connections and submissions, accepted and rejected, and bans. Rates are over the last minute,
+    `recent_submission_rate` over ten seconds;
     `connected` counts the connections that were let in, `turned_away` the others by reason, both since the
     start."""
 
@@ -225,8 +227,8 @@ class PoolSnapshot:
     blocks_accepted: int
     """All that came into the best chain since the start; it never falls, while `blocks` forgets."""
     workers: tuple[WorkerSnapshot, ...]
-    """The one silent longest first. Each as it was when the snapshot came to it, some milliseconds before `time`
-    or after."""
+    """The worker that has been silent longest comes first. Each is as of some milliseconds before or after
+    `time`."""
     addresses: dict[str, AddressSnapshot]
     recent_shares: tuple[ShareRecord, ...]
     blocks: tuple[BlockRecord, ...]
@@ -235,8 +237,8 @@ class PoolSnapshot:
     """Seconds from the first notification of a block to the first job on it, by the notification's source."""
     sending: HistogramSnapshot
     """Seconds from finding a block until it was sent on all channels."""
-    fan_out: HistogramSnapshot
-    """Seconds from new work to the last connection that a round of jobs served."""
+    job_broadcasts: HistogramSnapshot
+    """Seconds from new work until the last connection of a job broadcast had its job."""
     submits: HistogramSnapshot
     """Seconds from a submission's arrival to its answer."""
     security: SecuritySnapshot

@@ -46,7 +46,7 @@ MAX_SOURCES: Final = 16
 """Sources of block notifications that are counted: each is a word in the code."""
 NOTICE_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SENDING_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-FAN_OUT_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+JOB_BROADCAST_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 SUBMIT_BOUNDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SNAPSHOT_PERIOD: Final = 1.0
 """Seconds for which a snapshot is good enough for whoever asks."""
@@ -75,7 +75,7 @@ class PoolStats:
         """Blocks in `_blocks_accepted`: one that leaves the chain and comes back is counted once."""
         self._notices: dict[str, Histogram] = {}
         self._sending = Histogram(SENDING_BOUNDS)
-        self._fan_out = Histogram(FAN_OUT_BOUNDS)
+        self._job_broadcasts = Histogram(JOB_BROADCAST_BOUNDS)
         self._submits = Histogram(SUBMIT_BOUNDS)
         self._security = _Security()
         self._process = ProcessStats()
@@ -117,7 +117,7 @@ class PoolStats:
             worker.changed()
 
     def record_accepted(self, name: str, *, attempts: float, difficulty: float, dead: bool, now: float) -> None:
-        """Record a pseudoshare that stands for `attempts` hashes; `dead` if it came too late to be of use."""
+        """Record an accepted submission worth `attempts` hashes; `dead` if it came too late for the chain."""
         worker = self._workers.seen(name, now)
         if not worker.accepted:
             self._workers.worked(worker)
@@ -131,7 +131,7 @@ class PoolStats:
             self._dead_work.add(attempts, now)
 
     def record_refused(self, name: str | None, code: int, now: float) -> None:
-        """Record a submission refused with a stratum error code; `name` is None if the worker is not known."""
+        """Record a submission rejected with a stratum error code; `name` is None if the worker is not known."""
         count_code(self._refused, code)
         self._security.submissions += 1
         self._security.refused += 1
@@ -157,7 +157,7 @@ class PoolStats:
 
     def record_job_broadcast(self, seconds: float) -> None:
         """Record the seconds from new work until a job broadcast served its last connection."""
-        self._fan_out.add(seconds if seconds > 0 else 0.0)
+        self._job_broadcasts.add(seconds if seconds > 0 else 0.0)
 
     # --- who is kept out ---------------------------------------------------------------------------------
 
@@ -301,7 +301,7 @@ class PoolStats:
             blocks=tuple(self._blocks.values()),
             notices={source: histogram.snapshot() for source, histogram in self._notices.items()},
             sending=self._sending.snapshot(),
-            fan_out=self._fan_out.snapshot(),
+            job_broadcasts=self._job_broadcasts.snapshot(),
             submits=self._submits.snapshot(),
             security=self._security.snapshot(now),
             chain=self._chain,

@@ -30,7 +30,8 @@ class RebuiltShare:
 def check_share(share: Share, view: ChainView, network: Network) -> RebuiltShare:
     """Compare the share with what the chain below says it must be. Raises ShareInvalid.
 
-    The caller makes sure that the chain is rooted or long enough (share-chain format, "The tracker").
+    The caller makes sure that the chain is rooted or long enough: see "When a share can be checked"
+    in docs/protocol/share-chain.md.
     """
     rules = share.version.rules
     context = rules.parent_context(view, share.previous_hash, network)

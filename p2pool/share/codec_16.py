@@ -1,4 +1,4 @@
-"""How a share of type 16 is read and packed (share-chain format, "Share"). Used through `versions.VERSION_16`."""
+"""How a share of type 16 is read and packed (docs/protocol/share.md). Used through `versions.VERSION_16`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Reason(Enum):
-    """The rule that a share breaks, one member a rule. The value is the text for people."""
+    """The rule that a share breaks: one member for each rule. The value is the text for people."""
 
     # Found when loading, without parents: whoever sends such a share misbehaves.
     COINBASE_SIZE = "coinbase script not of 2 to 100 bytes"

@@ -33,7 +33,8 @@ def check_form(share: Share) -> None:
 
 
 def parent_context(view: ChainView, previous_hash: int | None, network: Network) -> ParentContext:
-    """Ask the chain once. ShareInvalid(NOT_CHECKABLE) if it ends, unrooted, before what is needed."""
+    """Return what the rules need of the chain, which is read once. Raises ShareInvalid(NOT_CHECKABLE) if the chain
+    ends before that without reaching its root."""
     if previous_hash is None:
         return ParentContext(
             previous_hash=None,

@@ -37,6 +37,7 @@ class ShareVersions:
     def __init__(self, *versions: ShareVersion) -> None:
         self._by_type = {version.type: version for version in versions}
         self.types: Final = tuple(sorted(self._by_type))
+        self.newest: Final = self.types[-1]
 
     def get(self, kind: int) -> ShareVersion | None:
         """Return the version of this type, or None if it is not known."""

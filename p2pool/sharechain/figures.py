@@ -1,4 +1,4 @@
-"""Figures about a chain that front ends expect (share-chain format, "Figures that front ends expect")."""
+"""Figures about a chain that front ends expect."""
 
 from __future__ import annotations
 

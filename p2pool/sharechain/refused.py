@@ -1,7 +1,7 @@
 """Branches of the share chain that this node refuses, and how much of the network's work is on them.
 
 Another implementation may accept a share that this node refuses, and most of the network may go on from there.
-What is built on a refused share is refused with it: it is neither held nor asked for, and its work is counted, so
+What is built on a refused share is refused with it: it is neither held nor requested, and its work is counted, so
 that the operator can be notified. Pure; times are Unix seconds. `Node` asks here before it holds a share of a
 peer, and hands over what each `Tracker.think` came to.
 """
@@ -193,9 +193,9 @@ class RefusedBranches:
     def judge(self, thought: Thought, best: int | None) -> list[Share]:
         """Count what a run of `Tracker.think` verified and refused. `best` is the best share before it.
 
-        Returns the shares that were forgotten because they are built on a refused one. A refused share below which
-        nothing is verified stays until its parent is, and what is on it: such is the chain of a node that is new.
-        So does one with more shares above it than the chain is long.
+        Returns the shares that were forgotten because they are built on a refused one. A refused share
+        whose parent share is not verified stays, with all that builds on it, until its parent share is: a new
+        node's chain begins like this. So does a share with more shares above it than the chain is long.
         """
         share = None if best is None else self._tracker.get(best)
         self._asked = 0 if share is None else share.minimum_attempts
@@ -237,7 +237,7 @@ class RefusedBranches:
         return self._drop_above(share.hash, cause, room)
 
     def _judge_held(self, room: int) -> list[Share]:
-        """Look again at refused shares that are held: their parents may be verified by now."""
+        """Judge refused shares that are held again: their parent shares may be verified by now."""
         dropped: list[Share] = []
         for share_hash, cause in list(self._held.items()):
             share = self._tracker.get(share_hash)
@@ -460,7 +460,7 @@ def _problem(figures: RefusedWork) -> str:
     hour, later = f"{figures.part:.0%}", f"{figures.part_since:.0%}"
     return (
         f"{hour} of the work received in the last hour, and {later} of the work since {since}, is on shares that "
-        f"this node refuses: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
-        f"{_names(branch.software)}. Miners on this node stay on the branch that this node accepts: see Refused "
+        f"this node rejects: {branch.reason}; the first one is {hash_hex(branch.first_share)}, sent by "
+        f"{_names(branch.software)}. Miners on this node stay on the branch that this node accepts: see Rejected "
         "branches in docs/operators.md"
     )

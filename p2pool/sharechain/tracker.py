@@ -81,6 +81,8 @@ class Thought:
     wanted: list[int] = field(default_factory=list)
     """Missing parents to ask for."""
     bad_senders: set[str] = field(default_factory=set)
+    """Who sent the shares that step 1 removes. The node does not use them: `refused` names more shares, and their
+    senders are in `arrivals`. Tests compare them with the test vectors."""
     removed: list[Share] = field(default_factory=list)
     """Shares that were found invalid."""
     pruned: list[Share] = field(default_factory=list)
@@ -268,7 +270,8 @@ class Tracker(ChainView):
         transaction_size: TransactionSize,
         max_checks: int = UNLIMITED,
     ) -> Thought:
-        """Verify what can be verified and choose the best share (share-chain format, "The tracker").
+        """Verify what can be verified and choose the best share ("Which chain is the best" in
+        docs/protocol/share-chain.md).
 
         `now` is this machine's time in Unix seconds. Never raises for what shares hold. At most `max_checks`
         shares are checked, large ones counting more; if that leaves some, the choice is made among those that are

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.share import Share
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.votes import OldWindow, reaches
 from p2pool.sharechain.refused_votes import RefusedVotes, refused_votes
 from p2pool.sharechain.tracker import Tracker
@@ -28,7 +28,7 @@ class Tally:
     total_work: int = 0
     newer_shares: int = 0
     newer_work: int = 0
-    """Shares that vote for versions above SHARE_VERSION."""
+    """Shares that vote for versions above all that this node knows."""
 
     @classmethod
     def of(cls, shares: Iterable[Share], wanted: int) -> Tally:
@@ -40,7 +40,7 @@ class Tally:
             counts[version] = counts.get(version, 0) + 1
             work[version] = work.get(version, 0) + share.attempts
         tally.total_shares, tally.total_work = sum(counts.values()), sum(work.values())
-        newer = [version for version in counts if version > SHARE_VERSION]
+        newer = [version for version in counts if version > SHARE_VERSIONS.newest]
         tally.newer_shares = sum(counts[version] for version in newer)
         tally.newer_work = sum(work[version] for version in newer)
         return tally
@@ -79,10 +79,10 @@ class ChainVotes:
 
     @property
     def leading(self) -> int | None:
-        """Return the version above SHARE_VERSION that most of the chain's work votes for; None if no share
-        does."""
+        """Return the version above all that this node knows for which most of the chain's work votes; None if no
+        share votes for any."""
         work = self.chain.work if self.chain.newer_shares else self.recent.work
-        newer = [version for version in work if version > SHARE_VERSION]
+        newer = [version for version in work if version > SHARE_VERSIONS.newest]
         return max(newer, key=lambda version: (work[version], -version), default=None)
 
     def shares_until(

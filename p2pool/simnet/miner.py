@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet import task
 from twisted.internet.defer import Deferred, gatherResults
@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
+from p2pool.base.backoff import reconnect_policy
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.rates import WindowedSum
 from p2pool.base.signals import stop_at_hangup
@@ -96,7 +97,7 @@ class CpuMiner(Service):
         self._thread_count = threads
         self._thread_rate = None if max_hash_rate is None else max_hash_rate / threads
         self._report_every = report_every
-        self._retry_policy = retry_policy or backoffPolicy(initialDelay=0.5, maxDelay=30.0)
+        self._retry_policy = retry_policy or reconnect_policy(environment.chance, first=0.5, longest=30.0)
         self._endpoint = PoolEndpoint(environment.reactor, host, port)
         self._client: ClientService | None = None
         self._connection: MinerProtocol | None = None

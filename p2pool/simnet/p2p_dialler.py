@@ -5,7 +5,7 @@ Two simulated daemons with equal rules follow one chain over such a connection, 
 
 from __future__ import annotations
 
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IAddress
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
+from p2pool.base.backoff import reconnect_policy
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.simnet.p2p_server import P2pServer, SimulatedPeerProtocol
@@ -49,6 +50,7 @@ class PeerDialler:
 
     def __init__(self, environment: Environment, server: P2pServer) -> None:
         self._reactor = environment.reactor
+        self._chance = environment.chance
         self._server = server
         self._services: dict[tuple[str, int], ClientService] = {}  # at most MAX_CONNECT
         self._loop: LoopingCall | None = None
@@ -62,7 +64,7 @@ class PeerDialler:
         service = ClientService(
             TCP4ClientEndpoint(self._reactor, host, port, timeout=_CONNECT_SECONDS),
             _OutboundFactory(self._server, host_and_port(host, port)),
-            retryPolicy=backoffPolicy(initialDelay=_FIRST_RETRY, maxDelay=_LAST_RETRY),
+            retryPolicy=reconnect_policy(self._chance, first=_FIRST_RETRY, longest=_LAST_RETRY),
             clock=self._reactor,
         )
         self._services[host, port] = service

@@ -14,7 +14,8 @@ Work and its judgement:
 - `job_registry`: the jobs of all connections; `job_feed`: which job a connection is sent;
 - `job_broadcast`: new work to all connections; `upcoming_work`: whether newer work is about to come;
 - `work_patience`: when miners are sent to their backup pools;
-- `submission`: the fields of mining.submit; `solutions`: what was accepted, so that it is credited once;
+- `submission`: parses the fields of mining.submit, which `session` judges; `solutions`: what was accepted, so
+  that it is credited once;
 - `vardiff`: the difficulty of a connection; `recent_difficulties`: workers that are known to be fast.
 
 Who is let in:

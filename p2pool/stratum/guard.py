@@ -2,8 +2,8 @@
 
 A host is an IPv4 address or an IPv6 network of 64 bits (what one customer gets). A farm of a thousand miners may
 be behind one address, so `reputation` divides a host's costs by its good connections, and judges each connection
-by itself. A host whose cost reaches the limit is banned if no connection works there; else its working connections
-stay and new ones are limited to a trickle. Loopback and the operator's own networks are never banned.
+by itself. A host whose cost reaches the limit is banned if no connection works there; otherwise its working
+connections stay, and the rate of new ones is limited. Loopback and the operator's own networks are never banned.
 """
 
 from __future__ import annotations

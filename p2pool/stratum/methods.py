@@ -1,4 +1,4 @@
-"""The methods that miners may call: one function a method, and the tables that list them.
+"""The methods that miners may call: one function for each method, and the tables that list them.
 
 Each function takes the session, the list of parameters and the time, and returns the result or raises
 StratumError. `dispatch` calls them.

@@ -99,7 +99,7 @@ class StratumSettings:
         read=read_ip_network,
         collect=tuple,
         shown=Shown.VALUE,
-        help="never ban addresses in this network",
+        help="never ban addresses in this network (--max-connections-per-ip still applies)",
     )
     stratum_proxy_protocol: tuple[IpNetwork, ...] = setting(
         (),

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 WORK_PATIENCE: Final = 120.0
-"""Seconds without fresh work after which miners are sent to their backup pools."""
+"""Seconds without fresh work after which miners are disconnected, so that they switch to their backup pools."""
 
 
 class WorkState(Enum):
@@ -14,11 +14,11 @@ class WorkState(Enum):
 
     FRESH = "there is fresh work"
     OVERDUE = "there is no fresh work, but miners may stay"
-    SUSPENDED = "there has been no fresh work for too long: miners are sent away"
+    SUSPENDED = "there has been no fresh work for too long: miners are disconnected"
 
 
 class WorkPatience:
-    """Decides when miners are sent away because there is no fresh work, and when they may come back.
+    """Decides when miners are disconnected because there is no fresh work, and when they are accepted again.
 
     ::
 

@@ -210,7 +210,7 @@ class Access:
     def _wrong_host(self, name: str, host: str, now: float) -> AccessDenied:
         if self._is_news(host, "host name", now):
             _log.warn(
-                "refused a web request from {host} for the host name {name}: if that is a name of this node, "
+                "rejected a web request from {host} for the host name {name}: if that is a name of this node, "
                 "start it with --web-host {name}; if not, this may be a DNS rebinding attack",
                 host=host,
                 name=name,

@@ -152,7 +152,7 @@ class WebSettings:
         collect=frozenset,
         shown=Shown.VALUE,
         help=(
-            "a host name under which browsers reach this node. Under any other name, the node refuses live "
+            "a host name under which browsers reach this node. Under any other name, the node rejects live "
             "updates and everything that requires a key or the password; it always accepts this machine's own "
             "name, localhost and IP addresses"
         ),

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.pool_stats import VoteFigures
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.votes import C2POOL_VERSION, C2poolRefusal, c2pool_refusal, own_vote, reaches
 from p2pool.sharechain.votes import ChainVotes, Tally, count_votes
 from p2pool.web.sources import Sources
 
 DOMINATES = 50
-"""Percentage of the work above SHARE_VERSION at which pages warn."""
+"""Percentage of the work for versions that this node does not know at which pages warn."""
 
 
 _ADVICE = "Look for a newer release; the page transition.html shows the votes"
@@ -47,7 +48,7 @@ def votes_problem(votes: ChainVotes) -> str | None:
         part = votes.chain.part(votes.chain.work[C2POOL_VERSION])
         return (
             f"{part:.0%} of the share chain's work votes for share version {C2POOL_VERSION}, so c2pool-dash "
-            f"refuses this node's shares, which vote for {SHARE_VERSION}, on top of shares that vote "
+            f"rejects this node's shares, which vote for {SHARE_VERSION}, on top of shares that vote "
             f"differently. {_ADVICE}"
         )
     spans = [(votes.recent, "the last hour's work")]
@@ -56,8 +57,8 @@ def votes_problem(votes: ChainVotes) -> str | None:
     for tally, name in spans:
         if tally.total_shares > 1 and reaches(tally.newer_work, tally.total_work, DOMINATES):
             return (
-                f"{tally.part(tally.newer_work):.0%} of {name} votes for share versions above {SHARE_VERSION} "
-                f"(mostly {votes.leading}), which this node does not know. {_ADVICE}"
+                f"{tally.part(tally.newer_work):.0%} of {name} votes for share versions above "
+                f"{SHARE_VERSIONS.newest} (mostly {votes.leading}), which this node does not know. {_ADVICE}"
             )
     return None
 
@@ -69,7 +70,7 @@ def branch_problem(votes: ChainVotes) -> str | None:
     if refused.newest is None:
         return None
     return (
-        f"c2pool-dash refuses shares of the best chain because of their votes: {refused.count} in the last hour "
+        f"c2pool-dash rejects shares of the best chain because of their votes: {refused.count} in the last hour "
         f"(the newest votes for {refused.newest.desired_version}, its parent share for {refused.parent_vote}). "
         "Nodes that run c2pool-dash follow another branch. The page transition.html shows the newest of these "
         "shares"

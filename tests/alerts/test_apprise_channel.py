@@ -11,7 +11,7 @@ from p2pool.alerts.apprise_channel import MAX_LINES, notify
 from p2pool.alerts.channel import DeliveryOutcome
 
 
-def test_what_is_said_of_another_url_meanwhile_is_not_told_and_no_token_is(monkeypatch):
+def test_what_is_said_of_another_url_meanwhile_is_not_reported_and_no_token_is(monkeypatch):
     said = logging.getLogger("apprise").warning
 
     def deliver(self, *_: object, **__: object) -> bool:

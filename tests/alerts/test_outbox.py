@@ -220,7 +220,7 @@ def test_the_file_gives_back_what_it_was_given(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"this is no database, and long enough" * 20, b"SQLite format 3\0" * 99])
-def test_a_damaged_file_is_set_aside(tmp_path, data):
+def test_a_corrupt_file_is_quarantined(tmp_path, data):
     path = tmp_path / "alerts.sqlite"
     path.write_bytes(data)
     file = OutboxFile(path)
@@ -270,7 +270,7 @@ def test_a_file_from_before_versions_is_taken_over(tmp_path):
     assert len(file.load()[0]) == 1
 
 
-def test_a_file_with_tables_of_another_form_is_set_aside(tmp_path):
+def test_a_file_with_tables_of_another_form_is_quarantined(tmp_path):
     path = tmp_path / "alerts.sqlite"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE deliveries (something INTEGER)")
@@ -279,7 +279,7 @@ def test_a_file_with_tables_of_another_form_is_set_aside(tmp_path):
     assert (tmp_path / "alerts.sqlite.damaged").exists()
 
 
-def test_a_file_with_a_text_that_is_none_is_set_aside(tmp_path):
+def test_a_file_with_a_text_that_is_none_is_quarantined(tmp_path):
     file = OutboxFile(tmp_path / "alerts.sqlite")
     file.save({"1": delivery()}, None)
     with sqlite3.connect(file.path) as database:

@@ -78,7 +78,7 @@ def test_a_flapping_worker_cannot_flood_and_nothing_is_lost():
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(EventKind)), st.floats(0, 4000)), max_size=60), st.floats(1, 3600))
-def test_every_event_is_told_exactly_once_within_bounded_time(steps, group):
+def test_every_event_is_reported_exactly_once_within_bounded_time(steps, group):
     rules, now, told = grouper(group=group, quiet=QuietHours(((60, 120),))), DAY, 0
     sent: dict[EventKind, list[float]] = {}
     for kind, step in steps:
@@ -96,7 +96,7 @@ def test_every_event_is_told_exactly_once_within_bounded_time(steps, group):
         assert all(later - earlier >= group - 1e-6 for earlier, later in pairwise(times)) or group > 600
 
 
-def test_messages_wait_for_the_end_of_a_quiet_time_and_are_one():
+def test_messages_wait_for_the_end_of_quiet_hours_and_are_one():
     rules = grouper(quiet=QuietHours(((22 * 60, 7 * 60),)), quiet_except=frozenset({EventKind.DASHD_LOST}))
     night = DAY + 23 * 3600
     for n in range(20):
@@ -130,7 +130,7 @@ def test_messages_wait_for_the_end_of_a_quiet_time_and_are_one():
         ((), (), (0, 720)),
     ],
 )
-def test_quiet_times(spans, quiet, loud):
+def test_quiet_hours(spans, quiet, loud):
     times = QuietHours(spans)
     assert all(times.holds(minute) for minute in quiet)
     assert not any(times.holds(minute) for minute in loud)

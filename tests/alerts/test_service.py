@@ -134,7 +134,7 @@ def test_five_hundred_workers_that_go_down_are_one_message_and_five_hundred_post
     assert node.events.count("worker_up") == 500
 
 
-def test_who_is_told_what(tmp_path):
+def test_who_is_notified_of_what(tmp_path):
     node = Running(tmp_path, HOOK, BLOCKS, MAIL).start()
     node.alerts.blocks_restored([block(7)])
     for record in (block(1), block(1), block(7)):
@@ -200,7 +200,7 @@ def test_what_failed_is_tried_again_and_survives_a_restart(tmp_path):
     assert third.ways["blocks"].got == []
 
 
-def test_what_is_held_in_a_quiet_time_survives_a_restart(tmp_path):
+def test_what_is_held_in_quiet_hours_survives_a_restart(tmp_path):
     minute = int(NOW % 86400 // 60)
     rules = {"quiet": QuietHours(((minute - 10, minute + 60),))}
     node = Running(tmp_path, MAIL, **rules).start()
@@ -212,7 +212,7 @@ def test_what_is_held_in_a_quiet_time_survives_a_restart(tmp_path):
     assert again.ways["mail"].told == ["[p2pool n] the node was started 2 times during quiet hours"]
 
 
-def test_an_orderly_stop_is_told_and_the_next_start_knows(tmp_path):
+def test_an_orderly_stop_is_reported_and_the_next_start_knows(tmp_path):
     node = Running(tmp_path, HOOK, MAIL).start()
     node.run(100)
     node.alerts.leave()
@@ -272,7 +272,7 @@ def test_a_note_that_the_node_runs_does_not_come_after_that_of_its_end(tmp_path)
 FOUND = Destination("found", DestinationKind.WEBHOOK, "h", "http://h/", frozenset({EventKind.BLOCK_FOUND}))
 
 
-def test_a_block_is_told_once_though_its_node_was_killed(tmp_path):
+def test_a_block_is_reported_once_though_its_node_was_killed(tmp_path):
     node = Running(tmp_path, FOUND, MAIL, group=0.0).start()
     node.alerts.block_changed(block())
     node.run(1)
@@ -350,7 +350,7 @@ def test_what_another_node_found_before_the_start_is_no_news(tmp_path):
     assert told[1:] == [("block_orphaned", 101), ("block_found", 102), ("block_found", 103)]
 
 
-def test_a_block_that_is_orphaned_twice_is_told_twice(tmp_path):
+def test_a_block_that_is_orphaned_twice_is_reported_twice(tmp_path):
     node = Running(tmp_path, HOOK).start()
     for status in (BlockStatus.ORPHANED, BlockStatus.ACCEPTED, BlockStatus.ORPHANED):
         node.alerts.block_changed(block(1, status))
@@ -393,7 +393,7 @@ def test_a_bug_in_writing_is_one_traceback_and_shown(tmp_path, monkeypatch):
     assert node.alerts.figures().problem is None
 
 
-def test_a_defect_of_a_channel_is_in_the_log_and_tried_again(tmp_path):
+def test_an_internal_error_of_a_channel_is_in_the_log_and_tried_again(tmp_path):
     node = Running(tmp_path, BLOCKS).start()
     node.ways["blocks"].defect = KeyError("surprise")
     with logged() as log:

@@ -23,7 +23,7 @@ def load(tmp_path, *flags: str, environment: dict[str, str] | None = None) -> Al
     return load_config(arguments, tmp_path, environment or {}).alerts
 
 
-def test_nobody_is_told_anything_by_default(tmp_path):
+def test_nobody_is_notified_by_default(tmp_path):
     assert load(tmp_path) == AlertSettings()
 
 

@@ -49,18 +49,17 @@ def test_levels_that_are_reached_at_once_are_one_event_of_the_highest():
     (found,) = Looker().hold(0.87)
     assert found.details == {"span": "chain", "percent": 85, "part": 0.87, "version": 36, "since": NOW + 5}
     assert found.text == (
-        "85 % or more of the whole share chain's work votes for share versions above 16: 87.0 %, mostly for 36"
+        "85% or more of the whole share chain's work votes for share versions above 16: 87.0%, mostly for 36"
     )
 
 
-def test_the_oldest_tenth_is_told_apart_from_the_chain():
+def test_the_oldest_tenth_is_distinguished_from_the_chain():
     looker = Looker()
     assert brief(looker.hold(0.7, 0.0)) == [(RISEN, "chain", 60)]
     (found,) = looker.hold(0.7, 0.004)
     assert brief([found]) == [(RISEN, "window", 0)]
     assert found.text == (
-        "some of the work of the share chain's oldest tenth votes for share versions above 16: 0.4 %, "
-        "mostly for 36"
+        "some of the work of the share chain's oldest tenth votes for share versions above 16: 0.4%, mostly for 36"
     )
     assert brief(looker.hold(0.7, 0.6)) == [(RISEN, "window", 60)]
 
@@ -77,7 +76,7 @@ def test_a_level_is_notified_again_only_after_the_votes_fell_clearly(level):
     assert looker.hold((level + 1) / 100) == []  # not for long enough
     fell = looker.hold(below)
     assert brief(fell) == [(FALLEN, "chain", level)]
-    assert f"less than {level} % of the whole share chain's work" in fell[0].text
+    assert f"less than {level}% of the whole share chain's work" in fell[0].text
     assert fell[0].details["lasted"] > 0
     assert brief(looker.hold(level / 100)) == [(RISEN, "chain", level)]
 
@@ -111,7 +110,7 @@ def test_that_c2pool_refuses_our_votes_is_notified_once_and_once_when_it_is_over
     looker = Looker()
     found = looker.hold(0.96, refused=True)
     assert brief(found) == [(RISEN, "chain", 95), (REFUSED, "", None)]
-    assert "c2pool-dash refuses this node's shares, which vote for 16" in found[1].text
+    assert "c2pool-dash rejects this node's shares, which vote for 16" in found[1].text
     for _ in range(5):  # around the level
         assert looker.hold(0.94, seconds=60, refused=False) == []
         assert looker.hold(0.95, seconds=60, refused=True) == []

@@ -71,7 +71,7 @@ def kinds(events) -> list[str]:
     return [f"{each.kind.value} {each.subject}" for each in events]
 
 
-def test_a_worker_that_falls_silent_is_told_once_and_once_when_it_is_back():
+def test_a_worker_that_falls_silent_is_reported_once_and_once_when_it_is_back():
     hall = Hall()
     assert hall.run(1000, "yA.1", "yA.2") == []
     assert hall.run(590, "yA.2") == []
@@ -95,7 +95,7 @@ def test_a_worker_without_a_connection_is_said_to_have_none():
     assert "it is not connected" in down.text
 
 
-def test_one_that_was_forgotten_by_the_node_is_still_told_and_then_forgotten():
+def test_one_that_was_forgotten_by_the_node_is_still_reported_and_then_forgotten():
     hall = Hall()
     hall.run(1000, "yA.1", "yA.2")
     del hall.workers["yA.1"]
@@ -110,7 +110,7 @@ def test_one_that_came_and_went_is_no_news():
     assert hall.run(5000) == []
 
 
-def test_one_that_flaps_after_it_was_told_of_is_told_each_time():
+def test_one_that_flaps_after_it_was_reported_is_reported_each_time():
     hall = Hall()
     hall.run(1000, "yA.1")
     assert kinds(hall.run(1000)) == ["worker_down yA.1"]

@@ -21,6 +21,8 @@ checks that it is up to date. `p2pool-dash --help` prints the same settings, `p2
   line, where `#` begins a comment), or in an environment variable (for a list, separated by spaces). The
   environment variable of a single secret is used only if no flag or file gives the secret; a list combines the
   values of all sources.
+- Prefer a file or the environment for secrets: `ps` shows the words and flags of a command line to everyone on the
+  machine.
 - The credentials for dashd's RPC can also be given as the words `[RPCUSER] RPCPASS` on the command line. `@FILE`
   inserts the arguments in a file.
 - `DATADIR/NET` is the directory of the network below `--datadir`.

@@ -73,7 +73,7 @@ def test_urls_stand_beside_it_where_its_flags_are_given_too(conf, flag):
     assert other.host == "h"
 
 
-def test_a_missing_cookie_is_told_of_when_it_is_needed(conf, tmp_path):
+def test_a_missing_cookie_is_reported_when_it_is_needed(conf, tmp_path):
     (only,) = addresses(conf, "--dashd", f"http://h/?cookie={tmp_path}/nothing")
     with pytest.raises(OperatorError, match="cannot be read"):
         only.credentials.read()

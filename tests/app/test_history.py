@@ -20,7 +20,7 @@ def test_a_name_is_chosen_once(tmp_path):
     assert node_name(tmp_path / "other") != name
 
 
-def test_a_file_that_holds_none_is_told_of_and_replaced(tmp_path):
+def test_a_file_that_holds_none_is_reported_and_replaced(tmp_path):
     (tmp_path / NODE_NAME_FILE.name).write_bytes(b"\xff\x00 what is this?")
     with logged() as log:
         name = node_name(tmp_path)

@@ -51,7 +51,7 @@ def test_unsubscribing_ends_one_subscription_however_often_it_is_called():
     assert heard == [1]
 
 
-def test_subscribers_may_come_and_go_while_an_event_is_told():
+def test_subscribers_may_come_and_go_while_an_event_is_delivered():
     event: Event[int] = Event()
     heard: list = []
 
@@ -68,7 +68,7 @@ def test_subscribers_may_come_and_go_while_an_event_is_told():
     assert heard[2:] == [("always", 2), ("late", 2)]
 
 
-def test_a_value_fired_while_another_is_told_comes_to_all():
+def test_a_value_fired_while_another_is_delivered_comes_to_all():
     event: Event[int] = Event()
     heard: list = []
     event.subscribe(lambda value: event.fire(value - 1) if value else None)

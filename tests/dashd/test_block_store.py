@@ -85,7 +85,7 @@ def aside_of(path: Path) -> Path:
 # --- in memory -------------------------------------------------------------------------------------------
 
 
-def test_changes_are_told_once(path):
+def test_changes_are_reported_once(path):
     store, told = Store(path), []
     store.changed.subscribe(told.append)
     store.put(RECORD)
@@ -267,7 +267,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_set_aside(path, log, data):
+def test_a_corrupt_file_is_quarantined(path, log, data):
     path.parent.mkdir()
     path.write_bytes(data)
     store = loaded(path)
@@ -297,7 +297,7 @@ def test_a_list_that_is_too_long_is_taken_in_part(path, log):
     assert list(loaded(path).records) == list(range(2 * MAX_BLOCKS, 3 * MAX_BLOCKS))
 
 
-def test_a_directory_where_the_file_should_be_is_set_aside(path, log):
+def test_a_directory_where_the_file_should_be_is_quarantined(path, log):
     path.mkdir(parents=True)
     store = loaded(path)
     store.put(RECORD)
@@ -319,7 +319,7 @@ def test_a_file_that_may_not_be_read_is_not_overwritten(path, log):
     assert OTHER.block_hash in loaded(path).records
 
 
-def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path, log):
+def test_a_file_that_cannot_even_be_quarantined_stops_nothing(path, log):
     path.parent.mkdir()
     path.write_bytes(b"nonsense")
     with patch.object(state_file, "quarantine", side_effect=OSError(EACCES, "Permission denied")):

@@ -375,7 +375,7 @@ def test_a_header_without_work_ends_the_connection(network, log):
     assert log.lines == []  # at debug level: it happens all day
 
 
-def test_a_block_told_of_by_hash_is_asked_for_as_header_once_a_second(network):
+def test_a_block_announced_by_hash_is_asked_for_as_header_once_a_second(network):
     (wire,) = network.ready(1)
     network.wait(2)
     for number in range(100):
@@ -494,7 +494,7 @@ def test_who_misses_too_many_blocks_is_given_up(network, log):
     assert log.lines == []
 
 
-def test_a_block_told_of_late_makes_up_for_those_missed(network):
+def test_a_block_announced_late_makes_up_for_those_missed(network):
     slow, good = network.ready(2)
     for number in range(1, 50):
         new_block(network, number, good)
@@ -643,7 +643,7 @@ def test_what_is_counted(network):
     assert network.broadcaster.totals().counts.attempts == 3  # a copy
 
 
-def test_a_refused_connection_and_one_without_an_answer_are_told_apart(network):
+def test_a_refused_connection_and_one_without_an_answer_are_distinguished(network):
     network.know(place(1), place(2)).start()
     for number, error in enumerate((ConnectionRefusedError(), TimeoutError())):
         _, _, factory, *_ = network.reactor.tcpClients[number]
@@ -652,7 +652,7 @@ def test_a_refused_connection_and_one_without_an_answer_are_told_apart(network):
     assert (counts.failed, counts.refused, counts.timeouts) == (2, 1, 1)
 
 
-def test_new_blocks_that_a_node_told_of_are_counted(network):
+def test_new_blocks_that_a_node_announced_are_counted(network):
     (wire,) = network.ready(1)
     for block in (1, 1, 2):
         wire.send(packed(block_inv(block)))
@@ -698,7 +698,7 @@ def test_they_are_written_now_and_then(network, path):
     ],
     ids=["empty", "text", "bytes", "deep", "lists", "number", "nan", "infinite", "large"],
 )
-def test_a_damaged_file_costs_a_line(path, log, data):
+def test_a_corrupt_file_costs_a_line(path, log, data):
     path.parent.mkdir()
     path.write_bytes(data)
     network = Network(path).know(place(1)).start()

@@ -98,7 +98,7 @@ def test_an_orphan_is_looked_after_until_its_coins_could_have_been_spent(followe
     assert followed.daemon.polled == polled + 1
 
 
-def test_a_block_that_dashd_lost_is_told_of_but_not_by_one_that_is_behind(followed):
+def test_a_block_that_dashd_lost_is_reported_but_not_by_one_that_is_behind(followed):
     assert followed.at(0, 6) == ("accepted", 1, False)
     assert followed.lost == []
     assert followed.at(0, 8) == ("orphaned", 0, False)

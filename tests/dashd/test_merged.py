@@ -232,7 +232,7 @@ def test_a_daemon_is_polled_and_its_new_block_goes_out_at_once():
     stage.stop()
 
 
-def test_many_changes_make_few_rounds_and_the_last_one_is_told():
+def test_many_changes_make_few_rounds_and_the_last_one_is_reported():
     rpcs = [FakeRpc(answer(chain, chain)) for chain in range(16)]
     stage = Stage(*rpcs)
     for second in range(60):
@@ -328,7 +328,7 @@ def test_a_daemon_that_flaps_with_ever_new_troubles_fills_no_log():
     stage.stop()
 
 
-def test_trouble_that_begins_in_the_quiet_time_is_said_when_that_is_over():
+def test_trouble_that_begins_in_the_quiet_period_is_logged_when_that_is_over():
     rpc = FakeRpc(DOWN, answer())
     with logged() as log:
         stage = Stage(rpc).wait(WELL_AFTER + 5)
@@ -342,7 +342,7 @@ def test_trouble_that_begins_in_the_quiet_time_is_said_when_that_is_over():
     stage.stop()
 
 
-def test_a_defect_of_ours_is_logged_and_does_not_end_the_polling(monkeypatch):
+def test_an_internal_error_is_logged_and_does_not_end_the_polling(monkeypatch):
     rpc = FakeRpc(answer())
     with logged() as log, monkeypatch.context() as patch:
         patch.setattr(merged_module, "parse_aux_work", lambda value: 1 // 0)

@@ -194,7 +194,7 @@ def test_where_the_wallet_says_nothing_nothing_is_said(stage, answer):
         (b" " * (CACHED_FILE.max_bytes + 1), "more than"),
     ],
 )
-def test_a_kept_one_that_cannot_be_paid_is_set_aside(stage, data, part):
+def test_a_kept_one_that_cannot_be_paid_is_quarantined(stage, data, part):
     stage.directory.mkdir()
     stage.cached.write_bytes(data)
     with logged() as log:
@@ -340,7 +340,7 @@ def test_each_kept_one_is_checked(stage):
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[" * 9999, b"[" + b" " * CACHED_FILE.max_bytes + b"]"])
-def test_a_list_that_cannot_be_read_is_set_aside(stage, data):
+def test_a_list_that_cannot_be_read_is_quarantined(stage, data):
     stage.directory.mkdir()
     stage.listed.write_bytes(data)
     with logged() as log:
@@ -417,7 +417,7 @@ def test_a_disk_that_fails_is_said_once_and_tried_again(stage):
     assert stage.clock.getDelayedCalls() == []
 
 
-def test_a_file_that_cannot_even_be_set_aside_stops_nothing(stage):
+def test_a_file_that_cannot_even_be_quarantined_stops_nothing(stage):
     stage.cached.mkdir(parents=True)
     with logged() as log, failing_disk(OSError(EACCES, "Permission denied")):
         run = stage.wallet()

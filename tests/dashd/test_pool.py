@@ -280,6 +280,47 @@ def test_one_that_answers_much_faster_takes_over_after_a_while(two, log):
     assert sum("the former dashd answers slowly" in line for line in log.lines) == 1
 
 
+def make_fast_fork(made: Pool) -> None:
+    """The first daemon is slow; the second is fast, and has another block at the same height."""
+    made.wait(1)
+    made.rpcs[0].block(5)
+    made.rpcs[1].block(5, previousblockhash=f"{0xBEEF:064x}")
+    assert made.daemons[0].rank() == made.daemons[1].rank()
+    made.rpcs[0].late = 0.6
+
+
+def refresh_often(made: Pool, seconds: int) -> None:
+    """Request a template from every daemon once a second."""
+    for _ in range(seconds):
+        made.wait(1)
+        for daemon in made.daemons:
+            daemon.refresh()
+
+
+def test_a_much_faster_daemon_on_another_branch_takes_over_only_once_it_is_on_the_same_one(two, log):
+    make_fast_fork(two)
+    refresh_often(two, 30)
+    assert two.clock.seconds() > 2 * CALM
+    assert two.serving == "d0"
+    assert two.templates[-1] == ("d0", 5)
+    assert not any("switched to dashd" in line for line in log.lines)
+    two.rpcs[1].block(5)  # it has left the other branch
+    refresh_often(two, 3)
+    assert two.serving == "d1"
+    assert two.pool.serving.template.previous_block == 5
+
+
+def test_at_equal_height_with_different_tips_the_daemon_that_serves_stays(two, log):
+    two.wait(1)
+    two.rpcs[0].block(5)
+    two.rpcs[1].block(5, previousblockhash=f"{0xBEEF:064x}")
+    two.wait(60)
+    assert two.serving == "d0"
+    assert set(two.templates) == {("d0", 1), ("d0", 5)}
+    two.rpcs[1].block(6, previousblockhash=f"{0xF00D:064x}")  # the other branch is longer now
+    assert two.templates[-1] == ("d1", 6)
+
+
 def test_a_single_daemon_stays_and_its_trouble_shows(log):
     made = Pool(1).start()
     made.wait(5)
@@ -378,7 +419,7 @@ def test_one_that_left_a_proved_block_again_is_not_stuck(log):
     made.stop()
 
 
-def test_one_that_comes_back_behind_is_told_of(two, log):
+def test_one_that_comes_back_behind_is_reported(two, log):
     two.wait(1)
     two.rpcs[0].die()
     two.rpcs[1].block(2)

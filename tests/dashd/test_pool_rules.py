@@ -55,7 +55,7 @@ def test_one_with_the_older_payload_for_the_same_block_serves_no_more(two, log):
     assert two.templates[-1] == ("d1", 2)
     expected = (
         "outdated rules, upgrade it: its coinbase payload for block 2 has version 3, while dashd at d1 uses "
-        "version 4; the network would refuse its blocks, so this node does not use its templates"
+        "version 4; the network would reject its blocks, so this node does not use its templates"
     )
     assert [line for line in log.lines if "outdated" in line] == [
         f"dashd at d0 follows {expected}",

@@ -473,7 +473,7 @@ def test_a_wrong_password_says_where_it_came_from_and_not_what_it_is():
     call = dashd.call()
     dashd.accept().send(REFUSED)
     assert isinstance(call.error, RpcUnauthorized)
-    assert str(call.error) == f"{URL} refuses user 'user' with the password from a test"
+    assert str(call.error) == f"{URL} rejects user 'user' with the password from a test"
     assert dashd.source.reads == 1
     dashd.call()  # the next call reads again
     assert dashd.source.reads == 2
@@ -527,7 +527,7 @@ def test_a_password_is_sent_as_its_bytes():
 @pytest.mark.parametrize(
     "url", ["http://dash_core:9998/", "https://dash_core:9998/", "http://a..b/", "http://h\xe9/"]
 )
-def test_an_address_that_twisted_cannot_use_is_no_defect(url):
+def test_an_address_that_twisted_cannot_use_is_no_internal_error(url):
     client = RpcClient(make_environment(MemoryReactorClock()), url, FakeSource())
     call = Call(Deferred.fromCoroutine(client.call("getblockcount")))
     assert isinstance(call.error, RpcUnavailable)

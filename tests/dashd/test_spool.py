@@ -96,7 +96,7 @@ def test_a_block_that_is_refused_stays_for_people_only(spool):
     assert result_of(spool.load()) == []
 
 
-def test_a_block_that_is_not_on_disk_cannot_be_set_aside(spool, log):
+def test_a_block_that_is_not_on_disk_cannot_be_quarantined(spool, log):
     """The disk was full when it was found: that was said then."""
     assert result_of(spool.quarantine(7, 0xAB)) is None
     assert log.lines == []

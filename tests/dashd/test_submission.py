@@ -157,7 +157,7 @@ def test_one_that_refuses_is_an_alarm_but_another_may_take_it(tmp_path, log):
     late: Deferred[str | None] = Deferred()
     made = Offers(tmp_path, ["bad-cb-payee"], [late]).offer()
     assert made.status == ("sent", "")
-    assert any("REFUSED by dashd at d0: bad-cb-payee" in line for line in log.lines)
+    assert any("REJECTED by dashd at d0: bad-cb-payee" in line for line in log.lines)
     late.callback(None)
     assert made.status == ACCEPTED
     assert made.kept is None
@@ -371,14 +371,14 @@ def test_trouble_is_retried_until_the_block_is_accepted(tmp_path, error, log):
     assert sum("cannot submit block" in line for line in log.lines) == 1
 
 
-def test_a_defect_of_ours_costs_no_block(tmp_path):
+def test_an_internal_error_costs_no_block(tmp_path):
     with logged() as log:
         made = Offers(tmp_path, [ZeroDivisionError("a defect"), None]).offer().wait(1)
     assert made.status == ACCEPTED
     assert len(log.tracebacks) == 1
 
 
-def test_a_defect_while_looking_after_a_block_does_not_end_that(tmp_path):
+def test_an_internal_error_while_looking_after_a_block_does_not_end_that(tmp_path):
     made = Offers(tmp_path, ["inconclusive"])
     made.daemon.positions[HASH] = SIDE_BRANCH
     made.daemon.height, made.daemon.chain[7] = 100, ZeroDivisionError("a defect")
@@ -389,7 +389,7 @@ def test_a_defect_while_looking_after_a_block_does_not_end_that(tmp_path):
     assert made.wait(RESEND_PERIOD).status == ACCEPTED
 
 
-def test_a_defect_of_a_link_costs_neither_the_other_links_nor_the_block(tmp_path):
+def test_an_internal_error_of_a_link_costs_neither_the_other_links_nor_the_block(tmp_path):
     made = Offers(tmp_path, ["duplicate"])
     broken, whole = FakeLink(), made.link
     broken.send_block = lambda data: 1 // 0  # type: ignore[method-assign]

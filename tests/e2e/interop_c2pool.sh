@@ -169,7 +169,7 @@ check_logs() {
     local bad='banning peer|attempt_verify FAILED|Failed to|[Hh]andler e|\[error\]|FORFEIT'
     phase "logs"
     handshake "dialled by us" "connected"
-    handshake "dialled by theirs" "connected to us"
+    handshake "dialled by theirs" "connected to this node"
     cd "$WORK"
     # That is how it stops listening.
     grep -vh 'accept error: Operation canceled' theirs.log fresh-theirs.log >theirs-checked.log

@@ -141,7 +141,7 @@ def block_posts(server: Any, block_hash: str) -> list[dict[str, Any]]:
     return [post.json for post in server.to("block") if post.json["block_hash"] == block_hash]
 
 
-def test_a_block_is_told_with_what_the_chain_knows_of_it(tmp_path):
+def test_a_block_is_reported_with_what_the_chain_knows_of_it(tmp_path):
     """The miner's next share is a block, however busy the machine is: CPU miners need luck."""
     with hook_server() as server, DashProcess(tmp_path, "dash") as dash:
         dash.ready().rpc("simnet_findblock", 3)
@@ -346,7 +346,7 @@ def test_a_mail_server_that_is_not_there():
 # --- people ------------------------------------------------------------------------------------------------------
 
 
-def test_people_are_told_by_mail_and_by_apprise(tmp_path):
+def test_people_are_notified_by_mail_and_by_apprise(tmp_path):
     tls = make_certificate(tmp_path)
     password = tmp_path / "password"
     password.write_text("right\n")
@@ -380,7 +380,7 @@ def test_people_are_told_by_mail_and_by_apprise(tmp_path):
         assert subjects[-1] == "[p2pool hall 1] the node is stopping"
 
 
-def test_what_apprise_says_is_told_without_the_token():
+def test_what_apprise_says_is_reported_without_the_token():
     with hook_server() as hook:
         url = f"json://me:PASSW0RD@127.0.0.1:{hook.port}/500"
         answer = notify(url, "subject", "body")

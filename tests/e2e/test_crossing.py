@@ -73,7 +73,7 @@ def _cross(node: PoolNode, miner: Miner, new: DashProcess, old: DashProcess) -> 
     payments = [len(block["tx"][0]["vout"]) for block in blocks]
     assert payments[1] - payments[0] >= 7  # eight owners for one
     assert old.rpc("getbestblockhash") == before
-    assert "REFUSED" in node.output
+    assert "REJECTED by dashd" in node.output
     assert {block["detailed_status"] for block in map(node.block, found)} == {"accepted"}
     assert node.serving == str(new.rpc_port)
     [problem] = [text for text in node.get("local_stats")["warnings"] if "outdated rules" in text]

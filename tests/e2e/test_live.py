@@ -122,7 +122,7 @@ def test_fifty_browsers(node):
             browser.wait_for(type="changes")
 
 
-def test_a_peer_that_comes_and_goes_is_told(node, tmp_path):
+def test_a_peer_that_comes_and_goes_is_reported(node, tmp_path):
     with WebSocket(node.port) as browser:
         browser.wait_for(type="snapshot")
         other = NodeProcess(

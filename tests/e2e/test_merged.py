@@ -77,7 +77,7 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
             assert tip["height"] >= 5
             assert tip["parentblock"] == first.found[-1]
             said = node.output  # before the end, which may come while a block is under way
-            assert "REFUSED" not in said
+            assert "REJECTED" not in said
             assert "NOT ACCEPTED" not in said
             assert node.interrupt() < 5
         assert "Traceback" not in node.output
@@ -122,7 +122,7 @@ def test_a_node_whose_aux_daemons_are_dead_wrong_or_refuse_mines_all_the_same(tm
             wait_for("a Dash block", lambda: accepted_blocks(node))
             warnings = node.get("local_stats")["warnings"]
             assert [w for w in warnings if f":{dead}/" in w]
-            assert [w for w in warnings if f":{twice.port}/" in w and "refuses user 'me'" in w]
+            assert [w for w in warnings if f":{twice.port}/" in w and "rejects user 'me'" in w]
             assert len(warnings) == 2
             there.process.kill()
             before = len(accepted_blocks(node))

@@ -81,7 +81,7 @@ def chain(tracker: Tracker, count: int, best: int | None, seen: int, **fields: o
     return shares
 
 
-def test_the_operator_is_told_within_a_minute_and_nobody_is_dropped(tmp_path):
+def test_the_operator_is_notified_within_a_minute_and_nobody_is_dropped(tmp_path):
     tracker, now = Tracker(SIMNET), int(time.time())
     ours = chain(tracker, 6, None, now - 900)
     tip = f"{ours[-1].hash:064x}"
@@ -106,7 +106,7 @@ def test_the_operator_is_told_within_a_minute_and_nobody_is_dropped(tmp_path):
             (f"{bad.hash:064x}", 4, {SOFTWARE: 4})
         ]
         assert any(REASON in text for text in node.get("api/v1/node")["warnings"])
-        node.wait_for_line(f"is on shares that this node refuses: {REASON}", 60)
+        node.wait_for_line(f"is on shares that this node rejects: {REASON}", 60)
         metrics = requests.get(f"http://127.0.0.1:{node.port}/metrics", timeout=10).text
         assert "\np2pool_chain_split 1.0\n" in metrics
         assert [each["software"] for each in node.get("api/v1/peers")["peers"]] == [SOFTWARE]

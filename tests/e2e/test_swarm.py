@@ -125,7 +125,7 @@ def test_every_block_pays_all_who_worked(swarm):
     for node in swarm.nodes:
         assert node.get("local_stats")["warnings"] == []
         assert "Traceback" not in node.output
-        assert " refused: " not in node.output
+        assert " rejected: " not in node.output
         assert "banned" not in node.output
 
 

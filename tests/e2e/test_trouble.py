@@ -81,7 +81,7 @@ def test_no_dashd_there_and_then_a_wrong_password(tmp_path):
             "page that says so", lambda: where in "".join((get(port, "local_stats") or {}).get("warnings", []))
         )
         with Process([*dashd_arguments, "--rpc-user", "user", "--rpc-password", "right"], tmp_path / "dash.log"):
-            line = node.wait_for_line("refuses user 'user'", 90)
+            line = node.wait_for_line("rejects user 'user'", 90)
             assert "given on the command line" in line
             assert "wrong" not in line.split("refuses")[1]
         assert get(port, "local_stats")["warnings"]
@@ -119,7 +119,7 @@ def test_the_wrong_chain(tmp_path):
             assert node.interrupt() < 5
 
 
-def test_a_damaged_share_store_is_set_aside(tmp_path):
+def test_a_corrupt_share_store_is_quarantined(tmp_path):
     store = tmp_path / "data" / "simnet" / "shares.sqlite"
     store.parent.mkdir(parents=True)
     damage = b"this was a share store once" * 1000

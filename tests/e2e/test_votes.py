@@ -38,7 +38,7 @@ def test_a_chain_that_votes_36(tmp_path):
         assert second.get(TRANSITION)["votes"]["chain"] == told["votes"]["chain"]
         for node in (first, second):
             (warning,) = [text for text in node.get("api/v1/node")["warnings"] if text.startswith("votes: ")]
-            assert "c2pool-dash refuses this node's shares, which vote for 16" in warning
+            assert "c2pool-dash rejects this node's shares, which vote for 16" in warning
             assert metric(node, 'p2pool_newer_votes_ratio{span="chain"}') == 0.96
             assert metric(node, "p2pool_own_votes_refused") == 1
         # A share of ours votes 16 nevertheless, and the other node accepts it.

@@ -47,7 +47,7 @@ def test_a_directory_that_is_missing_is_not_made(open_database, tmp_path):
     assert not (tmp_path / "sub").exists()
 
 
-def test_what_is_no_database_is_set_aside(open_database, tmp_path):
+def test_what_is_no_database_is_quarantined(open_database, tmp_path):
     path = tmp_path / "sub/history.sqlite"
     path.write_bytes(b"no database at all " * 100)
     database = open_database()
@@ -72,7 +72,7 @@ def test_a_file_of_a_newer_version_is_left_alone(open_database, tmp_path):
     assert (tmp_path / "sub/history.sqlite").read_bytes() == data
 
 
-def test_damage_within_is_told_apart_from_other_trouble(open_database, tmp_path):
+def test_corruption_within_is_distinguished_from_other_trouble(open_database, tmp_path):
     database = open_database()
     SampleWriter(database).write(
         [sample(START + n * 10, *(worker(f"X{i}") for i in range(99))) for n in range(9)], []
@@ -107,7 +107,7 @@ def test_a_question_sees_one_state(open_database):
         (None, False),
     ],
 )
-def test_what_is_damage(code, damaged):
+def test_what_is_corruption(code, damaged):
     error = sqlite3.ProgrammingError("ours") if code is None else sqlite3.DatabaseError("SQLite's")
     if code is not None:
         error.sqlite_errorcode = code

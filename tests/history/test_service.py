@@ -113,7 +113,7 @@ def test_the_first_minute_is_there_at_once_and_then_each_minute(setup):
     assert setup.history.state.written == setup.clock.seconds()
 
 
-def test_what_earlier_runs_left_is_told_once(setup):
+def test_what_earlier_runs_left_is_reported_once(setup):
     told: list[Any] = []
     setup.history.restored.subscribe(told.append)
     setup.history.start()
@@ -207,7 +207,7 @@ def test_what_waits_is_bounded(setup, monkeypatch):
     assert setup.history._events[-1].time == service.MAX_WAITING_EVENTS + 4
 
 
-def test_a_defect_of_ours_loses_nothing_either(setup):
+def test_an_internal_error_loses_nothing_either(setup):
     setup.history.start()
     setup.threads.failing = ZeroDivisionError("ours")
     with logged() as log:
@@ -260,7 +260,7 @@ def test_a_database_that_is_gone_is_reported(setup, how):
     assert setup.history.problem is None
 
 
-def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):
+def test_corruption_found_by_a_question_is_quarantined_by_the_next_writing(setup):
     setup.history.start()
     for _ in range(3):
         setup.samples(6, workers=99)
@@ -282,7 +282,7 @@ def test_damage_found_by_a_question_is_set_aside_by_the_next_writing(setup):
     assert setup.history.problem is None
 
 
-def test_damage_of_a_file_that_was_set_aside_before_spares_the_new_one(setup):
+def test_corruption_of_a_file_that_was_quarantined_before_spares_the_new_one(setup):
     setup.history.start()
     setup.samples(6)
 

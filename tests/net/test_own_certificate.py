@@ -98,7 +98,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_one_is_made_anew(own, name, damage):
+def test_a_corrupt_one_is_made_anew(own, name, damage):
     before = own.find()
     contents, path = own.contents(), own.directory / name
     data = DAMAGE[damage](path.read_bytes())
@@ -125,7 +125,7 @@ def test_a_damaged_one_is_made_anew(own, name, damage):
     assert not [line for line in log.lines if "replacing the node's own certificate" in line]
 
 
-def test_a_key_of_another_certificate_and_damage_twice_in_a_second(own):
+def test_a_key_of_another_certificate_and_corruption_twice_in_a_second(own):
     own.find()
     for _ in range(3):
         own.key.write_bytes(FIRST.key_pem)

@@ -469,7 +469,7 @@ def test_files_that_are_replaced_one_after_the_other_are_no_warning(files):
     assert SECOND.fingerprint in log.lines[0]
 
 
-def test_a_pair_that_stays_bad_is_told_once_and_the_old_one_serves(files):
+def test_a_pair_that_stays_bad_is_reported_once_and_the_old_one_serves(files):
     certificate = files.load()
     files.put_key(SECOND.key_pem)
     with logged() as log:

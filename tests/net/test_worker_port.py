@@ -159,7 +159,7 @@ def test_a_connection_lost_before_its_first_byte_leaves_nothing():
     assert port.miners.built == port.browsers.built == []
 
 
-def test_a_loss_is_told_to_the_chosen_protocol_once():
+def test_a_loss_is_reported_to_the_chosen_protocol_once():
     port = Port()
     protocol, _ = port.connect()
     protocol.dataReceived(b"{")

@@ -72,7 +72,7 @@ def test_peers_are_counted_by_software_and_protocol():
     assert count_software([]) == ()
 
 
-def test_so_many_rows_are_told_apart():
+def test_so_many_rows_are_distinguished():
     peers = [Counted(f"fork{n}", n, n % 2 == 0) for n in range(40)] + [Counted(C2POOL, 3600, False)] * 3
     rows = count_software(peers)
     assert len(rows) == MAX_ROWS + 1

@@ -122,7 +122,7 @@ def test_only_misbehaviour_bans(error, banned):
     assert hall.hub.may_accept(HOST)
 
 
-def test_a_defect_of_ours_is_logged_with_its_traceback_and_punishes_nobody():
+def test_an_internal_error_is_logged_with_its_traceback_and_punishes_nobody():
     hall = Hall()
     guest = hall.guest(7, HOST)
     with logged() as log:
@@ -163,7 +163,7 @@ def test_so_many_incoming_in_all():
     assert hall.hub.may_accept("8.7.0.1")
 
 
-def test_how_many_peers_there_are_is_told():
+def test_how_many_peers_there_are_is_reported():
     hall, told = Hall(), []
     hall.hub.peers_changed.subscribe(told.append)
     first = hall.guest(7)

@@ -329,7 +329,7 @@ def test_who_invents_types_fills_a_bounded_table_and_pushes_none_out():
     assert sum(table.send(kind) for kind in range(17, 5000)) == MAX_WARNINGS
 
 
-def test_so_many_hosts_are_told_apart():
+def test_so_many_hosts_are_distinguished():
     table = Table()
     for number in range(2 * MAX_HOSTS):
         table.send(host=f"10.0.{number // 250}.{number % 250}")

@@ -116,7 +116,7 @@ def test_after_the_end_nothing_is_read_or_written():
     assert not door.hub.bans.is_banned(HOST, door.moment.unix())
 
 
-def test_a_defect_of_ours_ends_the_connection_with_a_traceback_and_no_ban():
+def test_an_internal_error_ends_the_connection_with_a_traceback_and_no_ban():
     door = Door()
     door.hub.listens = lambda session, port: 1 / 0
     with logged() as log:

@@ -691,7 +691,7 @@ def test_it_is_written_once_a_minute_where_something_changed(tmp_path, world):
         *("[" * 100_000, '{"addresses":' + "[" * 5000 + "]" * 5000 + "}"),
     ],
 )
-def test_a_damaged_file_is_done_without(tmp_path, text):
+def test_a_corrupt_file_is_done_without(tmp_path, text):
     (tmp_path / "peers.json").write_text(text)
     with logged() as log:
         world = World(tmp_path).start()

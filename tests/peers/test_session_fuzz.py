@@ -128,7 +128,7 @@ def test_any_messages_in_any_order(said, greets, asked):
 
 @given(st.lists(st.sampled_from(VECTORS), min_size=1, max_size=4), st.booleans(), st.data())
 @settings(max_examples=300)
-def test_real_messages_with_damage(vectors, greets, data):
+def test_real_messages_with_corruption(vectors, greets, data):
     stream = bytearray()
     for vector in vectors:
         if data.draw(st.booleans()):  # damage that the checksum does not tell

@@ -158,7 +158,7 @@ def test_what_is_wrong_far_down_a_list_is_found():
     assert talk.hub.calls == []
 
 
-def test_a_defect_of_ours_in_a_later_turn_is_reported():
+def test_an_internal_error_in_a_later_turn_is_reported():
     talk, shares = Talk(), chain(200)[::-1]
     talk.hub.tick = SLICE_TIME
     talk.hub.shares_came = lambda shares, session: 1 / 0

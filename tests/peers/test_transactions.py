@@ -22,7 +22,7 @@ class Told:
         return taken
 
 
-def test_only_new_ones_are_told():
+def test_only_new_ones_are_reported():
     pool = TransactionPool()
     told = Told(pool)
     pool.add([(1, b"one"), (2, b"two")])

@@ -684,7 +684,7 @@ def test_latencies_are_never_negative_and_submissions_count_together(stats):
     stats.record_job_broadcast(-1.0)
     snapshot = stats.snapshot(NOW)
     assert (snapshot.submits.count, snapshot.submits.total) == (4, pytest.approx(0.009))
-    assert (snapshot.fan_out.count, snapshot.fan_out.total) == (2, 0.25)
+    assert (snapshot.job_broadcasts.count, snapshot.job_broadcasts.total) == (2, 0.25)
 
 
 def test_the_worst_delay_is_that_of_the_last_minute_or_two(stats):

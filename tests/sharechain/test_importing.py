@@ -56,7 +56,7 @@ def test_files_in_the_order_of_their_numbers_then_the_archive(tmp_path):
         b"\x00" * 100 + b"\n",
     ],
 )
-def test_damaged_lines_are_passed_over_and_counted(tmp_path, line):
+def test_corrupt_lines_are_passed_over_and_counted(tmp_path, line):
     path = tmp_path / "shares.3"
     path.write_bytes(LINES[1] + line + b"2 abc\n0 x\n1\n\n" + LINES[2])
     hashes, counts = read(path)

@@ -1,4 +1,4 @@
-"""Branches that this node refuses: what is held and asked for, how their work is counted, what they cost."""
+"""Branches that this node rejects: what is held and asked for, how their work is counted, what they cost."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def test_what_stands_on_a_refused_share_is_refused_with_it_and_asked_for_no_more
         listener.hear(first)
         for share in others:
             assert listener.hear(share) == 0
-    assert [line for line in log.lines if "refused" in line] == [
-        f"share 00002328 from {PEER} refused: generation transaction does not pay what the chain says"
+    assert [line for line in log.lines if "rejected" in line] == [
+        f"share {first.hash:064x} from {PEER} rejected: generation transaction does not pay what the chain says"
     ]
     assert not any(share.hash in listener.tracker for share in (first, *others))
     assert all(share.hash in listener.node.refused for share in (first, *others))
@@ -400,7 +400,7 @@ def minute_of_majority(listener: Listener, before: int = 180) -> None:
             listener.hear(listener.later(800, below))
 
 
-def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(listener):
+def test_the_operator_is_notified_within_a_minute_of_the_majority_going_elsewhere(listener):
     minute_of_majority(listener)
     figures = listener.figures
     assert figures.is_majority
@@ -408,9 +408,9 @@ def test_the_operator_is_told_within_a_minute_of_the_majority_going_elsewhere(li
     assert figures.part_since == pytest.approx(2 / 3)
     assert figures.problem == (
         "1% of the work received in the last hour, and 67% of the work since 2023-11-14 23:13:40 UTC, is on "
-        "shares that this node refuses: generation transaction does not pay what the chain says; the first one "
+        "shares that this node rejects: generation transaction does not pay what the chain says; the first one "
         f"is {BAD:064x}, sent by c2pool. Miners on this node stay on the branch that this node accepts: see "
-        "Refused branches in docs/operators.md"
+        "Rejected branches in docs/operators.md"
     )
 
 
@@ -482,7 +482,7 @@ def test_a_branch_on_which_nothing_was_built_for_an_hour_is_forgotten_but_stays_
 # --- bounds ----------------------------------------------------------------------------------------------
 
 
-def test_the_branches_with_most_work_are_told_apart(listener):
+def test_the_branches_with_most_work_are_distinguished(listener):
     """A flood of cheap ones does not hide the one that matters."""
     numbers = [BAD + 10 * number for number in range(MAX_BRANCHES + 8)]
     listener.tracker.invalid.update(numbers)

@@ -171,7 +171,7 @@ def test_a_read_only_disk_gives_one_alarm(path):
     assert len(log.lines) == 1
 
 
-def test_a_defect_while_writing_drops_nothing(path):
+def test_an_internal_error_while_writing_drops_nothing(path):
     database = ShareDatabase(path)
     store = ShareStore(database, synchronously)
     write, database.write = database.write, lambda batch: 1 / 0
@@ -222,7 +222,7 @@ def test_two_flushes_do_not_overlap(path):
     assert second.called
 
 
-def test_a_damaged_row_is_passed_over_with_its_name(path, store):
+def test_a_corrupt_row_is_passed_over_with_its_name(path, store):
     for share in SHARES[:3]:
         store.add(share, NOW, own=False)
     done(store.close())
@@ -317,7 +317,7 @@ def test_shares_in_a_file_of_the_second_version_are_of_type_16(path):
 
 
 @pytest.mark.parametrize("damage", ["not a database", "half", "flipped"])
-def test_a_damaged_file_is_set_aside_and_not_deleted(path, store, damage):
+def test_a_corrupt_file_is_quarantined_and_not_deleted(path, store, damage):
     for share in SHARES:
         store.add(share, NOW, own=False)
     done(store.close())

@@ -18,7 +18,7 @@ DAY = 24 * 3600
 # --- refused shares --------------------------------------------------------------------------------------
 
 
-def test_invalid_heads_over_one_invalid_trunk_are_checked_and_told_once_each():
+def test_invalid_heads_over_one_invalid_trunk_are_checked_and_reported_once_each():
     tracker = JudgedTracker(LENGTH)
     tracker.chain(3)
     trunk = tracker.chain(4, first=10, below=3)
@@ -51,7 +51,7 @@ def test_a_refused_share_that_stays_is_not_checked_again():
         assert [share.hash for share, _ in thought.refused] == [number]
 
 
-def test_a_defect_of_ours_that_a_share_finds_ends_no_thinking():
+def test_an_internal_error_that_a_share_finds_ends_no_thinking():
     class Broken(JudgedTracker):
         def check(self, share):
             if share.hash == 4:

@@ -170,7 +170,7 @@ def test_restart(make_simulation: Callable[..., Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 50, 399])
-def test_torn_tail_is_set_aside(make_simulation: Callable[..., Any], tmp_path: Path, cut: int) -> None:
+def test_torn_tail_is_quarantined(make_simulation: Callable[..., Any], tmp_path: Path, cut: int) -> None:
     _fill(_restarted(make_simulation, tmp_path))
     path = tmp_path / "blocks.dat"
     whole = path.read_bytes()
@@ -185,7 +185,7 @@ def test_torn_tail_is_set_aside(make_simulation: Callable[..., Any], tmp_path: P
     assert _restarted(make_simulation, tmp_path).chain.height == 4
 
 
-def test_damaged_byte(make_simulation: Callable[..., Any], tmp_path: Path) -> None:
+def test_corrupt_byte(make_simulation: Callable[..., Any], tmp_path: Path) -> None:
     _fill(_restarted(make_simulation, tmp_path))
     path = tmp_path / "blocks.dat"
     data = bytearray(path.read_bytes())

@@ -118,7 +118,7 @@ def test_without_a_file_there_are_no_bans_and_no_complaint(path):
     ],
     ids=["empty", "text", "bytes", "deep", "object", "number", "digits", "large"],
 )
-def test_what_cannot_be_read_is_set_aside(path, data):
+def test_what_cannot_be_read_is_quarantined(path, data):
     path.parent.mkdir()
     path.write_bytes(data)
     guard, file = make(path)
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_set_aside(path, data):
     assert len(json.loads(path.read_bytes())["bans"]) == 1
 
 
-def test_a_file_that_cannot_even_be_set_aside_stops_nothing(path):
+def test_a_file_that_cannot_even_be_quarantined_stops_nothing(path):
     path.mkdir(parents=True)  # a directory where the file should be
     guard, file = make(path)
     with logged() as log, failing_disk(OSError(EACCES, "Permission denied")):

@@ -51,7 +51,7 @@ def run(harness: StratumHarness) -> None:
 # --- when the first job left -----------------------------------------------------------------------------------
 
 
-def test_a_rounds_first_job_is_told_of_once_it_left():
+def test_the_first_job_of_a_broadcast_is_reported_once_it_left():
     harness, wires = make()
     told: list[tuple[int, list[int]]] = []
     harness.server.first_job_sent.subscribe(lambda block: told.append((block, counts(wires))))
@@ -121,7 +121,7 @@ def test_nobody_gets_a_job_twice_where_rounds_overtake_each_other():
         assert len(set(ids)) == len(ids)
 
 
-def test_a_previous_block_is_told_at_once_also_after_a_round_just_now():
+def test_a_previous_block_is_broadcast_at_once_also_after_a_broadcast_just_now():
     harness, wires = make()
     new_work(harness, subsidy=1)
     new_work(harness, subsidy=2)  # waits

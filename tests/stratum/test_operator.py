@@ -159,7 +159,7 @@ def test_reconnect_makes_sense(host, port, wait, text):
     assert wire.messages() == []
 
 
-def test_a_defect_of_one_connection_does_not_keep_the_others_from_it():
+def test_an_internal_error_of_one_connection_does_not_keep_the_others_from_it():
     harness, operator = make()
     miners = [miner(harness) for _ in range(3)]
     miners[1][0].session._output = None
@@ -173,7 +173,7 @@ def test_a_defect_of_one_connection_does_not_keep_the_others_from_it():
 # --- version mask ----------------------------------------------------------------------------------------------
 
 
-def test_a_mask_is_told_to_those_who_negotiated_one():
+def test_a_mask_is_sent_to_those_who_negotiated_one():
     harness, operator = make()
     _, plain = miner(harness)
     (_, wide), (_, narrow), (_, outside) = (
@@ -196,7 +196,7 @@ def test_a_mask_is_told_to_those_who_negotiated_one():
     assert wire.messages()[0]["result"]["version-rolling.mask"] == "0000e000"
 
 
-def test_who_is_not_authorized_yet_is_told_the_mask_after_that():
+def test_who_is_not_authorized_yet_gets_the_mask_after_that():
     harness, operator = make()
     protocol, wire = harness.connect()
     protocol.dataReceived(line("mining.configure", ["version-rolling"], {}) + line("mining.subscribe", "x"))

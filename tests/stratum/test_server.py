@@ -103,7 +103,7 @@ def test_a_connection_that_goes_in_the_middle_of_a_round_harms_nobody():
     assert all(prevhash(notifies(wire.messages())[-1]) == 0xBEEF for _, wire in miners[50:-5])
 
 
-def test_a_defect_that_one_connection_meets_does_not_keep_the_others_from_their_work():
+def test_an_internal_error_that_one_connection_meets_does_not_keep_the_others_from_their_work():
     """One exception in a round once ended all rounds: no miner got work any more."""
     harness = StratumHarness()
     miners = [harness.miner(f"{address}.a") for address in (ADDRESS, OTHER_ADDRESS, ADDRESS)]
@@ -226,7 +226,7 @@ def test_connections_and_workers_of_each_host_are_counted():
     harness.server.stop()
 
 
-def test_a_defect_does_not_end_the_watch_over_time_limits():
+def test_an_internal_error_does_not_end_the_watch_over_time_limits():
     harness = StratumHarness()
     harness.server.start()
     protocol, _ = harness.miner()

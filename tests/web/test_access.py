@@ -228,7 +228,7 @@ def test_a_forged_address_changes_nothing(make):
     assert [figures.host for figures in pool.access.figures().worst] == ["10.0.0.1"]
 
 
-def test_behind_a_trusted_proxy_its_clients_are_told_apart(make):
+def test_behind_a_trusted_proxy_its_clients_are_distinguished(make):
     pool = make(rate_limit=2, trusted_proxies=(ip_network("10.0.0.0/24"),))
     for _ in range(10):
         assert pool.ask("/rate", "GET", "X-Forwarded-For: 198.51.100.1").status == 200

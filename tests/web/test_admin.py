@@ -183,7 +183,7 @@ def test_parameters_that_make_no_sense(pool, action, parameters, part):
     assert line["parameters"] == (parameters if isinstance(parameters, dict) else {})
 
 
-def test_what_the_operator_s_side_refuses_is_told(pool):
+def test_what_the_operator_s_side_refuses_is_reported(pool):
     pool.operator.refusal = ValueError("127.0.0.1 is loopback or on the allow-list: it is never banned")
     answer = pool.post("ban", {"host": "127.0.0.1", "seconds": 60})
     assert answer.status == 400
@@ -191,7 +191,7 @@ def test_what_the_operator_s_side_refuses_is_told(pool):
     assert "never banned" in pool.audited()[0]["outcome"]
 
 
-def test_a_defect_of_ours_is_a_500_and_in_both_logs(pool):
+def test_an_internal_error_is_a_500_and_in_both_logs(pool):
     pool.operator.refusal = KeyError("surprise")
     with logged() as log:
         answer = pool.post("unban", {"host": "192.0.2.1"})
@@ -222,7 +222,7 @@ def test_a_body_that_is_too_large(pool):
     assert pool.operator.done == []
 
 
-def test_who_did_it_is_told_apart_by_key_and_address(pool):
+def test_who_did_it_is_distinguished_by_key_and_address(pool):
     pool.post("unban", {"host": "192.0.2.1"})
     pool.host = "2001:db8::7"
     pool.post("unban", {"host": "192.0.2.1"}, key=OTHER_KEY)

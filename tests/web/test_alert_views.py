@@ -19,7 +19,7 @@ def shown(pool: Pool, figures: AlertFigures | None) -> dict:
     return answer
 
 
-def test_nobody_is_told_anything_by_default():
+def test_nobody_is_notified_by_default():
     answer = Pool(3, make_template()).view_snapshot
     assert alerts(answer)["destinations"] == []
     assert shown(Pool(3, make_template()), None)["problem"] is None

@@ -305,7 +305,7 @@ def test_the_document_is_made_once(busy, monkeypatch):
 
 def test_the_page_of_the_documentation_is_up_to_date():
     written = (ROOT / "docs" / "api.md").read_text("utf-8")
-    assert written == page(), "write it anew: python -m tests.web.api_page > docs/api.md"
+    assert written == page(), "out of date, regenerate it: python -m tests.web.api_page > docs/api.md"
 
 
 def test_a_look_up_takes_no_snapshot(busy):
@@ -373,7 +373,7 @@ def test_many_look_ups_cost_one_piece_of_work(monkeypatch):
     assert len(indexes) == 1
 
 
-def test_a_share_in_version_1_is_told_without_computing_its_coinbase(monkeypatch, busy):
+def test_a_share_in_version_1_is_reported_without_computing_its_coinbase(monkeypatch, busy):
     monkeypatch.setattr(busy.tracker, "rebuild", lambda share: 1 / 0)
     told = busy.ask(f"/api/v1/shares/{busy.shares[9].hash:064x}").json
     share = busy.shares[9]

@@ -57,7 +57,7 @@ def test_texts_cannot_break_a_line(log):
     assert json.loads(line)["outcome"] == "refused:?x"
 
 
-def test_a_file_that_grows_is_set_aside_and_the_oldest_goes(tmp_path, monkeypatch):
+def test_a_file_that_grows_is_renamed_and_the_oldest_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(audit, "MAX_FILE", 100)
     path = tmp_path / "audit.log"
     for number in range(20):

@@ -92,7 +92,7 @@ def test_forks_and_missing_parents(forked):
             assert forked.ask(f"/web/share/{share_hash}").status == 200
 
 
-def test_what_is_told_is_of_this_moment():
+def test_what_is_reported_is_of_this_moment():
     pool = Pool(5, make_template())
     (more,) = grow_chain(pool.tracker, make_template(), 1, 1, pool.shares[-1].hash)
     assert get(pool, "/web/heads") == names([more])

@@ -105,7 +105,7 @@ def test_ten_payments_of_masternode_and_platform_and_any_payload(version):
     assert shown.endswith(payload.hex())
 
 
-def test_every_duff_of_the_block_is_told(pool):
+def test_every_duff_of_the_block_is_reported(pool):
     told = told_by(pool)
     assert sum(each["amount"]["duffs"] for each in told["outputs"]) == told["total"]["duffs"] == SUBSIDY
     outputs = parse_transaction(bytes.fromhex(told["hex"])).outputs

@@ -250,7 +250,7 @@ def test_a_head_has_no_body(busy, slow):
     assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "5")
 
 
-def test_a_client_that_went_away_is_no_defect(busy, slow):
+def test_a_client_that_went_away_is_no_internal_error(busy, slow):
     from twisted.internet.error import ConnectionLost
     from twisted.python.failure import Failure
 
@@ -262,7 +262,7 @@ def test_a_client_that_went_away_is_no_defect(busy, slow):
     assert not log.tracebacks
 
 
-def test_a_defect_is_logged_and_told_as_one(busy, slow):
+def test_an_internal_error_is_logged_and_reported_as_one(busy, slow):
     protocol, transport = busy.connect()
     protocol.dataReceived(b"GET /api/v1/history/series.csv HTTP/1.1\r\nHost: x\r\n\r\n")
     with logged() as log:

@@ -159,7 +159,7 @@ def test_luck_by_samples_is_approximate():
     assert first["from_history"] is True
 
 
-def test_without_any_known_luck_nothing_is_told_of_it():
+def test_without_any_known_luck_nothing_is_reported_of_it():
     pool = Pool(5, make_template())
     pool.stats.record_block(BlockRecord(pool.now, 5, 7, "yA", None, 1, BlockStatus.ACCEPTED))
     pool.refresh()

@@ -104,7 +104,7 @@ def test_trouble_with_dash_core():
     ]
 
 
-def test_what_the_node_fires_is_told():
+def test_what_the_node_fires_is_reported():
     told: list[dict[str, Any]] = []
     pool = Pool(5)
     peers: list[PeerFigures] = []
@@ -137,7 +137,7 @@ def test_what_the_node_fires_is_told():
     assert told == [{"event": "ban", "host": "192.0.2.1"}]
 
 
-def test_what_people_want_to_know_of_is_told_as_history_keeps_it():
+def test_what_people_want_to_know_of_is_reported_as_history_keeps_it():
     record = EventRecord(5.0, EventKind.WORKER_DOWN, "Xa.1", "Xa.1 is down", {"since": 4})
     assert happened_event(record) == {
         "event": "happened",

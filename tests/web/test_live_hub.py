@@ -194,7 +194,7 @@ def test_a_view_that_nobody_watches_is_not_compared(hall, monkeypatch):
     assert len(compared) == 1
 
 
-def test_what_is_rendered_already_is_told_where_it_is_another_object(hall):
+def test_what_is_rendered_already_is_sent_if_it_is_another_object(hall):
     a, b = (orjson.Fragment(text) for text in (b'{"rate":1}', b'{"rate":2}'))
     hall.show(workers={"a": a, "b": b})
     browser = Browser(hall, frozenset({"workers"}))
@@ -204,7 +204,7 @@ def test_what_is_rendered_already_is_told_where_it_is_another_object(hall):
     assert browser.values["workers"] == {"a": {"rate": 1}, "b": {"rate": 3}}
 
 
-def test_other_bytes_of_what_seems_the_same_are_told(hall):
+def test_other_bytes_of_what_seems_the_same_are_sent(hall):
     """A view that shows something that changes under it."""
     shown = {"rate": 1}
     hall.show(workers=shown)
@@ -215,7 +215,7 @@ def test_other_bytes_of_what_seems_the_same_are_told(hall):
     assert browser.values == {"workers": {"rate": 2}}
 
 
-def test_events_are_told_at_once_and_in_order(hall):
+def test_events_are_sent_at_once_and_in_order(hall):
     browser = Browser(hall)
     hall.turns()
     hall.hub.event({"event": "share", "hash": "00"}, 1003.25)
@@ -259,7 +259,7 @@ def test_events_that_a_change_tells_of():
 # --- joining in the middle ---------------------------------------------------------------------------------------
 
 
-def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
+def test_who_joins_while_views_are_sent_has_all_of_it_or_nothing(hall):
     """At every step of a refresh somebody joins, somebody else subscribes: all know the same in the end."""
     watching = Browser(hall, frozenset({"stats"}))
     hall.turns()
@@ -293,7 +293,7 @@ def test_who_joins_while_views_are_told_has_all_of_it_or_nothing(hall):
         assert browser.values == {view: json.loads(hall.rendered[view]) for view in browser.client.views}
 
 
-def test_who_joins_while_a_view_is_told_that_nobody_watched_begins_anew(hall):
+def test_who_joins_while_a_view_is_sent_that_nobody_watched_begins_anew(hall):
     Browser(hall, frozenset({"blocks"}))
     hall.turns()
     steps = hall.showing(stats={"uptime": 1}, blocks=[5, 4, 3, 2, 1])

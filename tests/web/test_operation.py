@@ -55,7 +55,7 @@ def test_chains_that_are_mined_beside():
     assert told == {"daemon": "http://c:1/", "chain_id": 5, "accepted": 2, "refused": 1, "problem": None}
 
 
-def test_settings_are_told_as_they_were_given():
+def test_settings_are_reported_as_they_were_given():
     told = busy_pool().ask("/api/v1/config").json
     assert told == {"settings": {"fee": 0.5, "p2pool-nodes": ["10.1.2.3"], "api-keys": True}}
     assert Pool().ask("/api/v1/config").json == {"settings": {}}

@@ -239,7 +239,7 @@ def test_ten_refreshes_in_a_period_make_one_sample():
     assert len(pool.sources.cache.samples.hour) == 1
 
 
-def test_memory_is_told_where_it_is_known():
+def test_memory_is_reported_where_it_is_known():
     pool = Pool(3, make_template())
     object.__setattr__(pool.sources, "process_memory", lambda: 123e6)
     pool.refresh()

@@ -25,7 +25,7 @@ def details_of(pool: Pool, share_hash: int):
     return share_details(pool.node, share_hash, Rebuilds(pool.tracker))
 
 
-def test_a_share_is_told_as_it_is():
+def test_a_share_is_reported_as_it_is():
     pool = Pool(20, make_template(transactions=[b"\x05" * 32, b"\x06" * 32]))
     share, parent, child = pool.shares[9], pool.shares[8], pool.shares[10]
     details = json.loads(json.dumps(details_of(pool, share.hash)))
@@ -60,7 +60,7 @@ def test_a_share_that_does_not_name_its_transactions(monkeypatch):
     assert sha256d(bytes.fromhex(block["gentx"]["raw"]))[::-1].hex() == block["gentx"]["hash"]
 
 
-def test_anyone_can_check_the_work_from_what_is_told():
+def test_anyone_can_check_the_work_from_what_is_reported():
     pool = Pool(20, make_template())
     for share in pool.shares:
         block = details_of(pool, share.hash)["block"]
@@ -89,7 +89,7 @@ def test_the_ends_of_a_chain_have_no_parent_and_no_children():
     assert details_of(pool, pool.shares[-1].hash)["children"] == []
 
 
-def test_a_coinbase_that_cannot_be_told_from_the_chain_held_is_not_told():
+def test_a_coinbase_that_cannot_be_computed_from_the_chain_held_is_not_reported():
     """At the old end of the chain the window is cut: what would come out there is not what was hashed."""
     whole = Pool(80, make_template())
     pool = Pool(chain_length=20)
@@ -131,7 +131,7 @@ def counting(pool: Pool, monkeypatch) -> list[int]:
     return made
 
 
-def test_a_share_asked_for_again_is_not_rebuilt_but_told_afresh(monkeypatch):
+def test_a_share_asked_for_again_is_not_rebuilt_but_reported_afresh(monkeypatch):
     pool = Pool(20, make_template())
     share = pool.shares[-1]
     made = counting(pool, monkeypatch)
@@ -164,7 +164,7 @@ def test_only_the_last_few_shares_are_kept(monkeypatch):
     assert made[-1] == second.hash
 
 
-def test_what_could_not_be_told_is_tried_again_when_the_chain_below_has_grown(monkeypatch):
+def test_what_could_not_be_reported_is_tried_again_when_the_chain_below_has_grown(monkeypatch):
     whole = Pool(12, make_template())
     pool = Pool()
     for share in whole.shares[5:]:

@@ -144,7 +144,7 @@ def test_0_percent_nothing_is_about_to_change():
             100,
             [0, 50, 60, 85, 95],
             C2POOL_RULES,
-            "100% of the share chain's work votes for share version 36, so c2pool-dash refuses this node's shares",
+            "100% of the share chain's work votes for share version 36, so c2pool-dash rejects this node's shares",
         ),
     ],
 )

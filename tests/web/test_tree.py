@@ -76,7 +76,7 @@ def test_the_newest_come_first(pool):
     assert names([*pool.short, *pool.late]) <= twelve
 
 
-def test_a_share_as_it_is_told(pool):
+def test_a_share_as_it_is_reported(pool):
     share = pool.shares[35]
     (row,) = [row for row in rows(pool, 100) if row["hash"] == f"{share.hash:064x}"]
     assert row == {
@@ -121,7 +121,7 @@ def test_who_makes_heights_up_does_not_hide_the_best_chain():
     assert len([row for row in told if row["verified"]]) >= 4
 
 
-def test_before_there_is_a_best_share_all_trees_are_told():
+def test_before_there_is_a_best_share_all_trees_are_reported():
     pool = forked_pool()
     pool.node.best_share = None
     told = rows(pool, 500)
@@ -129,7 +129,7 @@ def test_before_there_is_a_best_share_all_trees_are_told():
     assert not any(row["in_best_chain"] for row in told)
 
 
-def test_a_best_share_that_others_build_on_is_told_once():
+def test_a_best_share_that_others_build_on_is_reported_once():
     pool = forked_pool()
     pool.node.best_share = pool.shares[20].hash
     told = rows(pool, 500)

@@ -258,5 +258,5 @@ def test_what_stands_against_blocks_is_a_warning():
     network, best = pool.tracker.network, pool.node.best_share
     context = build_work_context(pool.tracker, best, template=make_template(), network=network, now=pool.now)
     pool.node.context = replace(context, refusal="a block has up to 2000001 bytes")
-    text = "blocks: a block found now would be refused: a block has up to 2000001 bytes"
+    text = "blocks: a block found now would be rejected: a block has up to 2000001 bytes"
     assert text in rendered(pool)["local_stats"]["warnings"]

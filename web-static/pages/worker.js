@@ -13,7 +13,7 @@ const PERIOD = 5000;
 const LONG_PERIOD = 30000;
 const SHARES = 50;
 const REJECTIONS = [
-  ["stale", "Stale", "Work on a previous block: usually caused by a slow link to the miner."],
+  ["stale", "Stale", "Work on a job that the node does not know any more: from before a restart or a lost session, or more than 60 s too late."],
   ["low_difficulty", "Low difficulty", "The miner ignores its difficulty, or its hardware produces errors."],
   ["duplicate", "Duplicate", "Submitted twice: usually a bug in the miner’s software."],
   ["unauthorized", "Unauthorised worker", "Submitted under a name that was not authorised on the connection."],

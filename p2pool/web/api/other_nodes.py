@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL, SHARE_VERSION
+from p2pool.networks.parameters import ANNOUNCED_PROTOCOL, MINIMUM_PROTOCOL
+from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.web.api.schema import TIME, array, count, nullable, record, text
 from p2pool.web.sources import Snapshot
 
@@ -14,7 +15,7 @@ def types_section(snapshot: Snapshot) -> dict[str, Any]:
     """Return the shares of types above this node's that peers sent."""
     rows = snapshot.pool.peers.census.newer_types
     return {
-        "known": SHARE_VERSION,
+        "known": SHARE_VERSIONS.newest,
         "shares": sum(row.shares for row in rows),
         "newer": [
             {

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from p2pool.dash.hashes import optional_hash_hex
 from p2pool.dash.target import target_to_average_attempts, target_to_difficulty
-from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.node import Node
+from p2pool.share.versions import MINTED
 from p2pool.sharechain.figures import (
     ObservedRate,
     StaleRates,
@@ -170,7 +170,7 @@ def pool_figures(snapshot: Snapshot) -> dict[str, Any]:
         "observed_seconds": observed.seconds,
         "share_difficulty": share_difficulty(snapshot),
         "share_period": node.network.share_period,
-        "share_version": SHARE_VERSION,
+        "share_version": MINTED.type,
         "version_votes": version_votes(snapshot),
         "best_share": optional_hash_hex(node.best_share),
         "share_chain_height": chain_height(node),

@@ -187,6 +187,6 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     times(
         "p2pool_job_fan_out_seconds",
         "Duration of a job broadcast: from new work to the job for the last connection.",
-        lambda s: s.fan_out,
+        lambda s: s.job_broadcasts,
     ),
 )

@@ -129,7 +129,7 @@ def _wrong_block(row: dict[str, str], told: dict[str, Any]) -> str:
     return "" if shown == said else f"shown {shown}, told {said}"
 
 
-def test_a_share_is_told_in_full(pool, tour):
+def test_a_share_is_reported_in_full(pool, tour):
     view = tour["share"]
     hash_ = view.page.url.rpartition("=")[2]
     told, text = pool.get(f"web/share/{hash_}"), view.text("main")

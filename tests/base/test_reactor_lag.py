@@ -7,7 +7,7 @@ import gc
 import pytest
 from twisted.internet.task import Clock
 
-from p2pool.base.delays import PERIOD, GarbageWatch, ReactorWatch
+from p2pool.base.reactor_lag import PERIOD, GarbageWatch, ReactorWatch
 
 
 def test_a_reactor_that_comes_late():

@@ -97,6 +97,8 @@ class HandoverServer:
                     return
             except (OSError, ParseError) as error:
                 self._log("a process that asked to take over failed: {why}", why=reason_of(error))
+            except Exception:
+                _log.failure("internal error: answering a process that asked to take over failed")
             finally:
                 end.close()
 
@@ -136,7 +138,7 @@ class HandoverServer:
             if end.receive() != {"ready": True}:
                 raise ParseError("it did not become ready")
             end.send({"go": True})
-        except (OSError, ParseError) as error:
+        except Exception as error:  # whatever it is, somebody has to serve the miners
             self._log("process {process} did not take over: {why}", process=process, why=reason_of(error))
             _end(end, process)
             self._reactor.callFromThread(self._program.recover, handed)

@@ -188,13 +188,7 @@ def test_a_process_that_is_killed_meanwhile_leaves_the_old_one_serving(tmp_path,
 
 @pytest.mark.parametrize(
     "words",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\xff" * 8,
-        b"",
-        (2).to_bytes(8, "little") + b"[]",
-        b"\x05" + b"\0" * 7 + b"{....",
-    ],
+    [b"GET / HTTP/1.1\r\n\r\n", b"", (2).to_bytes(8, "little") + b"[]", (5).to_bytes(8, "little") + b"{...."],
 )
 def test_hostile_words_change_nothing(tmp_path, dash, words):
     with PoolNode(tmp_path, [dash], *EASY) as old:

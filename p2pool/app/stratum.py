@@ -18,6 +18,7 @@ from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
 from p2pool.jobs.context import WorkContext
+from p2pool.net.adopted_sockets import adopt_port
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
@@ -26,7 +27,6 @@ from p2pool.net.worker_port import (
     TlsPort,
     WebConnections,
     WorkerPort,
-    adopt_port,
     keepalive_options,
     open_port,
 )
@@ -173,7 +173,8 @@ class StratumAssembly:
 
     def adopt(self) -> int:
         """Serve the miners of an earlier process from now on. Return how many they are. Raises ParseError."""
-        return 0 if self._taker is None else self._taker.adopt(self._opened)
+        taker, self._taker = self._taker, None
+        return 0 if taker is None else taker.adopt(self._opened)
 
     def prepare_handover(self, *, whole: bool) -> bool:
         """Let new connections wait for another process, and ask miners whose connections cannot be handed over to

@@ -14,7 +14,8 @@ from typing_extensions import override
 from p2pool.app.handover import HandedOver, HandoverRecord, PortRecord, SilentRecord
 from p2pool.base.environment import IReactor
 from p2pool.base.handover_socket import close_all
-from p2pool.net.worker_port import PortFactory, adopt_connection
+from p2pool.net.adopted_sockets import adopt_connection
+from p2pool.net.worker_port import PortFactory, WorkerPort
 from p2pool.stratum.handover_records import ConnectionRecord
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.server import StratumServer
@@ -39,6 +40,8 @@ def hand_over_miners(server: StratumServer, ports: Iterable[OpenedPort], *, whol
     port_records, silent_records, sockets, silent_sockets = [], [], [], []
     for purpose, (host, number), port, factory in ports:
         listening: Any = port
+        if isinstance(factory, WorkerPort):
+            factory.browsers.end_all()  # the next process has other pages
         port_records.append(PortRecord(purpose, host, number))
         sockets.append(listening.socket)
         for transport, unread in factory.detach_silent():

@@ -11,6 +11,7 @@
                                          locks the data directory, loads shares, gets work
                           <-- ready --
                           -- go -->      serves miners
+                          <-- serving --
     exits
 
 While neither serves them, miners' bytes wait in the kernel. If the new process ends, or is not ready in time, the
@@ -92,7 +93,7 @@ class HandoverServer:
                 return
             end = HandoverSocket(connection)
             try:
-                if self._serve_one(end):
+                if self.serve_one(end):
                     listening.close()
                     return
             except (OSError, ParseError) as error:
@@ -102,7 +103,7 @@ class HandoverServer:
             finally:
                 end.close()
 
-    def _serve_one(self, end: HandoverSocket) -> bool:
+    def serve_one(self, end: HandoverSocket) -> bool:
         """Deal with one process. Return whether it took over."""
         end.set_deadline(CONSTRUCTION_TIME)
         process, user = end.peer
@@ -110,7 +111,7 @@ class HandoverServer:
             self._log("rejected a take-over by user {user}", user=user)
             return False
         hello = end.receive()
-        refusal = _refusal(hello)
+        refusal = refusal_of(hello)
         if refusal is not None:
             self._log("process {process} cannot take over: {why}", process=process, why=refusal)
             end.send({"refused": refusal})
@@ -138,6 +139,9 @@ class HandoverServer:
             if end.receive() != {"ready": True}:
                 raise ParseError("it did not become ready")
             end.send({"go": True})
+            end.set_deadline(HELLO_TIME)
+            if end.receive() != {"serving": True}:
+                raise ParseError("it did not begin to serve")
         except Exception as error:  # whatever it is, somebody has to serve the miners
             self._log("process {process} did not take over: {why}", process=process, why=reason_of(error))
             _end(end, process)
@@ -150,7 +154,7 @@ class HandoverServer:
         self._reactor.callFromThread(lambda: _log.info(line, **fields))
 
 
-def _refusal(hello: Any) -> str | None:
+def refusal_of(hello: Any) -> str | None:
     """Return why the sender of this hello cannot take over; None if it can."""
     if not isinstance(hello, dict) or not isinstance(hello.get("form"), str):
         return "it did not say what it reads"
@@ -223,6 +227,9 @@ class HandoverClient:
                 answer = self._end.receive()
             except ConnectionResetError:
                 answer = {"go": True}
+            if answer == {"go": True}:
+                with contextlib.suppress(OSError):
+                    self._end.send({"serving": True})
         except (OSError, ParseError) as error:
             raise OperatorError(
                 f"--take-over: the running process did not let go: {reason_of(error)}", 1

@@ -11,7 +11,7 @@ import errno
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IListeningPort,
     IProtocolFactory,
-    IReactorSocket,
     IReactorTCP,
     ITCPTransport,
 )
@@ -115,14 +114,10 @@ class _UnidentifiedConnection(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
-    def detach(self) -> None:
-        """Stop waiting for the first byte: another process will."""
+    def detach(self) -> tuple[Any, bytes]:
+        """Stop waiting for the first byte. Return the transport, and what was read of a PROXY header."""
         self._settled()
-
-    @property
-    def header_bytes(self) -> bytes:
-        """Return what was read of a PROXY header that is not complete."""
-        return b"" if self._header is None else self._header.unread
+        return self.transport, b"" if self._header is None else self._header.unread
 
     def evict(self) -> None:
         """End a connection that was handed over, to make room for another one."""
@@ -235,11 +230,10 @@ class PortFactory(ServerFactory):
         and what of a PROXY header was read."""
         found = []
         for connection in list(self._silent):
-            transport: Any = connection.transport
-            connection.detach()
+            transport, header = connection.detach()
             if not getattr(transport, "disconnecting", True):
                 transport.stopReading()
-                found.append((transport, connection.header_bytes))
+                found.append((transport, header))
         return found
 
     def settled(self, connection: _UnidentifiedConnection) -> None:
@@ -283,6 +277,12 @@ class WebConnections:
         self._hosts: dict[str, int] = {}
         self._sites: dict[str, int] = {}
         self._evictable: FairQueue[_UnidentifiedConnection, str] = FairQueue()
+        self._open: set[_UnidentifiedConnection] = set()
+
+    def end_all(self) -> None:
+        """End all connections: another process serves browsers from now on."""
+        for connection in list(self._open):
+            connection.evict()
 
     def refusal(self, address: IAddress) -> str | None:
         """Return why one more connection from an address is rejected; None if it is let in."""
@@ -305,8 +305,10 @@ class WebConnections:
         host = str(getattr(address, "host", ""))
         if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
             evicted.evict()
-        if connection is not None and not is_in(host, self._exempt):
-            self._evictable.add(connection, site_key(host))
+        if connection is not None:
+            self._open.add(connection)
+            if not is_in(host, self._exempt):
+                self._evictable.add(connection, site_key(host))
         counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
         for counts, key in counted:
@@ -315,6 +317,7 @@ class WebConnections:
         def ended() -> None:
             self.count -= 1
             if connection is not None:
+                self._open.discard(connection)
                 self._evictable.discard(connection)
             for counts, key in counted:
                 counts[key] -= 1
@@ -468,19 +471,6 @@ class HintFactory(Factory):
     @override
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         return _Hint(self._text)
-
-
-def adopt_port(reactor: IReactorTCP, factory: ServerFactory, listening: socket.socket) -> IListeningPort:
-    """Listen with a socket that another process opened. Nothing is accepted before `startReading` of the port."""
-    port = cast(IReactorSocket, reactor).adoptStreamPort(listening.fileno(), listening.family, factory)
-    port.stopReading()  # type: ignore[attr-defined]
-    return port
-
-
-def adopt_connection(reactor: IReactorTCP, factory: IProtocolFactory, connection: socket.socket) -> None:
-    """Continue a connection of another process with the protocol of a factory. Raises OSError if it has ended."""
-    any_factory: Any = factory
-    cast(IReactorSocket, reactor).adoptStreamConnection(connection.fileno(), connection.family, any_factory)
 
 
 def open_port(

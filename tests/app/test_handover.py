@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from p2pool.app.handover import BASIC_FORM, FORM, HandedOver, HandoverRecord, PortRecord
-from p2pool.app.take_over import _refusal
+from p2pool.app.take_over import refusal_of
 from p2pool.base.errors import ParseError
 from p2pool.networks import DASH, DASH_REGTEST
 from p2pool.stratum.handover_export import export_miners
 from p2pool.stratum.handover_import import restore_shared
 from p2pool.stratum.handover_records import MinersRecord
 from tests.stratum.miner import ADDRESS, EASY, NOW, Miner
-from tests.stratum.test_handover import another, fresh
+from tests.stratum.test_handover import fresh
 
 FIRST_BASIC_FORM = "6b2a1ce9f8e0e4a3"
 
@@ -81,7 +81,7 @@ def test_a_session_with_an_impossible_difficulty_is_an_error():
     document = handed(record).document(whole=False)
     with pytest.raises(ParseError):
         restore_shared(
-            fresh(another(Miner())),
+            fresh(Miner()),
             HandedOver.parse(document, [], whole=False, network=DASH_REGTEST).record.miners,
         )
 
@@ -105,4 +105,4 @@ def test_there_are_as_many_sockets_as_the_record_says():
     ],
 )
 def test_who_may_take_over(hello, refused):
-    assert (_refusal(hello) is not None) is refused
+    assert (refusal_of(hello) is not None) is refused

@@ -8,6 +8,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import ISSLTransport
+from zope.interface import implementer
 
 from p2pool.base.errors import ParseError
 from p2pool.base.plain_records import form_of, from_plain, to_plain
@@ -15,10 +18,12 @@ from p2pool.stratum.guard import Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
 from p2pool.stratum.handover_import import restore_shared
 from p2pool.stratum.handover_records import MinersRecord
+from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.session import Session
 from p2pool.stratum.session_context import SessionContext, SessionSettings
 from p2pool.stratum.session_table import SessionTable
 from tests.stratum.miner import ADDRESS, DISPATCHER, EASY, NOW, OTHER_ADDRESS, TIMEOUT, FakeStats, Miner, code
+from tests.stratum.wire import StratumHarness, Transport, line, notifies
 
 
 def exported(*miners: Miner, unread: bytes = b"") -> MinersRecord:
@@ -182,16 +187,16 @@ def test_a_record_that_is_restored_and_exported_again_is_the_same(first, second)
     miner = Miner()
     miners = [miner, another(miner)]
     for each, script in zip(miners, (first, second), strict=True):
-        for line in script:
-            if line == b"work":
+        for words in script:
+            if words == b"work":
                 miner.registry.work_changed(random.choice((0xABCD, 0xABCE)), False, NOW)
                 each.session.send_work(NOW)
                 each.out()
-            elif line == b"lost":
+            elif words == b"lost":
                 each.session.connection_lost(NOW)
                 each.session = Session(each.context, each.context.guard.connected("10.0.0.1", NOW), NOW)
             elif each.session.closing is None:
-                DISPATCHER.receive_line(each.session, line, NOW)
+                DISPATCHER.receive_line(each.session, words, NOW)
                 each.session.finish_input(NOW)
                 each.out()
     before = exported(*miners)
@@ -249,6 +254,79 @@ def test_a_hostile_record_is_an_error_or_harmless(sample, data):
             restore(now=NOW)
     except ParseError:
         pass
+
+
+# --- servers ---------------------------------------------------------------------------------------------------
+
+
+@implementer(ISSLTransport)
+class TlsTransport(Transport):
+    """A transport that cannot be passed on."""
+
+
+def adopted(record: MinersRecord) -> tuple[StratumHarness, list[tuple[StratumProtocol, Transport]]]:
+    """A new server with the miners of a record."""
+    harness = StratumHarness()
+    restored = [
+        (harness.server.adopt(each, restore), Transport())
+        for each, restore in harness.server.restore_shared(through_json(record)).connections
+    ]
+    for protocol, transport in restored:
+        protocol.makeConnection(transport)
+    return harness, restored
+
+
+def test_a_server_hands_its_connections_over():
+    harness = StratumHarness()
+    protocol, wire = harness.miner()
+    (notify,) = notifies(wire.messages())
+    later = line("mining.ping")
+    protocol.dataReceived(later[:5])
+    wire.dataBuffer = b"not taken yet"
+    record, transports = harness.server.hand_over()
+    assert transports == [wire]
+    assert not wire.reads
+    assert not wire.disconnecting
+    assert len(harness.server) == 0
+    protocol.dataReceived(later[5:])  # the reactor had read it already: the other process has the connection now
+    assert record.connections[0].unsent == b"not taken yet"
+    new, ((restored, transport),) = adopted(record)
+    assert len(new.server) == 1
+    restored.dataReceived(later[5:])
+    assert transport.messages() == [{"id": 1, "result": "pong", "error": None}]
+    assert restored.session.state.newest.issued.job_id == notify[0]
+    new.server.serve(restored.session, restored.session.send_work, new.now())
+    assert notifies(transport.messages()) == []
+    restored.connectionLost()
+    assert len(new.server) == 0
+
+
+def test_miners_through_tls_are_asked_to_reconnect_and_their_sessions_saved():
+    harness = StratumHarness()
+    plain, _ = harness.miner()
+    encrypted, transport = harness.server.buildProtocol(IPv4Address("TCP", "10.0.0.2", 1)), TlsTransport()
+    encrypted.makeConnection(transport)
+    encrypted.dataReceived(line("mining.subscribe", "test/1") + line("mining.authorize", OTHER_ADDRESS, "x"))
+    transport.messages()
+    session_id = encrypted.session.state.session_id
+    assert harness.server.ask_to_reconnect(all_miners=False) == 1
+    assert [message["method"] for message in transport.messages()] == ["client.reconnect"]
+    record, transports = harness.server.hand_over()
+    assert transports == [plain.transport]
+    assert transport.aborted
+    assert [saved.state.session_id for saved in record.saved] == [session_id]
+
+
+def test_all_miners_reconnect_to_another_version():
+    harness = StratumHarness()
+    _, wire = harness.miner()
+    wire.messages()
+    assert harness.server.ask_to_reconnect(all_miners=True) == 1
+    assert [message["method"] for message in wire.messages()] == ["client.reconnect"]
+    record, transports = harness.server.hand_over(all_reconnect=True)
+    assert transports == []
+    assert record.connections == ()
+    assert len(record.saved) == 1
 
 
 def test_the_form_depends_on_the_fields():

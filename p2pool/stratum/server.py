@@ -116,6 +116,7 @@ class StratumServer(Factory):
         now, asked = self.clock(), 0
         for session, protocol in list(self.connections.items()):
             if all_miners or not protocol.can_be_handed_over:
+                session.reputation.excused = True
                 self.serve(session, session.reconnect, [], now)
                 asked += 1
         return asked
@@ -124,8 +125,9 @@ class StratumServer(Factory):
         """Stop serving miners without closing their connections. Return the record of all of them, and the
         transports of the open connections in its order. Connections that cannot be handed over end, with
         `all_reconnect` all of them; their sessions are saved."""
-        for protocol in list(self.connections.values()):
+        for session, protocol in list(self.connections.items()):
             if all_reconnect or not protocol.can_be_handed_over:
+                session.reputation.excused = True
                 protocol.abort()
         left = [(session, protocol, protocol.detach()) for session, protocol in self.connections.items()]
         now = self.clock()

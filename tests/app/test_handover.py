@@ -16,7 +16,7 @@ from p2pool.stratum.handover_records import MinersRecord
 from tests.stratum.miner import ADDRESS, EASY, NOW, Miner
 from tests.stratum.test_handover import fresh
 
-FIRST_BASIC_FORM = "6b2a1ce9f8e0e4a3"
+FIRST_BASIC_FORM = "4c679c8ac1e157e4"
 
 
 def saved_session() -> tuple[Miner, MinersRecord]:

@@ -23,6 +23,9 @@ Replaced by a newer process without losing a miner:
 
 Gateways, which have miners and nothing else of a node:
 - `gateway`: class `GatewayApp`, the root of a gateway; `broker`: the node's side of its gateways
+- `shared_sessions`: what gateways share about their miners' sessions
+- `gateway_children`: gateways that the node starts, watches and stops; `child_process`: a process of these
+- `shared_pool`: what both sides share: bans, connections by host, operators' actions
 
 One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
 """

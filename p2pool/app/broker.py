@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
+from p2pool.app.shared_pool import SharedPool
+from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.broker.connection import Broker
 from p2pool.broker.settings import BrokerAddress
 from p2pool.gateway.names import Names
 from p2pool.gateway.solution_intake import SolutionIntake
+from p2pool.gateway.sums_intake import SumsIntake
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.gateway.work_feed import WorkFeed
 from p2pool.jobs.context import WorkContext
@@ -28,7 +32,9 @@ class BrokerAssembly:
         persistence: Persistence,
         problem: Callable[[], str | None],
     ) -> None:
-        names = Names(node.network.name)
+        self._environment = environment
+        self._names = names = Names(node.network.name)
+        self._shared: SharedPool | None = None
         self.broker = Broker(environment, address)
         self._feed = WorkFeed(
             environment,
@@ -47,18 +53,37 @@ class BrokerAssembly:
             take=node.take_solution,
             store=persistence.flush,
         )
+        self._sums = SumsIntake(environment, self.broker, names=names, stats=node.stats)
+
+    def share(self, stratum: StratumAssembly) -> SharedPool:
+        """Share bans, limits and actions on miners with the gateways, from the start on."""
+        self._shared = SharedPool(
+            self._environment,
+            self.broker,
+            names=self._names,
+            stratum=stratum,
+            name=f"node {socket.gethostname()}",
+            is_gateway=False,
+        )
+        return self._shared
 
     def start(self) -> None:
         """Connect to the broker, and serve gateways."""
         self.broker.start()
+        if self._shared is not None:
+            self._shared.start()
         self._feed.start()
         self._intake.start()
+        self._sums.start()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""
         self._feed.work_changed(WorkChangeSent(context, clean=clean, more_to_come=more_to_come))
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Serve gateways no longer; they keep what they find for the next start."""
         self._feed.stop()
+        self._sums.stop()
+        if self._shared is not None:
+            await self._shared.stop()
         self.broker.stop()

@@ -79,6 +79,8 @@ class Config(
     alerts: AlertSettings = derived(AlertSettings(), shown=Shown.COMPOSED)
     rpc_arguments: tuple[str, ...] = derived((), shown=Shown.PRESENCE, repr=False)
     """[RPCUSER] RPCPASS of the single daemon."""
+    arguments: tuple[str, ...] = derived((), shown=Shown.NEVER, repr=False)
+    """The words of the command line, for the gateways that the node starts."""
     notices: tuple[str, ...] = derived((), shown=Shown.NEVER)
     """What to warn of at the start: flags that have no effect."""
 
@@ -137,7 +139,8 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
         _check_login_of_file(path, from_file, environment)
         given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
-    return _checked(_parsed(given), words, default_datadir)
+    config = _checked(_parsed(given), words, default_datadir)
+    return replace(config, arguments=tuple(argv)) if config.gateways else config
 
 
 def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:
@@ -202,6 +205,7 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     _check_difficulties(config)
     _check_tls(config)
     _check_web(config)
+    _check_gateways(config)
     return config
 
 
@@ -287,4 +291,14 @@ def _check_web(config: Config) -> None:
         raise OperatorError(
             "--api-key-endpoints without an API key would close them to everybody: give --api-key KEY, "
             f"--api-key-file FILE or {API_KEYS.variable} in the environment"
+        )
+
+
+def _check_gateways(config: Config) -> None:
+    """Raise OperatorError for gateways on this machine without a broker, or without a port for browsers."""
+    if config.gateways and config.broker is None:
+        raise OperatorError("--gateways needs --broker URL: the Redis between the node and its gateways")
+    if config.gateways and config.web_port is None:
+        raise OperatorError(
+            "--gateways gives the worker port to the gateways: give --web-port [ADDR:]PORT for this node's pages"
         )

@@ -17,7 +17,10 @@ from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.shared_pool import SharedPool
+from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stratum import StratumAssembly
+from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.broker.connection import Broker
@@ -27,6 +30,8 @@ from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.gateway.sums_collector import SumsCollector
+from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics.page import render_metrics
@@ -46,15 +51,17 @@ class GatewayApp:
         """Raise OperatorError if no broker is named."""
         if config.broker is None:
             raise OperatorError("a gateway needs --broker URL: the Redis that its node uses")
+        if config.gateways:
+            raise OperatorError("--gateways is for the node, which starts gateways: leave it out here")
         self.config = config
         self._environment = environment
-        self.name = f"{socket.gethostname()}:{config.worker_port}"
+        self.name = config.gateway_name or f"{socket.gethostname()}:{config.worker_port}"
         self.stats = PoolStats(environment.clock())
         self.broker = Broker(environment, config.broker)
         self._names = Names(config.network.name)
-        self.work = RemoteWork(
-            environment, config.network, broker=self.broker, names=self._names, rates=self.stats
-        )
+        collector = SumsCollector(self.stats)
+        self.sums = SumsSender(environment, self.broker, names=self._names, collector=collector)
+        self.work = RemoteWork(environment, config.network, broker=self.broker, names=self._names, rates=self.sums)
         self.sender = SolutionSender(
             environment,
             self.broker,
@@ -62,7 +69,22 @@ class GatewayApp:
             spool=SolutionSpool(config.datadir / "solutions"),
         )
         self.stratum = StratumAssembly(
-            environment, config, work=self.work, stats=self.stats, problem=self.work.problem
+            environment, config, work=self.work, stats=collector, problem=self.work.problem
+        )
+        self.sessions = SharedSessions(
+            environment,
+            self.broker,
+            names=self._names,
+            server=self.stratum.server,
+            work=self.work,
+        )
+        self.shared = SharedPool(
+            environment,
+            self.broker,
+            names=self._names,
+            stratum=self.stratum,
+            name=self.name,
+            is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
 
@@ -80,12 +102,16 @@ class GatewayApp:
             network=config.network.name,
             broker=self.broker,
         )
-        self.stratum.listen(self._site())
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
         self.broker.start()
+        await self.sessions.start()
+        self.stratum.listen(self._site())
         await self.sender.start()
-        self.broker.follow(StreamReader(self._names.work, self._names.taken), self._came)
+        names = self._names
+        self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
+        self.sums.start(self._identity())
+        self.shared.start()
         self.stratum.start()
         self.process_watch.start()
 
@@ -113,6 +139,9 @@ class GatewayApp:
         self.process_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.shared.stop)
+        await self._end(self.sessions.stop)
+        await self._end(self.sums.stop)
         self.broker.stop()
         _log.info("stopped")
 
@@ -132,6 +161,8 @@ class GatewayApp:
         for entry in entries:
             if entry.stream == self._names.taken:
                 self.sender.taken(entry.data)
+            elif entry.stream == self._names.counted:
+                self.sums.take(entry.data)
 
     def _work_changed(self, change: WorkChangeSent) -> None:
         self.stratum.work_changed(change.context, clean=change.clean, more_to_come=change.more_to_come)
@@ -139,6 +170,13 @@ class GatewayApp:
     def _solved(self, solved: Solved) -> None:
         message = solution_message(solved.outcome, gateway=self.name, worker=solved.worker, found=solved.found)
         self.sender.send(message)
+
+    def _identity(self) -> GatewayIdentity:
+        """Return what the node shows of this gateway."""
+        host = self.config.worker_host
+        if reachable_host(host) != host:
+            host = socket.gethostname()
+        return GatewayIdentity(self.name, host_and_port(host, self.stratum.port), __version__)
 
     # --- web ---------------------------------------------------------------------------------------------
 

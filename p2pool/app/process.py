@@ -23,7 +23,9 @@ from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
 from p2pool.base.signals import SignalWatch
+from p2pool.base.supervised import BEAT_PERIOD, beat, stop_at_end_of_input
 from p2pool.base.terminal import open_terminal
+from p2pool.base.timer import Timer
 
 _log = Logger(namespace="p2pool")
 
@@ -77,6 +79,9 @@ def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int
     # Before anything that starts a thread.
     SignalWatch(reactor, stop=stop, reopen=hung_up.fire, replace=runner.replace).start()
     runner.construct()
+    if config.supervised:
+        stop_at_end_of_input(lambda: stop(""))
+        reactor.callWhenRunning(Timer, reactor, BEAT_PERIOD, beat, name="show that the process is not stuck")
     reactor.callWhenRunning(runner.start)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(runner.stop()))
     reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface

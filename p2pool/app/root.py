@@ -16,8 +16,10 @@ from twisted.logger import Logger
 from p2pool import __version__
 from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
+from p2pool.app.child_process import ChildProcess
 from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
+from p2pool.app.gateway_children import GatewayChildren, child_arguments
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
@@ -54,6 +56,8 @@ STOP_TIME = 3.0
 """Seconds that each part has to stop."""
 RECONNECT_TIME = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
+CHILDREN_STOP_TIME = 15.0
+"""Seconds that the gateways of this machine have to stop, and to be killed if they do not."""
 _log = Logger(namespace="p2pool")
 
 
@@ -112,6 +116,8 @@ class App:
             problem=self._work_problem,
             bench=self._bench,
         )
+        self.shared = None if self.gateways is None else self.gateways.share(self.stratum)
+        self.children = self._make_children()
 
     def _make_gateways(self) -> BrokerAssembly | None:
         """Return what serves gateways; None without a broker."""
@@ -127,6 +133,19 @@ class App:
             persistence=self.persistence,
             problem=self._work_problem,
         )
+
+    def _make_children(self) -> GatewayChildren | None:
+        """Return the gateways that this node starts; None without --gateways."""
+        if not self.config.gateways:
+            return None
+
+        def start(number: int, *, said: Callable[[str], None], ended: Callable[[int], None]) -> ChildProcess:
+            arguments = child_arguments(
+                self.config, number, port=self.stratum.port, tls_port=self.stratum.tls_port
+            )
+            return ChildProcess(self.reactor, arguments, said=said, ended=ended)
+
+        return GatewayChildren(self.reactor, self.config.gateways, start)
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
         """Construct what people see of the pool: history, alerts, web, log."""
@@ -147,6 +166,7 @@ class App:
             operator=self.stratum.operator,
             set_log_level=set_log_level,
             alerts=self.alerts,
+            gateways=None if self.shared is None else self.shared.sender,
         )
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, self.dashd.advice)
@@ -235,6 +255,8 @@ class App:
         self.stratum.start()
         if self.gateways is not None:
             self.gateways.start()
+        if self.children is not None:
+            self.children.start()
         self.merged.start()
         self.history.start(self.views.sources.cache)
         self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]
@@ -398,6 +420,8 @@ class App:
         self.live.stop()
         for miner in self.simnet.miners:
             await self._end(miner.stopService)
+        if self.children is not None:
+            await self._end(self.children.stop, CHILDREN_STOP_TIME)
         await self._end(self.web.stop)
 
     async def _stop_pool(self) -> None:
@@ -406,20 +430,20 @@ class App:
         if self.payout_service is not None:
             self.payout_service.stop()
         if self.gateways is not None:
-            self.gateways.stop()
+            await self._end(self.gateways.stop)
         for service in (self.peers, self.dashd, self.merged, self.persistence, self.history):
             await self._end(service.stop)
         await self._end(self.simnet.stop_daemon)
         await self._end(self.alerts.service.stop)
         _log.info("stopped")
 
-    async def _end(self, stop: Callable[[], Any]) -> None:
+    async def _end(self, stop: Callable[[], Any], limit: float = STOP_TIME) -> None:
         """Stop one part; one that fails or hangs must not prevent the others, above all the shares, from being
         stopped."""
         try:
             result = stop()
             if result is not None:
-                await ensureDeferred(result).addTimeout(STOP_TIME, self.reactor)
+                await ensureDeferred(result).addTimeout(limit, self.reactor)
         except Exception:
             _log.failure("internal error while stopping")
 

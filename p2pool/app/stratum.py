@@ -20,6 +20,7 @@ from p2pool.base.timer import Timer
 from p2pool.jobs.context import WorkContext
 from p2pool.net.adopted_sockets import adopt_port
 from p2pool.net.own_certificate import find_certificate
+from p2pool.net.shared_port import ReservedPort, open_shared_port
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
     MAX_SILENT,
@@ -30,18 +31,18 @@ from p2pool.net.worker_port import (
     keepalive_options,
     open_port,
 )
-from p2pool.pool_stats import PoolStats
 from p2pool.stratum.ban_file import BANS_FILE, BanFile
 from p2pool.stratum.guard import GuardSettings
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.lingering import MAX_LINGERING
 from p2pool.stratum.operator import Operator
-from p2pool.stratum.ports import WorkPort
+from p2pool.stratum.ports import StatsPort, WorkPort
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from p2pool.stratum.work_patience import WORK_PATIENCE, WorkPatience, WorkState
 from p2pool.web.sources import OpenPort, StratumLimits
 
+_WORKER_FLAG, _TLS_FLAG = "-w/--worker-port", "--stratum-ssl-port"
 _log = Logger(namespace="p2pool.stratum")
 
 OTHER_FILES = 2200
@@ -65,7 +66,7 @@ class StratumAssembly:
         config: Config,
         *,
         work: WorkPort,
-        stats: PoolStats,
+        stats: StatsPort,
         problem: Callable[[], str | None],
         bench: BenchLog | None = None,
     ) -> None:
@@ -109,6 +110,8 @@ class StratumAssembly:
         self._tls_port: IListeningPort | None = None
         self._opened: list[OpenedPort] = []
         self._taker: MinersTaker | None = None
+        self._reserved: dict[str, ReservedPort] = {}
+        """The ports that the gateways of this machine listen on instead, by flag."""
         self._timers: list[Timer] = []
         self._patience = WorkPatience()
 
@@ -128,6 +131,9 @@ class StratumAssembly:
             self._certificate = _certificate(config, self._clock())
         # Before the first port is open: loading shares takes a while, and connections made meanwhile stay.
         self._bans.load(self._clock())
+        if config.gateways:
+            self._reserve_ports()
+            return
         proxies = config.stratum_proxy_protocol
         factory = WorkerPort(
             self._environment,
@@ -138,7 +144,7 @@ class StratumAssembly:
             browsers=browsers,
         )
         address = config.worker_host, config.worker_port
-        self._port = self._open(factory, address, purpose="miners", flag="-w/--worker-port")
+        self._port = self._open(factory, address, purpose="miners", flag=_WORKER_FLAG)
         _log.info(
             "miners (X11) connect to stratum+tcp://{address}, dashboard: {url}",
             address=host_and_port(self.host, self.port),
@@ -148,7 +154,7 @@ class StratumAssembly:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
             tls_factory = TlsPort(self._environment, stratum=tls, proxies=proxies, keepalive=keepalive)
             self._tls_port = self._open(
-                tls_factory, config.stratum_ssl_port, purpose="miners through TLS", flag="--stratum-ssl-port"
+                tls_factory, config.stratum_ssl_port, purpose="miners through TLS", flag=_TLS_FLAG
             )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{address}",
@@ -159,7 +165,8 @@ class StratumAssembly:
         """Open a port, or use the one that an earlier process handed over."""
         listening = None if self._taker is None else self._taker.port(purpose, address)
         if listening is None:
-            port = open_port(self._reactor, factory, address, whom="miners", flag=flag)
+            opened = open_shared_port if self._config.share_port else open_port
+            port = opened(self._reactor, factory, address, whom="miners", flag=flag)
         else:
             port = adopt_port(self._reactor, factory, listening)
         self._opened.append((purpose, address, port, factory))
@@ -188,6 +195,20 @@ class StratumAssembly:
         self._port = self._tls_port = None
         return handed
 
+    def _reserve_ports(self) -> None:
+        """Keep the ports for the gateways that the node starts. Raises OperatorError."""
+        addresses = {
+            _WORKER_FLAG: (self._config.worker_host, self._config.worker_port),
+            _TLS_FLAG: self._config.stratum_ssl_port,
+        }
+        for flag, address in addresses.items():
+            if address is not None:
+                self._reserved[flag] = ReservedPort(address, whom="miners", flag=flag)
+        _log.info(
+            "miners (X11) connect to the gateways at stratum+tcp://{address}",
+            address=host_and_port(self.host, self.port),
+        )
+
     @property
     def host(self) -> str:
         """Return the host name by which programs on this host reach the worker port."""
@@ -196,11 +217,15 @@ class StratumAssembly:
     @property
     def port(self) -> int:
         """Return the number of the worker port."""
-        return _port_of(self._port)
+        reserved = self._reserved.get(_WORKER_FLAG)
+        return _port_of(self._port) if reserved is None else reserved.number
 
     @property
     def tls_port(self) -> int | None:
         """Return the number of the port for miners through TLS; None if there is none."""
+        reserved = self._reserved.get(_TLS_FLAG)
+        if reserved is not None:
+            return reserved.number
         return None if self._tls_port is None else _port_of(self._tls_port)
 
     @property
@@ -211,9 +236,11 @@ class StratumAssembly:
     def listening(self) -> list[OpenPort]:
         """Return the open ports, for pages."""
         purpose = "miners and browsers" if self._config.web_port is None else "miners"
-        ports = [] if self._port is None else [OpenPort(purpose, self.port)]
-        if self._tls_port is not None and self._certificate is not None:
-            port, used = _port_of(self._tls_port), self._certificate
+        if self._reserved:
+            purpose = "miners, by gateways"
+        ports = [OpenPort(purpose, self.port)] if self._port is not None or self._reserved else []
+        if self.tls_port is not None and self._certificate is not None:
+            port, used = self.tls_port, self._certificate
             ports.append(
                 OpenPort("miners, through TLS", port, used.fingerprint, used.not_after, used.other_fingerprint)
             )
@@ -272,6 +299,8 @@ class StratumAssembly:
         for port in (self._port, self._tls_port):
             if port is not None:
                 await maybeDeferred(port.stopListening)
+        for reserved in self._reserved.values():
+            reserved.close()
         self.server.stop()
         await self._bans.save()
 

@@ -77,7 +77,7 @@ class MinersTaker:
         opened = list(ports)
         factories = {purpose: factory for purpose, _, _, factory in opened}
         for (record, protocol), (_, connection) in zip(self._miners, self._handed.miners, strict=True):
-            self._adopt_miner(connection, protocol, record.unsent)
+            self._adopt_miner(connection, protocol, record)
         for silent, connection in self._handed.silent:
             if silent.purpose in factories:
                 self._adopt(connection, factories[silent.purpose], silent.unread)
@@ -86,16 +86,18 @@ class MinersTaker:
         close_all(self._handed.sockets)
         return len(self._server)
 
-    def _adopt_miner(self, connection: socket.socket, protocol: StratumProtocol, unsent: bytes) -> None:
+    def _adopt_miner(self, connection: socket.socket, protocol: StratumProtocol, record: ConnectionRecord) -> None:
         session, server = protocol.session, self._server
         if session is None or session not in server.connections:
             close_all([connection])
         elif not self._adopt(connection, _Continued(protocol), b""):
             server.unregister(session)
         else:
-            if unsent and protocol.transport is not None:
-                protocol.transport.write(unsent)
+            if record.unsent and protocol.transport is not None:
+                protocol.transport.write(record.unsent)
             server.serve(session, session.send_work, server.clock())
+            if record.unread:
+                protocol.dataReceived(b"")  # it may have waited for a session of another server
 
     def _adopt(self, connection: socket.socket, factory: Any, unread: bytes) -> bool:
         """Continue a connection. Return False if its client closed it meanwhile."""

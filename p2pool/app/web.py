@@ -29,7 +29,7 @@ from p2pool.net.worker_port import (
     open_port,
 )
 from p2pool.web.access import Access, AccessSettings
-from p2pool.web.admin import AdminResource, AlertTester, OperatorPort, admin_actions
+from p2pool.web.admin import AdminResource, AlertTester, Gateways, OperatorPort, admin_actions, with_gateways
 from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
 from p2pool.web.request import WebRequest
@@ -52,6 +52,7 @@ class WebAssembly:
         operator: OperatorPort,
         set_log_level: Callable[[str], None],
         alerts: AlertTester | None = None,
+        gateways: Gateways | None = None,
     ) -> None:
         self._environment = environment
         self._reactor = environment.reactor
@@ -69,10 +70,10 @@ class WebAssembly:
             )
         )
         self._audit = AuditLog(config.datadir / "audit.log", environment.clock, environment.run_in_thread)
-        self._actions = {
-            name: AdminResource(name, action, self._audit)
-            for name, action in admin_actions(operator, set_log_level, alerts).items()
-        }
+        actions = admin_actions(operator, set_log_level, alerts)
+        if gateways is not None:
+            actions = with_gateways(actions, gateways)
+        self._actions = {name: AdminResource(name, each, self._audit) for name, each in actions.items()}
         self.browsers = WebConnections(config.web_trusted_proxy)
         self._certificate: ServerCertificate | None = None
         self._timers: list[Timer] = []

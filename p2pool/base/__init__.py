@@ -10,5 +10,5 @@
 - `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
 - `endpoints`, `hosts`, `http_client`, `direct_write`, `handover_socket`: addresses and connections
-- `service_manager`, `signals`, `terminal`, `text`, `warn_once`: what operators see and send
+- `service_manager`, `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
 """

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
     IReactorFromThreads,
     IReactorPluggableNameResolver,
     IReactorProcess,
+    IReactorSocket,
     IReactorTCP,
     IReactorThreads,
     IReactorTime,
@@ -39,6 +40,7 @@ class IReactor(
     IReactorFromThreads,
     IReactorFDSet,
     IReactorProcess,
+    IReactorSocket,
     IReactorPluggableNameResolver,
 ):
     """Everything that this program asks of a Twisted reactor."""

@@ -21,7 +21,8 @@ WAIT: Final = 1.0
 """Seconds that a request for new entries waits for them."""
 MAX_ENTRIES: Final = 256
 """Entries that one request takes."""
-_FIELD: Final = b"data"
+FIELD: Final = b"data"
+"""The only field of an entry."""
 NOTHING_READ: Final = "0-0"
 """The id before that of every entry."""
 
@@ -39,7 +40,7 @@ def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]
     """Add an entry to a stream, and keep about `keep` of them; all with None."""
 
     def act(client: redis.Redis) -> None:
-        client.xadd(stream, {_FIELD: data}, maxlen=keep, approximate=True)
+        client.xadd(stream, {FIELD: data}, maxlen=keep, approximate=True)
 
     return act
 
@@ -50,6 +51,15 @@ def newest(stream: str) -> Action[Entry | None]:
     def act(client: redis.Redis) -> Entry | None:
         entries = _entries([(stream.encode(), client.xrevrange(stream, count=1))])
         return entries[0] if entries else None
+
+    return act
+
+
+def recent(stream: str, count: int) -> Action[list[Entry]]:
+    """Return the newest entries of a stream, oldest first."""
+
+    def act(client: redis.Redis) -> list[Entry]:
+        return _entries([(stream.encode(), client.xrevrange(stream, count=count))])[::-1]
 
     return act
 
@@ -200,7 +210,7 @@ def _entries(reply: Any) -> list[Entry]:
     found = []
     for stream, entries in reply or ():
         for entry_id, fields in entries:
-            data = fields.get(_FIELD) if fields else None
+            data = fields.get(FIELD) if fields else None
             if isinstance(data, bytes):
                 found.append(Entry(stream.decode(), entry_id.decode(), data))
     return found

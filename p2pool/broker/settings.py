@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from p2pool.base.settings import Given, Secret, Shown, setting
+from p2pool.base.endpoints import host_and_port
+from p2pool.base.settings import Given, Secret, Shown, setting, switch
 
 DEFAULT_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
+MAX_NAME: Final = 100
+"""Characters of a gateway's name."""
 _FORM: Final = (
     "give redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... for TLS, or "
     "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],.../MASTER[/DATABASE]"
@@ -33,7 +36,7 @@ class BrokerAddress:
     def __str__(self) -> str:
         """Return the URL without credentials."""
         scheme = ("rediss" if self.tls else "redis") + ("+sentinel" if self.master is not None else "")
-        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        hosts = ",".join(host_and_port(host, port) for host, port in self.hosts)
         path = f"/{self.database}" if self.master is None else f"/{self.master}/{self.database}"
         return f"{scheme}://{hosts}{path}"
 
@@ -85,6 +88,13 @@ def _parse_host(text: str, port: int) -> tuple[str, int]:
     return parts.hostname, parts.port or port
 
 
+def _read_name(given: Given) -> str:
+    """Return the name of a gateway. Raises OperatorError."""
+    if not given.text.isprintable() or not 0 < len(given.text) <= MAX_NAME:
+        raise given.refused(f"give up to {MAX_NAME} printable characters")
+    return given.text
+
+
 @dataclass(frozen=True, kw_only=True)
 class BrokerSettings:
     """Settings of the broker."""
@@ -98,4 +108,28 @@ class BrokerSettings:
         help="share the work with gateways through this Redis 7 or Valkey: redis://[USER:PASSWORD@]HOST[:PORT], "
         "rediss:// for TLS, or redis+sentinel://HOST,HOST,.../MASTER (needs the package redis)",
         default_text="no gateways",
+    )
+    gateway_name: str | None = setting(
+        None,
+        metavar="NAME",
+        read=_read_name,
+        shown=Shown.VALUE,
+        help="the name of this gateway, unlike that of any other one of its pool",
+        default_text="HOST:PORT",
+    )
+    gateways: int = setting(
+        0,
+        metavar="N",
+        limits=(0, 64),
+        shown=Shown.VALUE,
+        help="start so many gateways on this machine, which share the worker port and serve the miners in place "
+        "of the node; needs --broker and --web-port",
+    )
+    share_port: bool = switch(
+        help="share the worker port and the TLS port with other gateways on this machine that run as the same "
+        "user (SO_REUSEPORT)",
+    )
+    supervised: bool = switch(
+        help="run as the child of another program: stop when standard input ends, and print a line to standard "
+        "output every 5 seconds",
     )

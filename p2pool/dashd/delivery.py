@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.python.failure import Failure
 
 from p2pool.base.environment import IReactor
 from p2pool.dashd.answers import Verdict
@@ -176,7 +177,9 @@ async def wait_at_most(reactor: IReactor, done: Deferred[None], seconds: float) 
 async def block_positions(daemons: Sequence[BlockDaemon], block_hash: int) -> dict[BlockDaemon, BlockPosition]:
     """Return the position of a block at each daemon that answers."""
     asked = [Deferred.fromCoroutine(daemon.block_position(block_hash)) for daemon in daemons]
-    answers = await DeferredList(asked, consumeErrors=True)
+    answers: Sequence[tuple[bool, Any]] = await DeferredList(asked, consumeErrors=True)
+    if any(isinstance(answer, Failure) and answer.check(CancelledError) for _, answer in answers):
+        raise CancelledError  # a list does not fail if it is cancelled: the node would not stop
     return {
         daemon: position
         for daemon, (_, position) in zip(daemons, answers, strict=True)

@@ -167,10 +167,10 @@ class _Version(msgspec.Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_version = msgspec.msgpack.Decoder(_Version).decode
-_M = TypeVar("_M", WorkMessage, SolutionMessage)
+_M = TypeVar("_M", bound=msgspec.Struct)
 
 
-def pack_message(message: WorkMessage | SolutionMessage) -> bytes:
+def pack_message(message: msgspec.Struct) -> bytes:
     """Return a message as bytes."""
     return _encode(message)
 

@@ -23,6 +23,7 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.gateway.messages import TermsPart, WorkMessage, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
+from p2pool.gateway.recent_contexts import RecentContexts
 from p2pool.gateway.work_codec import WorkChangeSent, context_of
 from p2pool.jobs.context import WorkContext
 from p2pool.jobs.job import Job, Outcome
@@ -42,10 +43,10 @@ FETCHES: Final = 60
 
 
 class Rates(Protocol):
-    """The part of pool_stats that jobs are made from."""
+    """The part of the statistics that jobs are made from."""
 
     def address_hash_rate(self, address: str, now: float) -> float:
-        """Return the hash rate of the miners of one address."""
+        """Return the hash rate of the miners of one address, at all gateways as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class RemoteWork:
         self.work_changed: Event[WorkChangeSent] = Event()
         self.solved_work: Event[Solved] = Event()
         self.context: WorkContext | None = None
+        self.recent = RecentContexts()
         self._environment = environment
         self._clock = environment.clock
         self._network = network
@@ -160,8 +162,20 @@ class RemoteWork:
         if context is not None and not repeated:
             self._use(context, message)
 
+    def remember(self, data: bytes) -> None:
+        """Remember earlier work, of a message that came before this gateway started: miners that come from other
+        gateways may still have jobs on it."""
+        try:
+            message = parse_message(WorkMessage, data)
+            key = (message.run, message.number)
+            if self.recent.get(key) is None:
+                self.recent.keep(key, context_of(message, self._network, self._clock()))
+        except ParseError:
+            return  # the newest message is reported, if it cannot be read either
+
     def _use(self, context: WorkContext, message: WorkMessage) -> None:
         self.context = context
+        self.recent.keep((message.run, message.number), context)
         key = context.transactions_key
         if key and key not in self._transactions:
             self._fetch(key, FETCHES)

@@ -24,7 +24,8 @@ _NOTHING_MEETS = -1
 class Job:
     """The work of one payee on one WorkContext, with everything that is needed to judge a submission.
 
-    `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction.
+    `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction. Another process that has the same
+    context makes the same job of `payee`, `share_target`, `share_timestamp` and `timestamp`.
     """
 
     __slots__ = (
@@ -57,8 +58,8 @@ class Job:
         template, parent = context.template, context.parent
         self.context = context
         self.payee = payee
-        self.share_timestamp = share_timestamp
         self.key_hash = payee.key_hash
+        self.share_timestamp = share_timestamp
         self.bits = parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)
         self.block_target = template.target
@@ -101,6 +102,11 @@ class Job:
         return Outcome(
             self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
         )
+
+    @property
+    def digest(self) -> bytes:
+        """Return 8 bytes that differ from those of any other job on the same context."""
+        return self._absorbed.copy().digest()[:8]
 
     @property
     def gentx_prefix(self) -> bytes:

@@ -155,7 +155,9 @@ class PeerNews:
             )
 
     def _thought(self, thought: Thought) -> None:
-        self._hub.broadcaster.forget(share.hash for share in (*thought.removed, *thought.pruned))
+        gone = [share.hash for share in (*thought.removed, *thought.pruned)]
+        self._hub.broadcaster.forget(gone)
+        self._held_back.difference_update(gone)
         for share in thought.verified:
             if share.is_block:
                 self._block_verified(share)

@@ -217,8 +217,14 @@ class Persistence:
             flushed.addErrback(
                 lambda failure: _log.failure("cannot write the share of a found block to disk", failure)
             )
-            flushed.addCallback(lambda _: self.announce.fire(added))
+            flushed.addCallback(lambda _: self._announce(added))
         else:
+            self._announce(added)
+
+    def _announce(self, added: tuple[Share, bool]) -> None:
+        """Announce a share, unless it is no longer held: while a block's share was being written, it may have
+        been rejected, or pruned with the chain that it is on."""
+        if added[0].hash in self._node.tracker:
             self.announce.fire(added)
 
     def _thought(self, thought: Thought) -> None:

@@ -1,6 +1,7 @@
 """What the node is doing: one in-memory object that everyone records into and reads snapshots from.
 
-- `stats`: the counters; `workers`: the table of workers and addresses; `process`: the node's own process
+- `stats`: the counters; `workers`: the table of workers and addresses; `gateways`: the table of gateways;
+  `process`: the node's own process
 - `records` and `figures`: the values that go in and out
 """
 
@@ -19,6 +20,7 @@ from p2pool.pool_stats.figures import (
     StaleRatios,
     VoteFigures,
 )
+from p2pool.pool_stats.gateways import GatewaySums, WorkerSums
 from p2pool.pool_stats.process import ProcessSnapshot
 from p2pool.pool_stats.records import (
     AddressSnapshot,
@@ -27,6 +29,7 @@ from p2pool.pool_stats.records import (
     BlockStatus,
     EventKind,
     EventRecord,
+    GatewaySnapshot,
     HostLoad,
     HostRecord,
     PoolSnapshot,
@@ -47,6 +50,8 @@ __all__ = [
     "EarlyCloses",
     "EventKind",
     "EventRecord",
+    "GatewaySnapshot",
+    "GatewaySums",
     "HostLoad",
     "HostRecord",
     "LostSoftware",
@@ -64,4 +69,5 @@ __all__ = [
     "StaleRatios",
     "VoteFigures",
     "WorkerSnapshot",
+    "WorkerSums",
 ]

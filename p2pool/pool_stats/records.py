@@ -72,12 +72,14 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class BanRecord:
-    """A host of miners that is kept out. `host` is an IPv4 address or an IPv6 network of 64 bits."""
+    """A host of miners that is kept out. `host` is an IPv4 address or an IPv6 network of 64 bits; `source` is the
+    gateway or node that banned it, "" for this process."""
 
     host: str
     since: float
     until: float
     reason: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,25 @@ class SecuritySnapshot:
     """The hosts with the most connections, the greatest first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySnapshot:
+    """One gateway. `connections` and `workers` are those of now, 0 if it is not `present`; the counters are those
+    since this node was started. `last_heard` is in Unix seconds, rates in hashes a second over ten minutes."""
+
+    name: str
+    address: str
+    version: str
+    present: bool
+    connections: int
+    workers: int
+    hash_rate: float
+    dead_rate: float
+    accepted: int
+    dead: int
+    refused: int
+    last_heard: float
+
+
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
     """Everything at one moment."""
@@ -248,3 +269,5 @@ class PoolSnapshot:
     process: ProcessSnapshot
     alerts: int
     """Alerts sent since the start."""
+    gateways: tuple[GatewaySnapshot, ...] = ()
+    """By name. What they count is part of all other figures."""

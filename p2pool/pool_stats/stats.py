@@ -7,6 +7,7 @@ no policy in here.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import replace
@@ -18,11 +19,13 @@ from p2pool.base.process import ProcessFigures
 from p2pool.base.rates import DecayingRates, WindowedSum
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
+from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
 from p2pool.pool_stats.process import ProcessStats
 from p2pool.pool_stats.records import (
     RATE_WINDOWS,
     BanRecord,
     BlockRecord,
+    GatewaySnapshot,
     HostLoad,
     HostRecord,
     PoolSnapshot,
@@ -52,6 +55,8 @@ SNAPSHOT_PERIOD: Final = 1.0
 """Seconds for which a snapshot is good enough for whoever asks."""
 MAX_REASONS: Final = 32
 """Reasons for turning a connection away, and offences: each a word of the code's."""
+MAX_REASON: Final = 128
+"""Characters of such a word from a gateway."""
 _EVENT_WINDOW: Final = 60.0
 _RECENT_WINDOW: Final = 10.0
 
@@ -68,6 +73,7 @@ class PoolStats:
         self._dead_work = WindowedSum(RATE_WINDOW)
         self._rates = DecayingRates(RATE_WINDOWS, now)
         self._workers = WorkerTable()
+        self._gateways = Gateways(self._workers)
         self._recent_shares: deque[ShareRecord] = deque(maxlen=MAX_RECENT)
         self._blocks: BoundedDict[int, BlockRecord] = BoundedDict(MAX_BLOCKS)
         self._blocks_accepted = 0
@@ -158,6 +164,70 @@ class PoolStats:
     def record_job_broadcast(self, seconds: float) -> None:
         """Record the seconds from new work until a job broadcast served its last connection."""
         self._job_broadcasts.add(seconds if seconds > 0 else 0.0)
+
+    # --- gateways ----------------------------------------------------------------------------------------
+
+    def record_gateway(self, sums: GatewaySums, now: float) -> None:
+        """Record what a gateway counted, each report once."""
+        part = min(1.0, RATE_WINDOW / max(sums.seconds, 1.0))
+        for worker in sums.workers:
+            self._record_sums(worker, part, now)
+        security = self._security
+        if sums.connected:
+            security.connected += sums.connected
+            security.connections.add(sums.connected, now)
+        for reason, count in sums.turned_away.items():
+            security.count(security.turned_away_by, printable(reason, MAX_REASON), count)
+            security.turned_away.add(count, now)
+        for what, count in sums.offences.items():
+            security.count(security.offences, printable(what, MAX_REASON), count)
+        self._gateways.take(sums, now)
+
+    def _record_sums(self, sums: WorkerSums, part: float, now: float) -> None:
+        """Record what was counted of one worker; `part` of its attempts lies in the window of rates."""
+        accepted, refused = sums.accepted, sum(sums.refused.values()) if sums.refused else 0
+        if not accepted and not refused:
+            return
+        self._security.submissions += accepted + refused
+        self._security.refused += refused
+        self._accepted += accepted
+        self._dead += sums.dead
+        self._work.add(sums.attempts * part, now)
+        self._rates.add(sums.attempts)
+        if sums.dead:
+            self._dead_work.add(sums.dead_attempts * part, now)
+        for code, count in sums.refused.items():
+            count_code(self._refused, code, count)
+        if not sums.name:
+            return
+        worker = self._workers.seen(sums.name, now, sums.site)
+        worker.difficulty = sums.difficulty
+        if sums.software:
+            worker.software = printable(sums.software, MAX_SOFTWARE)
+        if accepted:
+            if not worker.accepted:
+                self._workers.worked(worker)
+            worker.record_sums(
+                accepted=accepted,
+                attempts=sums.attempts,
+                dead=sums.dead,
+                dead_attempts=sums.dead_attempts,
+                part=part,
+                now=now,
+            )
+        for code, count in sums.refused.items():
+            count_code(worker.refused_by, code, count)
+        worker.changed()
+
+    def gateways(self, now: float) -> tuple[GatewaySnapshot, ...]:
+        """Return all gateways at `now`, by name."""
+        return self._gateways.snapshot(now)
+
+    def shared_rates(self, most: int, now: float) -> list[tuple[str, float]]:
+        """Return (payout address, hash rate) of addresses that have miners both at a gateway and elsewhere: of the
+        `most` strongest ones."""
+        rates = [(address, self.address_hash_rate(address, now)) for address in self._gateways.shared_addresses()]
+        return heapq.nlargest(most, rates, key=lambda each: each[1])
 
     # --- who is kept out ---------------------------------------------------------------------------------
 
@@ -276,6 +346,7 @@ class PoolStats:
     def taking(self, now: float) -> Generator[None, None, PoolSnapshot]:
         """Take a new snapshot in steps of less than a millisecond, between which miners have their turn. It is
         what the generator returns, and what `snapshot` gives from then on."""
+        yield from self._gateways.forget_silent(now)
         yield from self._workers.forget_silent(now)
         workers = yield from self._workers.taking(now)
         self._latest = self._put_together(workers, now)
@@ -285,7 +356,7 @@ class PoolStats:
         return PoolSnapshot(
             time=now,
             start_time=self.start_time,
-            connections=self._connections,
+            connections=self._connections + self._gateways.connections,
             accepted=self._accepted,
             refused=dict(self._refused),
             dead=self._dead,
@@ -309,6 +380,7 @@ class PoolStats:
             dashd=self._dashd,
             process=self._process.snapshot(now),
             alerts=self._alerts,
+            gateways=self._gateways.snapshot(now),
         )
 
 
@@ -337,10 +409,10 @@ class _Security:
         self._refusal_window = WindowedSum(_EVENT_WINDOW)
 
     @staticmethod
-    def count(counts: dict[str, int], word: str) -> None:
+    def count(counts: dict[str, int], word: str, number: int = 1) -> None:
         """Count a word. Bound: MAX_REASONS."""
         if word in counts or len(counts) < MAX_REASONS:
-            counts[word] = counts.get(word, 0) + 1
+            counts[word] = counts.get(word, 0) + number
 
     def snapshot(self, now: float) -> SecuritySnapshot:
         """Return the part at `now`."""

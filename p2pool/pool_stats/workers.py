@@ -30,10 +30,10 @@ _STAGGER = 10
 Snapshots = tuple[tuple[WorkerSnapshot, ...], dict[str, AddressSnapshot]]
 
 
-def count_code(counts: dict[int, int], code: int) -> None:
-    """Count a refusal. Bound: MAX_REFUSAL_CODES; those known still count."""
+def count_code(counts: dict[int, int], code: int, count: int = 1) -> None:
+    """Count refusals. Bound: MAX_REFUSAL_CODES; those known still count."""
     if code in counts or len(counts) < MAX_REFUSAL_CODES:
-        counts[code] = counts.get(code, 0) + 1
+        counts[code] = counts.get(code, 0) + count
 
 
 class Worker:
@@ -94,6 +94,22 @@ class Worker:
             if self.dead_work is None:
                 self.dead_work = WindowedSum(RATE_WINDOW)
             self.dead_work.add(attempts, now)
+        self._snapshot = None
+
+    def record_sums(
+        self, *, accepted: int, attempts: float, dead: int, dead_attempts: float, part: float, now: float
+    ) -> None:
+        """Record pseudoshares that were counted elsewhere; of their attempts, `part` lies in the window of
+        rates."""
+        self.accepted += accepted
+        self.last_accepted = now
+        self.work.add(attempts * part, now)
+        self.rates.add(attempts)
+        if dead:
+            self.dead += dead
+            if self.dead_work is None:
+                self.dead_work = WindowedSum(RATE_WINDOW)
+            self.dead_work.add(dead_attempts * part, now)
         self._snapshot = None
 
     def snapshot(self, now: float) -> WorkerSnapshot:
@@ -236,7 +252,7 @@ class WorkerTable:
     def _new(self, name: str, site: str, now: float) -> Worker:
         if len(self._workers) >= MAX_WORKERS:
             self._forget(self._candidate(site))
-        address = _address_of(name)
+        address = address_of(name)
         group = self._by_address.get(address)
         if group is None:
             group = self._by_address[address] = AddressGroup(address)
@@ -261,16 +277,16 @@ class WorkerTable:
         """Return the worker, if it is remembered; it was not seen thereby."""
         return self._workers.get(name) or self._workers.get(printable(name, MAX_WORKER_NAME))
 
-    def connected(self, worker: Worker) -> None:
-        """Count one more connection."""
-        worker.connections += 1
+    def connected(self, worker: Worker, count: int = 1) -> None:
+        """Count more connections of a worker."""
+        worker.connections += count
         self._absent.discard(worker.name)
         self._idle.discard(worker.name)
 
-    def disconnected(self, worker: Worker) -> None:
-        """Count one connection fewer."""
+    def disconnected(self, worker: Worker, count: int = 1) -> None:
+        """Count fewer connections of a worker."""
         if worker.connections:
-            worker.connections -= 1
+            worker.connections = max(0, worker.connections - count)
             if not worker.connections:
                 self._file(worker)
 
@@ -301,6 +317,11 @@ class WorkerTable:
         group = self._by_address.get(address)
         return 0.0 if group is None else sum(worker.work.rate(now) for worker in group.workers.values())
 
+    def address_connections(self, address: str) -> int:
+        """Return the connections of all workers of one payout address."""
+        group = self._by_address.get(address)
+        return 0 if group is None else sum(worker.connections for worker in group.workers.values())
+
     def taking(self, now: float) -> Generator[None, None, Snapshots]:
         """Return all of them, the one silent longest first, and all addresses, in steps of STEP."""
         shown = []
@@ -318,6 +339,6 @@ class WorkerTable:
         return tuple(shown), addresses
 
 
-def _address_of(name: str) -> str:
+def address_of(name: str) -> str:
     """Return the address in a worker name, `address` or `address.name`."""
     return name.partition(".")[0]

@@ -25,7 +25,8 @@ class Dispatcher:
     __slots__ = ()
 
     def receive_line(self, session: Session, line: bytes, now: float) -> None:
-        """Handle one line. Never raises, whatever a miner sends. `Session.finish_input` is to follow."""
+        """Handle one line, whatever a miner sends. `Session.finish_input` is to follow. Raises only AnswerLater:
+        then nothing was answered, and the same line is to be handled again later, before those after it."""
         if not line.strip():
             return
         session.heard(now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from enum import IntEnum
 
+from twisted.internet.defer import Deferred
+
 from p2pool.base.text import printable
 from p2pool.dash.target import target_to_difficulty
 
@@ -32,6 +34,14 @@ class StratumError(Exception):
         self.is_offence = is_offence
         self.text = printable(text, 200)
         super().__init__(self.text)
+
+
+class AnswerLater(Exception):
+    """A request cannot be answered yet: it is to be handled again once `until` has fired, which never fails."""
+
+    def __init__(self, until: Deferred[None]) -> None:
+        super().__init__("the answer has to wait")
+        self.until = until
 
 
 def low_difficulty(found: int, required: float) -> StratumError:

@@ -9,7 +9,7 @@ connections stay, and the rate of new ones is limited. Loopback and the operator
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -41,6 +41,8 @@ MAX_BANS = 10_000
 """Bans in force. Beyond it the site with most bans loses its oldest one."""
 MAX_REASON = 100
 """Characters of a ban's reason."""
+MAX_SOURCE = 100
+"""Characters of the name of the process that banned a host."""
 _MAX_TIME = 1e11
 """Unix seconds; no clock of this century shows more."""
 MAX_ABSENT_HOSTS = 10_000
@@ -85,6 +87,8 @@ class Guard:
 
     def __init__(self, settings: GuardSettings, stats: StatsPort) -> None:
         self.settings = settings
+        self.elsewhere: Mapping[str, int] = {}
+        """How many connections each host has at other gateways of the pool, as far as is known."""
         self.banned: Event[str] = Event()
         self.misbehaved: Event[ConnectionReputation] = Event()
         """Fires with a connection that has to be closed; its `closing` says why."""
@@ -109,10 +113,14 @@ class Guard:
         if self._bans and self.is_banned(key, now):
             return BANNED
         known = self._hosts.get(key) or self._absent.get(key)
+        elsewhere = self.elsewhere.get(key, 0)
+        if known is None and not elsewhere:
+            return None
+        here = 0 if known is None else len(known.connections)
+        if here + elsewhere >= self.settings.max_connections_per_host:
+            return TOO_MANY_OF_HOST
         if known is None:
             return None
-        if len(known.connections) >= self.settings.max_connections_per_host:
-            return TOO_MANY_OF_HOST
         return LIMITED if now < known.limited_until and not known.admits(now) else None
 
     def connected(self, host: str, now: float) -> ConnectionReputation:
@@ -175,6 +183,10 @@ class Guard:
         self._judge_carried(connection, now)
         if not host.connections and self._hosts.pop(host.key, None) is not None and host.is_worth_remembering(now):
             self._absent.put(host.key, host, host.site)
+
+    def connection_counts(self, least: int) -> dict[str, int]:
+        """Return how many connections each host has, of hosts that have at least `least`."""
+        return {key: count for key, host in self._hosts.items() if (count := len(host.connections)) >= least}
 
     def connections_of(self, key: str) -> list[ConnectionReputation]:
         """Return the connections of a host, the oldest first."""
@@ -274,14 +286,22 @@ class Guard:
 
     # --- bans --------------------------------------------------------------------------------------------
 
-    def ban(self, host: str, *, now: float, seconds: float, reason: str) -> BanRecord:
-        """Ban a host (an address, or a key as bans are listed) for `seconds` from now."""
+    def ban(self, host: str, *, now: float, seconds: float, reason: str, source: str = "") -> BanRecord:
+        """Ban a host (an address, or a key as bans are listed) for `seconds` from now. `source` is the process
+        that decided it, "" for this one."""
         key = host_key(host)
         self._bans.pop(key, None)  # the newest ban is the last
-        record = BanRecord(key, now, now + seconds, reason)
+        record = BanRecord(key, now, now + seconds, reason, source)
         self._keep_ban(record)
         self._changed()
-        _log.warn("banned {host} for {seconds:.0f} s: {reason}", host=key, seconds=seconds, reason=reason)
+        whose = f" (banned by {source})" if source else ""
+        _log.warn(
+            "banned {host} for {seconds:.0f} s: {reason}{whose}",
+            host=key,
+            seconds=seconds,
+            reason=reason,
+            whose=whose,
+        )
         self.banned.fire(key)
         return record
 
@@ -357,8 +377,11 @@ class Guard:
         return tuple(self._bans.values())
 
     def to_json(self) -> list[list[object]]:
-        """Return the bans for a file: [host, since, until, reason] each."""
-        return [[ban.host, ban.since, ban.until, ban.reason] for ban in self._bans.values()]
+        """Return the bans for a file: [host, since, until, reason] each, and the source if it is another one."""
+        return [
+            [ban.host, ban.since, ban.until, ban.reason, *([ban.source] if ban.source else [])]
+            for ban in self._bans.values()
+        ]
 
     def read_json(self, rows: object, now: float) -> int:
         """Restore bans from what `to_json` gave. Skip rows of another form, and bans that are over or whose host
@@ -366,13 +389,14 @@ class Guard:
         taken = 0
         for row in rows if isinstance(rows, list) else []:
             match row:
-                case [str(host), int() | float() as since, int() | float() as until, str(reason)]:
+                case [str(host), int() | float() as since, int() | float() as until, str(reason), *more]:
                     key = host_key(host[:64])
                     if not (0 <= since <= _MAX_TIME and now < until <= _MAX_TIME):
                         continue
                     if len(self._bans) < MAX_BANS and not self.never_banned(key):
                         reason = printable(reason, MAX_REASON)
-                        self._keep_ban(BanRecord(key, float(since), float(until), reason))
+                        source = printable(more[0], MAX_SOURCE) if more and isinstance(more[0], str) else ""
+                        self._keep_ban(BanRecord(key, float(since), float(until), reason, source))
                         taken += 1
         self._stats.record_bans(self._bans.values())
         return taken

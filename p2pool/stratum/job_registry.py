@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -38,13 +39,25 @@ JobRequest = tuple[bytes, float | None]
 """What a connection needs of its jobs: the payout address (20 bytes), and the requested difficulty of shares."""
 
 
+ELSEWHERE: Final = -1
+"""The generation of a job that another server issued: older than all work of this one."""
+
+
+class JobOrigin(NamedTuple):
+    """The server that issued a job, and the job's generation and variant there."""
+
+    maker: str
+    generation: int
+    variant: int
+
+
 class IssuedJob:
     """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may still know the
     id, but the work and its lines are gone. The notify lines are made once for all connections.
 
     `generation` counts changes of work; `variant` distinguishes jobs for one request on the same work."""
 
-    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "request", "variant")
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "origin", "request", "variant")
 
     def __init__(
         self, job_id: str, job: Job, *, request: JobRequest = (b"", None), generation: int = 0, variant: int = 0
@@ -54,6 +67,8 @@ class IssuedJob:
         self.request = request
         self.generation = generation
         self.variant = variant
+        self.origin: JobOrigin | None = None
+        """Where the job was issued if it came with the session of another server; None if it was issued here."""
         self.holders: set[str] = set()
         """Sites that were sent this job and still hold it."""
         self._lines: tuple[bytes, bytes] | None = None
@@ -109,6 +124,8 @@ class JobRegistry:
         self._clean_generation = 0
         """The last change that made all earlier jobs worthless."""
         self._counter = 0
+        self._prefix = ""
+        """The first digits of new ids, if other servers make jobs as well."""
         self._previous_block: int | None = None
         self._held: dict[int, FairShares[IssuedJob]] = {}
         """By previous block: the jobs by (site, address); MAX_HELD in all."""
@@ -181,13 +198,34 @@ class JobRegistry:
             job = self._work.make_job(*request)
             if job is None:
                 return None
-            self._counter = (self._counter + 1) % (1 << 32)
             issued = self._current[key] = IssuedJob(
-                f"{self._counter:x}", job, request=request, generation=self.generation, variant=variant
+                self._next_id(), job, request=request, generation=self.generation, variant=variant
             )
         if site not in issued.holders:
             self._hold(site, issued)
         return issued
+
+    def _next_id(self) -> str:
+        if self._prefix:
+            self._counter = (self._counter + 1) % (1 << 24)
+            return f"{self._prefix}{self._counter:06x}"
+        self._counter = (self._counter + 1) % (1 << 32)
+        return f"{self._counter:x}"
+
+    def use_prefix(self, prefix: bytes, start: int) -> None:
+        """Let the ids of new jobs begin with a byte that no other server has, counted from `start` at first."""
+        if not self._prefix:
+            self._counter = start
+        self._prefix = prefix.hex()
+
+    def adopt(self, site: str, issued: IssuedJob, now: float) -> bool:
+        """Hold a job of another server for a connection of `site`, as if it had been made here. Return False if it
+        is no longer valid."""
+        if self.judged_by(issued, now) is None:
+            return False
+        if site not in issued.holders:
+            self._hold(site, issued)
+        return True
 
     def restore(self, issued: IssuedJob, sites: Iterable[str]) -> None:
         """Take a job that an earlier process sent to miners of these sites."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
+
 from p2pool.jobs.job import Job, Outcome
 from p2pool.pool_stats import BanRecord, HostLoad, HostRecord
 
@@ -21,6 +23,15 @@ class WorkPort(Protocol):
     def solved(self, outcome: Outcome, worker: str) -> None:
         """Take a submission that meets the share, block or aux target. It is reported before anything else is
         done with it."""
+
+
+class OtherServers(Protocol):
+    """Other servers of the same pool, whose sessions miners may resume here."""
+
+    def fetch(self, session_id: str, site: str) -> Deferred[None] | None:
+        """Bring a session of another server into the SessionTable, for a connection of `site`. The Deferred fires
+        within a fraction of a second, whether or not the session was found, and never fails. Return None if there
+        is nothing to wait for."""
 
 
 class StatsPort(Protocol):

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from p2pool.base.direct_write import WriteSome, direct_writer, unsent, write_at_once
 from p2pool.stratum.dispatch import Dispatcher
+from p2pool.stratum.errors import AnswerLater
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.session import Session
 
@@ -54,11 +55,12 @@ class ConnectionState(Enum):
 
     CONNECTING = "not made yet"
     OPEN = "let in, with a session"
+    WAITING = "as OPEN, but its next line waits for a session of another server, and the input after it as well"
     LINGERING = "closed by the server: nothing more is written, submissions under way are still judged"
     CLOSED = "rejected or over"
 
 
-_OPEN, _LINGERING = ConnectionState.OPEN, ConnectionState.LINGERING
+_OPEN, _WAITING, _LINGERING = ConnectionState.OPEN, ConnectionState.WAITING, ConnectionState.LINGERING
 
 
 class StratumProtocol(Protocol):
@@ -67,7 +69,10 @@ class StratumProtocol(Protocol):
     ::
 
         CONNECTING --let in--> OPEN --close--> LINGERING --time is over, or too many bytes--> CLOSED
-            |                   |                  |                                            ^
+            |                 |  ^ |               |                                            ^
+            |     asks elsewhere | |               |                                            |
+            |                 v  | |               |                                            |
+            |                WAITING               |                                            |
             +----rejected-------+--abort, lost-----+--abort, lost-------------------------------+
 
     A connection that the server closes lingers: nothing more is written, but what the miner has already sent is
@@ -94,7 +99,7 @@ class StratumProtocol(Protocol):
         """Return whether another process can continue this connection: TLS cannot be passed on."""
         transport: Any = self.transport
         return (
-            self.state is _OPEN
+            self.state in (_OPEN, _WAITING)
             and self.session is not None
             and self.session.closing is None
             and not getattr(transport, "disconnecting", True)
@@ -133,7 +138,7 @@ class StratumProtocol(Protocol):
         if session is None:
             return
         if self.state is not _OPEN:
-            self._read_lingering(session, data)
+            self._read_closed(session, data)
             return
         server = self._server
         now, max_line, dispatcher = server.clock(), server.limits.max_line, server.dispatcher
@@ -145,7 +150,11 @@ class StratumProtocol(Protocol):
             if len(line) > max_line:
                 session.close_for_malformed(f"a line of more than {max_line} bytes", now)
             else:
-                dispatcher.receive_line(session, line, now)
+                try:
+                    dispatcher.receive_line(session, line, now)
+                except AnswerLater as later:
+                    self._wait(session, later, lines=lines[index:], now=now)
+                    return
             if session.closing is not None:
                 self._finish(session, now)
                 self._judge_rest(session, lines[index + 1 :], now)
@@ -168,7 +177,32 @@ class StratumProtocol(Protocol):
             if _SUBMIT in line and len(line) <= self._server.limits.max_line:
                 self._server.dispatcher.judge_line(session, line, now)
 
-    def _read_lingering(self, session: Session, data: bytes) -> None:
+    def _wait(self, session: Session, later: AnswerLater, *, lines: list[bytes], now: float) -> None:
+        """Keep these lines, the first of which cannot be answered yet, and read nothing more until then."""
+        self._finish(session, now)
+        if self.state is not _OPEN or self.transport is None:
+            return
+        self._buffer = b"\n".join([*lines, self._buffer])
+        self.state = _WAITING
+        self.transport.pauseProducing()  # type: ignore[attr-defined]
+        later.until.addCallback(self._go_on)
+
+    def _go_on(self, _: None) -> None:
+        """Handle the lines that were kept."""
+        if self.state is not _WAITING or self.transport is None:
+            return
+        self.state = _OPEN
+        self.transport.resumeProducing()  # type: ignore[attr-defined]
+        data, self._buffer = self._buffer, b""
+        self.dataReceived(data)
+
+    def _read_closed(self, session: Session, data: bytes) -> None:
+        """Read what came although the connection is not open: it lingers, or (through TLS) it waits."""
+        if self.state is _WAITING:
+            self._buffer += data
+            if len(self._buffer) > MAX_LINGERING_BYTES:
+                self.abort()
+            return
         self._lingering_bytes += len(data)
         if self._lingering_bytes > MAX_LINGERING_BYTES:
             self.abort()
@@ -216,7 +250,7 @@ class StratumProtocol(Protocol):
     def _end(self) -> None:
         state, session = self.state, self.session
         self.state, self.session = ConnectionState.CLOSED, None
-        if state is _OPEN and session is not None:
+        if state in (_OPEN, _WAITING) and session is not None:
             self._server.unregister(session)
 
     @override

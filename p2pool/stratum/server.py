@@ -274,6 +274,11 @@ class StratumServer(Factory):
         self._context.settings = replace(self._context.settings, version_mask=mask)
 
     @property
+    def session_context(self) -> SessionContext:
+        """Return what the sessions share, for what shares it with other servers."""
+        return self._context
+
+    @property
     def version_mask(self) -> int:
         """Return the header version bits that miners may roll."""
         return self._context.settings.version_mask

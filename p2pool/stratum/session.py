@@ -13,7 +13,7 @@ from typing import Any
 from p2pool.base.bounded import BoundedSet
 from p2pool.dash.target import difficulty_to_average_attempts
 from p2pool.jobs.job import Job
-from p2pool.stratum.errors import ErrorCode, StratumError, low_difficulty
+from p2pool.stratum.errors import AnswerLater, ErrorCode, StratumError, low_difficulty
 from p2pool.stratum.job_feed import JobFeed
 from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.messages import notification_line, request_line
@@ -79,6 +79,7 @@ class Session:
         "_refused",
         "_takeovers",
         "_version_due",
+        "asked_elsewhere",
         "change_due",
         "closing",
         "connected",
@@ -108,6 +109,8 @@ class Session:
         context.sessions.opened(self)
         self.resumed = False
         """Whether this connection continues the session of an earlier one."""
+        self.asked_elsewhere = False
+        """Whether a session of another server was already looked for: once a connection."""
         self.software = MinerSoftware()
         self.version_mask: int | None = None
         """The version bits that this miner may roll; None without version rolling."""
@@ -255,8 +258,14 @@ class Session:
         self.feed.subscribed(self.extranonce1)
 
     def resume(self, session_id: str, now: float) -> None:
-        """Continue the session of an earlier connection, if that session is still known."""
-        own = self.state
+        """Continue the session of an earlier connection, if that session is still known. Raises AnswerLater if
+        another server may know it."""
+        own, others = self.state, self.context.other_servers
+        if others is not None and not self.asked_elsewhere and self.context.sessions.get(session_id) is None:
+            self.asked_elsewhere = True
+            fetched = others.fetch(session_id, self.reputation.site)
+            if fetched is not None:
+                raise AnswerLater(fetched)
         if session_id == own.session_id or not self.context.sessions.resume(self, session_id, now):
             return
         self.resumed = True
@@ -371,15 +380,10 @@ class Session:
         self.closing = reason
         self.context.guard.offence(self.reputation, Offence.MALFORMED, now)
 
-    # --- between processes -------------------------------------------------------------------------------
-
     def remembered(self) -> dict[str, Any]:
         """Return the tables of this session for the process that takes over."""
-        return {
-            "awaited": dict(self._awaited),
-            "earners": tuple(sorted(self._earners)),
-            "refused": tuple(self._refused or ()),
-        }
+        earners, refused = tuple(sorted(self._earners)), tuple(self._refused or ())
+        return {"awaited": dict(self._awaited), "earners": earners, "refused": refused}
 
     def remember(self, awaited: Mapping[int, float], earners: Iterable[str], refused: Iterable[int]) -> None:
         """Restore what `remembered` returned in an earlier process."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from p2pool.networks.parameters import Network
 from p2pool.stratum.guard import Guard
 from p2pool.stratum.job_registry import JobRegistry
-from p2pool.stratum.ports import StatsPort, WorkPort
+from p2pool.stratum.ports import OtherServers, StatsPort, WorkPort
 from p2pool.stratum.recent_difficulties import RecentDifficulties
 from p2pool.stratum.session_table import SessionTable
 from p2pool.stratum.settings import StratumSettings
@@ -46,7 +46,17 @@ class SessionSettings:
 class SessionContext:
     """What the sessions of one server share: settings, work, statistics, jobs, the guard and the session table."""
 
-    __slots__ = ("guard", "recent_difficulties", "registry", "sessions", "settings", "solutions", "stats", "work")
+    __slots__ = (
+        "guard",
+        "other_servers",
+        "recent_difficulties",
+        "registry",
+        "sessions",
+        "settings",
+        "solutions",
+        "stats",
+        "work",
+    )
 
     def __init__(
         self,
@@ -65,3 +75,5 @@ class SessionContext:
         self.registry = JobRegistry(work)
         self.solutions = SolutionLedger()
         self.recent_difficulties = RecentDifficulties()
+        self.other_servers: OtherServers | None = None
+        """The servers with which this one shares sessions; None if there are none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from copy import copy
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
@@ -27,7 +29,11 @@ class Resumable(Protocol):
 
 
 class SessionTable:
-    """All states of sessions, live and saved. Bound: the server's connections and MAX_SAVED."""
+    """All states of sessions, live and saved. Bound: the server's connections and MAX_SAVED.
+
+    With a prefix (see `use_prefix`), new extranonces begin with it, and states may move to the tables of other
+    servers that have other prefixes (`give_up`), and come from them (`adopt`).
+    """
 
     def __init__(self, timeout: float) -> None:
         self.taken_over: Event[Resumable] = Event()
@@ -37,20 +43,37 @@ class SessionTable:
         self._saved: FairDict[str, tuple[MinerState, float], str] = FairDict(MAX_SAVED)
         """(state, time of expiry) by session id, in the order of expiry."""
         self._extranonces: set[bytes] = set()
+        self._prefix = b""
+        self._counters: dict[bytes, int] = {}
+        """Counts the extranonces under each prefix: one that was given is not given again for a long time,
+        wherever its session is."""
 
     def __len__(self) -> int:
         return len(self._saved)
 
     def new_state(self, vardiff: Vardiff) -> MinerState:
         """Return a state for a new connection, with an extranonce1 that no other has."""
-        extranonce1 = secrets.token_bytes(4)
+        extranonce1 = self._draw()
         while extranonce1 in self._extranonces:
-            extranonce1 = secrets.token_bytes(4)
+            extranonce1 = self._draw()
         self._extranonces.add(extranonce1)
         # Unguessable, since it gives access to the session. The first digit makes sure that it is not a number in
         # any notation: one stratum checker reads numbers as difficulties.
         session_id = "d" + secrets.token_hex(16)[1:]
         return MinerState(session_id, extranonce1, vardiff)
+
+    def _draw(self) -> bytes:
+        if not self._prefix:
+            return secrets.token_bytes(4)
+        size = 4 - len(self._prefix)
+        number = self._counters[self._prefix] = (self._counters[self._prefix] + 1) % (1 << 8 * size)
+        return self._prefix + number.to_bytes(size, "big")
+
+    def use_prefix(self, prefix: bytes, start: int) -> None:
+        """Let new extranonces begin with a prefix that no other server has, counted from `start` when the prefix
+        is used first. Those of existing sessions stay. Bound of the counters: the prefixes, each of one byte."""
+        self._prefix = prefix
+        self._counters.setdefault(prefix, start)
 
     def opened(self, session: Resumable) -> None:
         """Add a new session to the live ones."""
@@ -142,3 +165,46 @@ class SessionTable:
                 return
             self._saved.pop(session_id)
             self._extranonces.discard(state.extranonce1)
+
+    # --- sessions that move between servers ----------------------------------------------------------------
+
+    def live_sessions(self) -> Iterator[Resumable]:
+        """Iterate over the sessions that have a connection."""
+        return iter(self._live.values())
+
+    def saved_states(self) -> Iterator[MinerState]:
+        """Iterate over the states that can be resumed."""
+        return (state for state, _ in self._saved.values())
+
+    def get(self, session_id: str) -> MinerState | None:
+        """Return the state of a session, live or saved; None if it is not known."""
+        session = self._live.get(session_id)
+        if session is not None:
+            return session.state
+        saved = self._saved.get(session_id)
+        return None if saved is None else saved[0]
+
+    def adopt(self, state: MinerState, *, site: str, now: float) -> bool:
+        """Add a state of another server, so that a connection of `site` can resume it. Return False if its
+        extranonce1 or its id is in use."""
+        if state.extranonce1 in self._extranonces or self.get(state.session_id) is not None or self._timeout <= 0:
+            return False
+        self._extranonces.add(state.extranonce1)
+        evicted = self._saved.put(state.session_id, (state, now + self._timeout), site)
+        if evicted is not None:
+            self._extranonces.discard(evicted[0].extranonce1)
+        return True
+
+    def give_up(self, session_id: str, now: float) -> None:
+        """Forget a session that another server has resumed; its connection continues with a new one, or ends."""
+        saved = self._saved.pop(session_id)
+        if saved is not None:
+            self._extranonces.discard(saved[0].extranonce1)
+        owner = self._live.pop(session_id, None)
+        if owner is None:
+            return
+        self._extranonces.discard(owner.state.extranonce1)
+        own = self.new_state(copy(owner.state.vardiff))
+        self._live[own.session_id] = owner
+        owner.lose_to_takeover(own, now)
+        self.taken_over.fire(owner)

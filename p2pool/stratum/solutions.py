@@ -40,6 +40,10 @@ class Solutions:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def keys(self) -> tuple[set[bytes], set[bytes]]:
+        """Return the submissions that are remembered, and those of them that were shares or blocks."""
+        return self._keys, self._used
+
     def add(self, key: bytes, *, used: bool) -> bool:
         """Remember a submission, `used` if it was a share or a block; return whether that filled another chunk."""
         self._keys.add(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -57,6 +57,13 @@ class OperatorPort(Protocol):
 
     def unban(self, host: str) -> bool:
         """Lift a ban; return whether the host was banned."""
+
+
+class Gateways(Protocol):
+    """The gateways of the pool, which have miners of their own."""
+
+    def carry_out(self, action: str, given: dict[str, Any]) -> Deferred[dict[str, object]]:
+        """Have all gateways do what the node has just done; the Deferred fires with whom it reached, as JSON."""
 
 
 class AlertTester(Protocol):
@@ -195,6 +202,24 @@ def admin_actions(
         summary = "send a test message at once, and return the destination's answer"
         actions["alert-test"] = Action(summary, {"destination": destination}, alerts.test)
     return actions
+
+
+_ON_MINERS = ("message", "reconnect", "version-mask", "ban", "unban")
+
+
+def with_gateways(actions: Mapping[str, Action], gateways: Gateways) -> dict[str, Action]:
+    """Return the actions; those on miners are done by all gateways too, and the answer says whom they reached."""
+
+    def shared(name: str, action: Action) -> Action:
+        def act(**given: Any) -> Result | Deferred[Result]:
+            own = action.act(**given)
+            if isinstance(own, Deferred):
+                return own
+            return gateways.carry_out(name, given).addCallback(lambda reached: own | reached)
+
+        return replace(action, act=act)
+
+    return {name: shared(name, each) if name in _ON_MINERS else each for name, each in actions.items()}
 
 
 class AdminResource(GetResource):

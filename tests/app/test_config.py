@@ -350,6 +350,10 @@ def test_a_file_may_set_everything(toml, tmp_path):
             simnet-rules = "v24@150"
             stats-db = "postgresql://u:p@h/d"
             broker = "rediss://u:p@h:7/3"
+            gateway-name = "north"
+            gateways = 2
+            share-port = true
+            supervised = true
             stats-retention = 400
             stats-node = "home-1"
         """)
@@ -439,6 +443,11 @@ def test_a_file_may_set_everything(toml, tmp_path):
         simnet_rules="v24@150",
         stats_db=parse_database_location("", "postgresql://u:p@h/d"),
         broker=BrokerAddress(hosts=(("h", 7),), database=3, tls=True, user="u", password="p"),
+        gateway_name="north",
+        gateways=2,
+        share_port=True,
+        supervised=True,
+        arguments=config.arguments,
         stats_retention=400,
         stats_node="home-1",
     )
@@ -447,8 +456,8 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    settable -= {"notices", "take_over"}  # the latter is for a single start
-    assert len(settable) == 71, "a new setting: does the file know it?"
+    settable -= {"notices", "arguments", "take_over"}  # the latter is for a single start
+    assert len(settable) == 75, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
@@ -93,3 +94,21 @@ def test_addresses_of_ports_have_brackets_in_log_lines(tmp_path, interface, host
     assert f"miners (X11) connect to stratum+tcp://{host}:" in plain
     assert f"dashboard: http://{host}:" in plain
     assert f"miners through TLS connect to stratum+ssl://{host}:" in tls
+
+
+def test_a_node_with_gateways_keeps_the_ports_for_them_and_shows_them(tmp_path):
+    flags = ("-w", "127.0.0.1:0", "--stratum-ssl-port", "127.0.0.1:0", "--ssl-self-signed")
+    farm = Farm(tmp_path, *flags, "--gateways", "2", "--broker", "redis://h", "--web-port", "127.0.0.1:1")
+    with logged() as log:
+        farm.mining.listen(Factory())
+    assert farm.reactor.tcpServers == []
+    plain, tls = farm.mining.port, farm.mining.tls_port
+    assert plain > 0
+    assert tls not in (None, plain)
+    assert f"miners (X11) connect to the gateways at stratum+tcp://127.0.0.1:{plain}" in log.lines[-1]
+    assert [(each.purpose, each.port) for each in farm.mining.listening()] == [
+        ("miners, by gateways", plain),
+        ("miners, through TLS", tls),
+    ]
+    assert (tmp_path / "simnet" / "stratum-cert.pem").exists()
+    ensureDeferred(farm.mining.stop())

@@ -60,7 +60,7 @@ def test_a_server_that_goes_away_costs_history_and_never_mining(server, tmp_path
         wait_for("points", lambda: points(node) >= 2)
         server.stop()
         before = node.get("local_stats")["shares"]["total"]
-        node.wait_for_line("history is not written")
+        node.wait_for_line("cannot write history")
         wait_for("shares without a database", lambda: node.get("local_stats")["shares"]["total"] > before)
         wait_for("the problem on pages", lambda: node.get("api/v1/history/status")["problem"])
         server.start()

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from p2pool.web.metrics import METRICS
+from p2pool.web.metrics.gateways import GATEWAYS
 from tests.e2e.process import NodeProcess, free_port, wait_for
 from tests.web.metric_causes import ANNOUNCED
 from tests.web.monitoring import ALERTS, CONFIG, dashboard_expressions, rules
@@ -30,6 +31,7 @@ MAY_BE_ABSENT = {
     "p2pool_newer_votes_version": "all vote for the version that is known",
     "p2pool_newer_type_shares_total": "nobody sent such shares",
     "p2pool_refused_branch_work_ratio": "nothing was refused",
+    **{metric.name: "there are no gateways" for metric in GATEWAYS},
 }
 
 

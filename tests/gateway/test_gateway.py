@@ -118,8 +118,9 @@ class Pool:
     def turn(self) -> None:
         """Let everyone read all that there is: a node begins with its group, and with what an earlier run left."""
         for _ in range(4):
-            for side in (self.node, *self.gateways):
-                side.broker.turn()
+            self.node.broker.turn()
+            for gateway in self.gateways:
+                gateway.broker.turn()
             self.home.run()
 
 

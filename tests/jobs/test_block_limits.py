@@ -96,10 +96,10 @@ def test_a_full_template_and_a_coinbase_fit_into_a_block(payees):
     if payees > 45:
         assert context.whole_template is template
         assert context.left_out == 1
-        assert "1 of 66 transactions, 100 duffs of fees, are left out" in context.notice
+        assert context.notice.startswith("1 of 66 transactions, 100 duffs of fees, are left out")
         assert "blockmaxsize=1900000" in context.notice
         assert context.template.subsidy == template.subsidy - 100
-    assert (context.left_out > 0) is (context.notice is not None)
+    assert (context.left_out > 0) is (context.notice is not None) is (context.whole_template is not None)
 
 
 def test_a_block_may_have_exactly_the_limit():
@@ -160,6 +160,63 @@ def test_work_on_the_same_template_leaves_out_the_same():
     assert third.left_out == 1
 
 
+def test_work_made_before_is_used_again_as_long_as_it_fits_exactly():
+    made = tuple(transaction(number, 400, 1000) for number in range(40))
+    template = make_template(transactions=[each.hash_bytes for each in made])
+    whole = replace(template, transactions=made, depends=((),) * 40, size_limit=40 * 400)
+    shorter = fit_block(whole, Coinbase(1000, 2000)).template
+    count = len(shorter.transactions)
+    assert 0 < count < 38
+    largest = Coinbase(whole.size_limit - 80 - 1 - 400 * count, whole.signature_operations_limit - 1000 * count)
+    for coinbase, fits in (
+        (largest, True),
+        (replace(largest, size=largest.size + 1), False),
+        (replace(largest, signature_operations=largest.signature_operations + 1), False),
+    ):
+        fit = fit_block(whole, coinbase, shorter)
+        assert (fit.template is shorter) is fits
+        assert len(fit.template.transactions) == count - (not fits)
+        assert fit.refusal is None
+
+
+@pytest.mark.parametrize(("count", "length"), [(251, 1), (252, 3)])
+def test_the_length_of_the_count_of_transactions_is_part_of_a_block(count, length):
+    """The coinbase is counted as well: 252 others make 253, which take three bytes."""
+    made = tuple(transaction(number, 400) for number in range(count))
+    template = replace(make_template(), transactions=made, depends=((),) * count)
+    coinbase = Coinbase(1000, 50)
+    exact = replace(template, size_limit=80 + length + coinbase.size + 400 * count)
+    assert fit_block(exact, coinbase).template is exact
+    short = replace(template, size_limit=exact.size_limit - 1)
+    assert len(fit_block(short, coinbase).template.transactions) == count - 1
+
+
+@pytest.mark.parametrize("platform", [(), (("!6a", (50_000_000_000 - 6600) * 3 // 4 * 375 // 1000),)])
+def test_without_fees_the_masternode_gets_less_and_the_coinbase_pays_that(platform):
+    """dashd accepts no other amount, and other nodes compare the coinbase with the share's own payments."""
+    tracker, best = chain_of(60)
+    script = b"\x76\xa9\x14" + bytes(20) + b"\x88\xac"
+    burnt = sum(amount for _, amount in platform)
+    template = full_template(1_999_080)
+    payments = (*platform, ("!" + script.hex(), template.subsidy * 3 // 4 - burnt))
+    template = replace(
+        template,
+        payments=payments,
+        payment_amount=template.subsidy * 3 // 4,
+        masternode_payments=len(payments),
+    )
+    assert template.fees == 6600
+    context = build_work_context(tracker, best, template=template, network=NETWORK, now=NOW)
+    assert context.left_out == 1
+    less = (template.subsidy - 100) * 3 // 4
+    paid = [*((b"\x6a", amount) for _, amount in platform), (script, less - burnt)]
+    assert context.payouts.payments == paid
+    assert context.template.payments == (*platform, ("!" + script.hex(), less - burnt))
+    gentx = parse_transaction(gentx_of(job_of(context, b"\xee" * 20)))
+    assert sum(output.value for output in gentx.outputs) == template.subsidy - 100
+    assert [(output.script, output.value) for output in gentx.outputs[-2 - len(paid) : -2]] == paid
+
+
 def stuck(template: BlockTemplate) -> BlockTemplate:
     """Amounts that no rule known here gives: nothing can be left out."""
     return replace(template, payments=(("!51", 7),), payment_amount=7, masternode_payments=1)
@@ -184,8 +241,18 @@ def test_the_same_of_signature_operations():
         assert part in context.refusal
 
 
+def test_a_block_of_exactly_the_size_has_too_many_signature_operations_only():
+    made = (transaction(1, 400, 39_950),)
+    template = replace(make_template(transactions=[made[0].hash_bytes]), transactions=made)
+    coinbase = Coinbase(1000, 51)
+    exact = replace(template, size_limit=80 + 1 + coinbase.size + 400)
+    assert "40001 signature operations" in fit_block(exact, coinbase).refusal
+    assert "up to 1481 bytes" in fit_block(replace(exact, size_limit=1480), coinbase).refusal
+
+
 def test_a_coinbase_that_is_too_large_by_itself():
     template = make_template()
+    assert MAX_COINBASE_SIZE == 100_000  # Dash's rule since DIP 1
     fit = fit_block(template, Coinbase(MAX_COINBASE_SIZE, 5))
     assert fit.refusal is None
     fit = fit_block(template, Coinbase(MAX_COINBASE_SIZE + 1, 5))

@@ -18,6 +18,7 @@ from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_REGTEST
+from p2pool.share import parsing
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData
 from p2pool.share.parsing import parse_share
@@ -214,6 +215,12 @@ def test_an_outcome_that_misses_the_share_target_is_no_share():
     with pytest.raises(ShareInvalid) as caught:
         miss.share()
     assert caught.value.reason is Reason.NO_WORK
+
+
+def test_the_hash_of_a_share_of_our_own_is_not_computed_twice(monkeypatch):
+    _job, outcome = mine_share(Tracker(NETWORK), None, make_template(), random.Random(1), NOW)
+    monkeypatch.setattr(parsing, "x11_digest", lambda header: 1 // 0)
+    assert outcome.share().hash == outcome.hash
 
 
 def test_the_first_two_shares_pay_all_but_the_finder_s_part_to_the_donation():

@@ -80,6 +80,21 @@ def test_one_comparison_with_the_easiest_target_and_then_each_chain_s_own():
     assert all(met.values())
 
 
+def test_a_hash_equal_to_a_target_meets_it():
+    """Equality cannot be mined: the hash is given."""
+    easy, hard = AuxWork(1, 11, 2**252), AuxWork(2, 22, 2**248)
+    job = job_with(commit_to([easy, hard]), target=2**240)
+    outcome = next(outcomes(job))
+    for target, meets in (
+        (job.share_target, lambda: outcome.meets_share),
+        (job.block_target, lambda: outcome.meets_block),
+        (job.aux_target, lambda: outcome.meets_aux),
+        (hard.target, lambda: hard in outcome.aux_works()),
+    ):
+        for outcome.hash, expected in ((target - 1, True), (target, True), (target + 1, False)):
+            assert meets() is expected
+
+
 def test_a_proof_for_work_of_another_job_is_refused():
     outcome = next(outcomes(job_with(commit_to([AuxWork(1, 11, EASY)]))))
     with pytest.raises(ValueError, match="chain 1"):

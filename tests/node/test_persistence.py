@@ -169,6 +169,17 @@ def test_a_share_is_announced_at_once_and_a_blocks_share_when_it_is_on_disk(disk
     assert set(disk.rows) == set(hashes(SHARES[:2]))
 
 
+def test_a_blocks_share_that_went_while_it_was_written_is_not_announced(disk, monkeypatch):
+    disk.start()
+    disk.hanging = []
+    monkeypatch.setattr(type(SHARES[0]), "is_block", True)
+    disk.node.add_shares(SHARES[:1], "peer")
+    disk.node.tracker.remove(SHARES[0].hash)
+    write, disk.hanging = disk.hanging.pop(), None
+    write()
+    assert disk.announced == []
+
+
 def test_a_disk_that_fails_does_not_keep_a_block_from_the_world(disk, monkeypatch):
     disk.start()
     monkeypatch.setattr(type(SHARES[0]), "is_block", True)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dash.address import base58_encode
+from p2pool.dash.transaction import parse_transaction
 from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import Network
 from p2pool.share.generation import PayeeFields
+from p2pool.share.payments import PaidPayments, pack_output
+from p2pool.share.payouts import DONATION as TO_DONATION
+from p2pool.share.payouts import MINER, PAYMENT, PayoutTable, gentx_prefix, gentx_suffix
 from p2pool.share.share import Share
 from p2pool.share.versions import parse_envelope
+from p2pool.share.weights import Weights
 from p2pool.sharechain.tracker import Tracker
 from tests.share.builder import (
     DONATION,
@@ -131,3 +137,35 @@ def test_generated_shares_check_on_random_chains_with_forks(seed):
         tracker.check(received)
         tracker.add(received, 0.0)
         tips.append(share.hash)
+
+
+# --- the outputs as they are listed ------------------------------------------------------------------------
+
+
+def outputs_in_coinbase(table: PayoutTable, finder: bytes) -> list[tuple[bytes, int]]:
+    """All but the last, which commits to the share."""
+    whole = gentx_prefix(table, finder, coinbase=b"\x01\x01", has_payload=False) + bytes(40) + gentx_suffix(b"")
+    return [(output.script, output.value) for output in parse_transaction(whole).outputs[:-1]]
+
+
+@pytest.mark.parametrize("finder", [b"\x01", b"\x02\x01", b"\x03", b"\x05", DONATION])
+@pytest.mark.parametrize("subsidy", [10_077, 77 + 49])
+def test_the_outputs_that_are_listed_are_those_of_the_coinbase(finder, subsidy):
+    """Finders paid already, before, between and after the others, and by the donation; also with a payout too
+    small for a finder's part."""
+    weights = Weights({b"\x03": 100, b"\x01": 200, DONATION: 300, b"\x02": 400}, 1000, 0)
+    paid = PaidPayments(2, 77, pack_output(b"\x6a", 70) + pack_output(b"\x00", 7))
+    table = PayoutTable(weights, subsidy, paid)
+    listed = table.outputs_for(finder)
+    assert [(script, duffs) for _, script, duffs in listed] == outputs_in_coinbase(table, finder)
+    miners = [script for kind, script, _ in listed if kind == MINER]
+    new_finder = {finder} if finder != DONATION and subsidy > 126 else set()
+    assert miners == sorted({b"\x01", b"\x02", b"\x03"} | new_finder)
+    assert [kind for kind, *_ in listed] == [*[MINER] * len(miners), PAYMENT, PAYMENT, TO_DONATION]
+    assert sum(duffs for *_, duffs in listed) == subsidy
+    assert all(duffs for *_, duffs in listed)
+
+
+def test_no_work_in_the_window_leaves_all_but_the_finder_s_part_to_the_donation():
+    table = PayoutTable(Weights({}, 0, 0), 1000, PaidPayments(0, 0, b""))
+    assert table.amounts_for(b"\x01") == {b"\x01": 20, DONATION: 980}

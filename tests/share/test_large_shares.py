@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
 from p2pool.dash.address import encode_address
+from p2pool.share import codec_16
 from p2pool.share import payments as payments_module
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parsing import parse_share, parse_share_steps
+from p2pool.share.payments import judge_payments, pass_payments
 from p2pool.share.rules import reference_transactions
 from p2pool.share.share import Share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
+from p2pool.wire.codec import Reader, pack_uint64, pack_varstr
 from tests.chains import NOW
 from tests.share.builder import EASY, mined, share_of, valid_draft
 
 VERSION = EASY.parent.addresses.pubkey_hash
 
 
-def parsed(contents: bytes) -> tuple[int, Share]:
-    """The steps that it takes, and the share."""
-    steps = parse_share_steps(VERSION_16, contents, EASY)
+def taken(steps) -> tuple[int, Any]:
+    """The count of steps, and what they come to."""
     for count in range(1, 10_000):
         try:
             next(steps)
         except StopIteration as done:
             return count, done.value
     raise AssertionError("no end")
+
+
+def parsed(contents: bytes) -> tuple[int, Share]:
+    """The steps that it takes, and the share."""
+    return taken(parse_share_steps(VERSION_16, contents, EASY))
 
 
 def addresses(count: int) -> tuple[tuple[str, int], ...]:
@@ -74,6 +84,48 @@ def test_the_payments_of_a_share_that_is_held_are_not_judged_again():
     assert share.paid is None
 
 
+def test_packed_payments_are_passed_over_to_their_exact_end():
+    """A claim of more payments than there are is the sender's fault, wherever the data ends."""
+    pieces = [pack_varstr(bytes(length)) + pack_uint64(1) for length in (0, 252, 253, 300, 0)]
+    data = b"".join(pieces)
+    for end in range(len(data)):
+        with pytest.raises(ParseError):
+            finish(pass_payments(Reader(data[:end]), len(pieces)))
+    reader = Reader(b"before" + data + b"after", len(b"before"))
+    finish(pass_payments(reader, len(pieces)))
+    assert reader.take(5) == b"after"
+    nothing = Reader(data)
+    finish(pass_payments(nothing, 0))
+    assert nothing.position == 0
+
+
+@pytest.mark.parametrize(("count", "steps"), [(0, 1), (2, 1), (3, 2), (5, 2), (7, 3)])
+def test_payments_are_passed_over_in_steps_of_so_many(monkeypatch, count, steps):
+    monkeypatch.setattr(payments_module, "_PASSED_AT_ONCE", 3)
+    assert taken(pass_payments(Reader(bytes(9) * count), count)) == (steps, None)
+
+
+@pytest.mark.parametrize(
+    ("payee", "cost"),
+    [
+        ("", 1),
+        ("!", 1),
+        ("z" * 128, 1),
+        ("z" * 129, 5),
+        ("!" + "6a" * 499, 5),
+        ("!" + "6a" * 500, 6),
+        ("!" + "6a" * 1499, 7),
+        ("!" + "6a" * 1500, 8),
+    ],
+    ids=lambda given: len(given) if isinstance(given, str) else given,
+)
+def test_payments_are_judged_in_steps_by_their_number_and_length(monkeypatch, payee, cost):
+    monkeypatch.setattr(payments_module, "_STEP", 12 * cost)
+    steps, paid = taken(judge_payments([(payee, 7)] * 12 * 13, EASY.parent.addresses))
+    assert steps == 1 + 13
+    assert (paid.count, paid.total) == ((156, 156 * 7) if payee.startswith("!") else (0, 0))
+
+
 def test_payments_as_objects_are_not_kept_of_a_large_share():
     share = share_of(valid_draft(Tracker(EASY), None, payments=addresses(1000)))
     assert share.kept_payments is None
@@ -83,6 +135,7 @@ def test_payments_as_objects_are_not_kept_of_a_large_share():
 def test_what_makes_a_large_share_invalid_is_said_when_it_is_checked():
     tracker = Tracker(EASY)
     share = share_of(valid_draft(tracker, None, payments=(*addresses(1000), ("!6", 1))))
+    assert "hexadecimal" in share.paid  # it is not judged again
     for _ in range(2):
         with pytest.raises(ShareInvalid, match="hexadecimal") as caught:
             tracker.check(share)
@@ -94,9 +147,19 @@ def test_a_long_branch_is_walked_in_steps():
     tracker = Tracker(EASY)
     contents = mined(valid_draft(tracker, None, ref_merkle_link=branch))
     steps, share = parsed(contents)
-    assert steps >= 5
+    assert steps == 1 + 1 + 4  # a large share, and five times 10,000 entries
     assert share.ref_merkle_link == branch
     tracker.check(share)
+
+
+@pytest.mark.parametrize(("count", "steps"), [(0, 1), (10, 1), (11, 3), (20, 3), (25, 4)])
+def test_references_are_read_in_steps_of_so_many(monkeypatch, count, steps):
+    """One more before the first of many, since the new transactions have just been read."""
+    monkeypatch.setattr(codec_16, "_REFS_AT_ONCE", 10)
+    refs = tuple((1, number) for number in range(count))
+    taken_steps, share = parsed(mined(replace(valid_draft(Tracker(EASY), None), refs=refs)))
+    assert taken_steps == steps
+    assert share.transaction_hash_refs == refs
 
 
 def test_steps_end_where_the_whole_does():

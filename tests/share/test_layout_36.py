@@ -99,6 +99,10 @@ def read(contents: bytes) -> Fields:
     )
 
 
+def test_a_type_older_than_all_known_ones_is_obsolete():
+    assert [kind for kind in (0, 15, 16, 17, 35, 36, 37) if BOTH.is_obsolete(kind)] == [0, 15]
+
+
 # --- the layout ------------------------------------------------------------------------------------------
 
 

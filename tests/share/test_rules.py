@@ -9,6 +9,7 @@ import pytest
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parsing import parse_share
 from p2pool.share.rules import parent_context
+from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from tests.share.breaches import CHAIN, LOAD, Breach, World
@@ -105,6 +106,28 @@ def test_no_work_is_made_on_the_last_timestamp_of_all(last, possible):
     assert caught.value.reason is Reason.TIMESTAMP
 
 
+def test_nothing_follows_a_share_that_is_not_held():
+    tracker, _ = parents_with_times(EASY, [START])
+    with pytest.raises(ShareInvalid) as caught:
+        parent_context(tracker, 5, EASY)
+    assert caught.value.reason is Reason.NOT_CHECKABLE
+
+
+@pytest.mark.parametrize("before", [2**127 - 1, 2**127, 2**128 - 16, 2**128 - 1])
+def test_accumulated_work_has_128_bits(before):
+    """An unverified parent claims it."""
+    tracker = Tracker(EASY)
+    parent = share_of(replace(valid_draft(tracker, None), abswork=before))
+    tracker.add(parent, 0.0)
+    share = share_of(valid_draft(tracker, parent.hash))
+    assert share.abswork == (before + 16) % 2**128
+    tracker.check(share)
+
+
+def test_what_shares_announce_of_stale_ones():
+    assert (STALE_NONE, STALE_ORPHAN, STALE_DOA) == (0, 253, 254)
+
+
 # --- the retarget ----------------------------------------------------------------------------------------
 
 
@@ -159,6 +182,20 @@ def test_the_retarget_moves_a_tenth_at_most(sign, seconds):
     draft = valid_draft(tracker, share.hash, seconds=1)
     assert draft.max_bits == to_bits(2**250 * (10 + sign) // 10)
     tracker.check(share_of(draft))
+
+
+def test_the_retarget_is_exact_where_the_compact_form_shows_the_last_bit():
+    """16 attempts a second: 2**252 - 1, which is truncated to another compact form than 2**252."""
+    network = replace(EASY, target_lookbehind=2, share_period=1, max_target=2**254)
+    tracker, tip = parents_with_times(network, [START])
+    claim = replace(valid_draft(tracker, tip, seconds=1), max_bits=0x200FFFFF, bits=0x200FFFFF)
+    parent = share_of(claim)
+    assert parent.minimum_attempts == 16
+    tracker.add(parent, 0.0)
+    draft = valid_draft(tracker, parent.hash, seconds=1)
+    assert draft.max_bits == 0x200FFFFF
+    tracker.check(share_of(draft))
+    assert parent_context(tracker, parent.hash, network).target_limit == 2**252 - 1
 
 
 def test_an_idle_chain_s_target_is_not_infinite():

@@ -8,6 +8,8 @@ import pytest
 from p2pool.networks import NETWORKS
 from p2pool.networks.parameters import SHARE_VERSION
 from p2pool.share.votes import (
+    C2POOL_FLOOR,
+    LEGACY_SWITCHES,
     LEVELS,
     C2poolRefusal,
     OldWindow,
@@ -54,6 +56,7 @@ def test_the_old_window_of_each_network():
         (0, 0, 0, False),
         (0, 5, 0, False),
         (1, 10**40, 0, True),
+        (1, 1, 60, True),
     ],
 )
 def test_levels_are_exact(part, total, percent, expected):
@@ -62,6 +65,10 @@ def test_levels_are_exact(part, total, percent, expected):
 
 def test_the_levels_are_in_order():
     assert LEVELS == (0, 50, 60, 85, 95)
+
+
+def test_facts_of_other_software():
+    assert (LEGACY_SWITCHES, C2POOL_FLOOR) == (85, 3600)
 
 
 def judged(vote, parent, *, chain=ALL_16, window=ALL_16, has_history=True):
@@ -102,6 +109,9 @@ def test_c2pool_accepts_any_vote_that_is_the_parent_s_and_any_first_share(vote, 
         (16, 15, {"has_history": False}, TOO_SHORT),
         (16, 15, {}, None),
         (16, 15, {"window": {15: 41, 16: 59}}, TOO_EARLY),
+        # no vote at all, where the whole work is one hash
+        (16, 36, {"chain": {16: 1}}, None),
+        (36, 16, {"window": {16: 1}}, TOO_EARLY),
     ],
 )
 def test_what_c2pool_refuses(vote, parent, more, expected):
@@ -117,6 +127,7 @@ def test_what_c2pool_refuses(vote, parent, more, expected):
         (36, {36: 94, 35: 6}, True, False),
         (36, {36: 95, 35: 6}, True, True),  # rounded down: 101 * 95 // 100 = 95
         (36, {35: 100}, True, False),
+        (36, {35: 2}, True, False),  # rounded down: 2 * 95 // 100 = 1
         (36, {36: 96 << 256, 35: 4 << 256}, True, True),
         (36, {36: 1000, 35: 10}, True, True),
         (36, {36: 100}, False, False),

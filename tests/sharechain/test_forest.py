@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.share.weights import WEIGHT_UNIT
+from p2pool.sharechain import forest as forest_module
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.weights import WeightWindows
 
@@ -158,3 +159,36 @@ def test_sliding_weights_equal_the_naive_sum(seed, questions):
         assert (dict(got.by_script), got.total, got.donation) == naive_weights(forest, start, *limit)
     got = windows.weights(None, 10, 10)
     assert (dict(got.by_script), got.total, got.donation) == ({}, 0, 0)
+
+
+# --- what it costs ---------------------------------------------------------------------------------------
+
+
+def test_a_distant_ancestor_is_found_in_strides_once_they_are_known(monkeypatch):
+    steps: list[int] = []
+    climb = forest_module._climb
+    monkeypatch.setattr(forest_module, "_climb", lambda node, count: steps.append(count) or climb(node, count))
+    forest = Forest()
+    for number in range(1, 1001):
+        forest.add(fake_share(number, number - 1 or None))
+    costs = []
+    for distance in (64 * 15 + 7, 64 * 15 + 7, 64, 63):
+        assert forest.nth_parent(1000, distance).hash == 1000 - distance
+        costs.append(sum(steps))
+        steps.clear()
+    assert costs == [64 * 15 + 7, 7, 0, 63]
+    for number in range(1, 800):
+        forest.remove(number)
+    assert forest.nth_parent(1000, 150).hash == 850
+    assert sum(steps) == 150 - 128
+
+
+@pytest.mark.parametrize(("below", "above"), [(500, 9), (9, 500), (9, 9)])
+def test_of_two_trees_that_join_the_smaller_one_is_moved(below, above):
+    forest = Forest()
+    for number in (*range(1, below + 1), *range(below + 2, below + 2 + above)):
+        forest.add(fake_share(number, number - 1 or None))
+    lower, upper = forest.nodes[1].tree, forest.nodes[below + 2].tree
+    forest.add(fake_share(below + 1, below))
+    assert forest.nodes[below + 1].tree is (upper if above > below + 1 else lower)
+    assert forest.height(below + 1 + above) == below + 1 + above

@@ -36,10 +36,15 @@ def test_a_file_that_the_other_software_wrote():
 
 
 def test_files_in_the_order_of_their_numbers_then_the_archive(tmp_path):
-    for name in ("shares.10", "shares.9", "shares.0", "shares.x", "shares.1.bak", "shares.sqlite", "shares-1.gz"):
+    numbered, archived = (10, 9, 0, 3, 20), (2, 1, 4, 3)
+    others = ("shares.x", "shares.1.bak", "shares.sqlite", "shares-1.txt", "shares-1", "log.gz")
+    for name in (*(f"shares.{number}" for number in numbered), *(f"shares-{n}.gz" for n in archived), *others):
         (tmp_path / name).write_text("")
     (tmp_path / "shares.5").mkdir()
-    assert [path.name for path in share_files(tmp_path)] == ["shares.0", "shares.9", "shares.10", "shares-1.gz"]
+    assert [path.name for path in share_files(tmp_path)] == [
+        *(f"shares.{number}" for number in sorted(numbered)),
+        *(f"shares-{number}.gz" for number in sorted(archived)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,25 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path, monkeypatch):
     hashes, counts = read(path)
     assert hashes == [SHARES[0].hash, SHARES[1].hash]
     assert (counts.damaged, counts.first_damage) == (1, "shares.0 line 2: too long")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_without_end_may_be_the_last(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(importing, "MAX_LINE", 4000)
+    path = tmp_path / "shares.0"
+    path.write_bytes(LINES[0] + b"5 " + b"0" * 20_000 + end)
+    hashes, counts = read(path)
+    assert hashes == [SHARES[0].hash]
+    assert (counts.damaged, counts.first_damage) == (1, "shares.0 line 2: too long")
+
+
+def test_the_last_line_need_not_end_and_a_line_may_be_as_long_as_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "MAX_LINE", max(map(len, LINES[:2])))
+    path = tmp_path / "shares.0"
+    path.write_bytes(LINES[0] + LINES[1] + LINES[0].rstrip())
+    hashes, counts = read(path)
+    assert hashes == [SHARES[number].hash for number in (0, 1, 0)]
+    assert counts.damaged == 0
 
 
 def test_an_archive_that_was_cut_short(tmp_path):

@@ -121,6 +121,26 @@ def test_the_five_best_heads_stay_however_old():
     assert sorted(pruned(tracker, NOW + 1000)) == [105, 106, 107]
 
 
+def test_first_shares_on_which_nothing_can_be_built_stay_as_heads_do():
+    """There is no best share then."""
+    tracker = JudgedTracker(LENGTH)
+    for number in range(1, 8):
+        tracker.add(FakeShare(number, None, timestamp=2**32 - 1), NOW + number)
+    assert tracker.thought().best is None
+    assert sorted(pruned(tracker, NOW + 1000)) == [6, 7]
+
+
+def test_dead_forks_go_in_several_runs(monkeypatch):
+    monkeypatch.setattr(pruning, "PRUNED_AT_ONCE", 10)
+    tracker = JudgedTracker(LENGTH)
+    tracker.trusted(40)
+    tracker.trusted(7, first=100, below=10)
+    tracker.trusted(8, first=200, below=11)
+    gone = [pruned(tracker, NOW + 1000) for _ in range(3)]
+    assert [len(each) for each in gone] == [10, 5, 0]
+    assert set(gone[0] + gone[1]) == {*range(100, 107), *range(200, 208)}
+
+
 def test_the_best_share_stays_though_its_only_child_is_passed_over():
     tracker = JudgedTracker(LENGTH)
     tracker.chain(20)
@@ -151,6 +171,14 @@ def test_what_grows_on_top_does_not_count():
     tracker = growing()
     tracker.add(FakeShare(103, 102), NOW + 410)
     assert pruned(tracker, NOW + 711) == [103, 102, 101]
+
+
+def test_what_grows_on_top_of_a_fork_does_not_spare_the_others():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(3)
+    tracker.chain(2, first=101, below=100)
+    tracker.chain(1, first=200, below=101, seen=NOW + 250)
+    assert pruned(tracker, NOW + 310) == [102]
 
 
 def test_a_verified_fork_is_not_spared_because_its_tree_grew():
@@ -201,6 +229,21 @@ def test_at_most_256_megabytes_of_unverified_shares():
     tracker.add(FakeShare(104, 204, attempts=99, contents=b"1"), NOW)
     assert pruned(tracker) == [103]
     assert tracker.unverified_bytes == 3 * len(quarter) + 1
+
+
+def test_the_chain_with_least_work_goes_whichever_end_it_grew_at(monkeypatch):
+    monkeypatch.setattr(pruning, "MAX_UNVERIFIED_HEADS", 2)
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(3)
+    thought = tracker.thought()
+    tracker.add(FakeShare(102, 101, attempts=5), NOW)  # downwards: 10 attempts
+    tracker.add(FakeShare(101, 100, attempts=5), NOW)
+    tracker.add(FakeShare(201, 200, attempts=5), NOW)  # upwards: 9
+    tracker.add(FakeShare(202, 201, attempts=4), NOW)
+    tracker.add(FakeShare(301, 300, attempts=8), NOW)
+    assert [share.hash for share in prune(tracker, thought, NOW)] == [301]
+    tracker.add(FakeShare(401, 400, attempts=11), NOW)
+    assert [share.hash for share in prune(tracker, thought, NOW)] == [202, 201]
 
 
 def test_what_cannot_be_held_goes_though_it_grows_and_came_just_now():

@@ -8,7 +8,7 @@ import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parent_context import MAX_TIMESTAMP
-from p2pool.sharechain.tracker import Tracker
+from p2pool.sharechain.tracker import Arrival, HeadScore, Thought, Tracker
 from tests.share.builder import EASY, share_of, valid_draft
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker
 
@@ -75,6 +75,54 @@ def test_who_sent_the_refused_is_named_and_we_are_not():
     assert tracker.thought().bad_senders == {"a"}
 
 
+def test_what_is_built_on_an_invalid_first_share_goes_to_the_last_branch():
+    """The first share goes as soon as one of its branches has gone, and is met again on each of the others."""
+    tracker = JudgedTracker(LENGTH)
+    tracker.add(FakeShare(1, None), NOW, "first")
+    for share_hash in range(10, 14):
+        tracker.add(FakeShare(share_hash, 1), NOW, f"peer {share_hash}")
+    tracker.invalid = {1, *range(10, 14)}
+    thought = tracker.thought()
+    assert len(tracker) == 0
+    assert sorted(share.hash for share in thought.removed) == [1, 10, 11, 12, 13]
+    assert thought.bad_senders == {"first", "peer 10", "peer 11", "peer 12", "peer 13"}
+
+
+def test_nothing_is_kept_of_a_share_that_is_removed():
+    tracker = NamingTracker(LENGTH)
+    tracker.chain(2)
+    tracker.chain(1, first=3, below=2, new_transaction_hashes=(7,), transaction_hash_refs=((0, 0),))
+    assert tracker.thought_with({7: 3_000_000}).best == 2
+    assert set(tracker._punishments) == {3}
+    tracker.remove(3)
+    assert not tracker._punishments
+    with pytest.raises(KeyError):
+        tracker.arrival(3)
+
+
+@pytest.mark.parametrize(
+    ("size", "refs", "verified"),
+    [(0, 0, 12), (15_999, 149, 12), (16_000, 0, 6), (0, 150, 6), (32_000, 300, 3), (0, 450, 3), (200_000, 0, 1)],
+)
+def test_a_run_checks_fewer_shares_if_they_are_large(size, refs, verified):
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(16, contents=bytes(size), transaction_hash_refs=((1, 0),) * refs)
+    assert len(tracker.thought(max_checks=12).verified) == verified
+
+
+def test_a_share_that_comes_again_changes_nothing():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(2)
+    share = FakeShare(3, 2)
+    assert tracker.add(share, NOW, "a", live=True) is True
+    before = tracker.arrival(3), tracker.unverified_bytes, tracker.height(3)
+    assert tracker.add(share, NOW + 9, "b", requested=True) is False
+    assert (tracker.arrival(3), tracker.unverified_bytes, tracker.height(3)) == before
+    tracker.trust(3)
+    tracker.trust(3)
+    assert tracker.unverified_bytes == 2 * len(share.contents)
+
+
 @pytest.mark.parametrize("count", [1, LENGTH - 1, LENGTH])
 def test_what_cannot_be_checked_yet_is_neither_refused_nor_checked(count):
     tracker = JudgedTracker(LENGTH)
@@ -104,6 +152,23 @@ def test_a_share_that_was_not_checkable_is_judged_when_its_parents_have_come():
     assert tracker.thought().best is None
     tracker.add(FakeShare(9, None), NOW)
     assert tracker.thought().best == 12
+
+
+def test_what_could_not_be_checked_is_judged_when_it_comes_again():
+    class Early(JudgedTracker):
+        early = True
+
+        def check(self, share):
+            if share.hash == 3 and self.early:
+                raise ShareInvalid(Reason.NOT_CHECKABLE)
+            return super().check(share)
+
+    tracker = Early(LENGTH)
+    tracker.chain(3)
+    assert tracker.thought().best == 2
+    tracker.early = False
+    tracker.chain(1, first=3, below=2)
+    assert tracker.thought().best == 3
 
 
 # --- real shares that reach for what is gone -------------------------------------------------------------
@@ -143,6 +208,16 @@ def test_an_invalid_first_share_with_two_invalid_children():
     assert thought.best is None
     assert len(tracker) == 0
     assert thought.bad_senders == {"root", "bad", "third"}
+
+
+def test_who_names_transactions_that_are_gone_is_not_preferred():
+    tracker, (root, good, _) = first_share_with_two_children()
+    other = share_of(valid_draft(tracker, root, pubkey_hash=b"\x22" * 20))
+    tracker.add(other, NOW - 5, "other")
+    for _ in range(2):
+        thought = tracker.think(NOW, block_height=lambda block: -1, transaction_size=lambda transaction: None)
+        assert [score.share_hash for score in thought.heads] == [good, other.hash]
+    assert root not in tracker
 
 
 # --- heads that are passed over --------------------------------------------------------------------------
@@ -233,6 +308,61 @@ def test_with_a_best_share_an_hour_before_it_or_our_clock(clock, age, wanted):
     assert tracker.thought(NOW + clock).wanted == wanted
 
 
+def test_parents_are_wanted_until_a_chain_length_is_verified():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(2 * LENGTH + 1, first=10, below=9)
+    first, second = tracker.thought(), tracker.thought()
+    assert len(tracker.verified) == LENGTH
+    assert (first.wanted, second.wanted) == ([9], [])
+
+
+def test_no_parents_are_wanted_by_a_run_that_may_check_nothing():
+    tracker = JudgedTracker(LENGTH)
+    tracker.chain(LENGTH + 5, first=10, below=9)
+    thought = tracker.thought(max_checks=0)
+    assert (thought.unfinished, thought.wanted, tracker.checked) == (True, [], [])
+
+
+# --- which tail ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [16, 31, 240])
+def test_a_tail_is_scored_by_the_blocks_of_the_oldest_sixteenth(length):
+    tracker, asked = JudgedTracker(length), []
+    for number in range(1, length + 2):
+        tracker.add(FakeShare(number, number - 1 or None, previous_block=1000 + number), NOW)
+        tracker.trust(number)
+    score = tracker.score_tail(None, lambda block: asked.append(block) or -9)
+    oldest = length + 1 - length * 15 // 16
+    assert asked == [1000 + number for number in range(oldest, oldest - length // 16, -1)]
+    assert (score.height, score.rate) == (length, (length * 15 // 16) / (10 * tracker.network.parent.block_period))
+
+
+def test_what_two_runs_come_to_is_taken_together():
+    def thought(number: int, unfinished: bool) -> Thought:
+        share = FakeShare(number, None)
+        return Thought(
+            best=number,
+            wanted=[number],
+            bad_senders={f"peer {number}"},
+            removed=[share],
+            refused=[(share, ShareInvalid(Reason.GENTX))],
+            arrivals={number: Arrival(NOW, None)},
+            verified=[share],
+            heads=[HeadScore(0, 0, 0, 0, number)],
+            unfinished=unfinished,
+        )
+
+    for one, other in ((True, False), (False, True), (False, False)):
+        both = thought(1, one)
+        both.follow(thought(2, other))
+        assert (both.best, both.wanted, both.heads[0].share_hash) == (2, [2], 2)
+        assert both.bad_senders == {"peer 1", "peer 2"}
+        assert [share.hash for share in both.removed] == [share.hash for share in both.verified] == [1, 2]
+        assert [share.hash for share, _ in both.refused] == list(both.arrivals) == [1, 2]
+        assert both.unfinished is (one or other)
+
+
 # --- shares from the store -------------------------------------------------------------------------------
 
 
@@ -256,6 +386,14 @@ def test_above_a_hole_a_chain_is_trusted_that_could_be_checked_by_itself():
     tracker = stored(10 + LENGTH + 1, hole=10)
     assert set(tracker.verified.nodes) == set(range(1, 11 + LENGTH + 1)) - {10}
     assert tracker.thought().best == 11 + LENGTH
+
+
+def test_a_chain_that_was_loaded_from_its_newest_share_down_is_trusted():
+    tracker = JudgedTracker(LENGTH)
+    for number in range(10 + LENGTH, 9, -1):
+        tracker.add(FakeShare(number, number - 1), NOW)
+    tracker.trust_stored(list(tracker.forest.nodes))
+    assert len(tracker.verified) == LENGTH + 1
 
 
 def test_one_long_fork_makes_the_whole_tree_trusted():

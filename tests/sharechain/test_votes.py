@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pool.share.votes import OldWindow
-from p2pool.sharechain.refused_votes import RefusedVotes
+from p2pool.share.votes import OldWindow, c2pool_refusal
+from p2pool.sharechain.refused_votes import SETTLED, RefusedVotes, refused_votes
 from p2pool.sharechain.tracker import Tracker
 from p2pool.sharechain.votes import ChainVotes, Tally, count_votes
 from tests.chains import easy_network, grow_chain
@@ -160,3 +160,56 @@ def test_other_networks_have_windows_by_the_same_formulas():
     assert found.has_history
     assert found.old_window == OldWindow(87, 9)
     assert sorted(found.window.shares) == list(range(101, 110))  # one older share is in no window
+
+
+# --- votes that c2pool-dash refuses ------------------------------------------------------------------------
+
+
+def naive_refused(shares: list[Vote], count: int, *, height: int, rooted: bool, length: int) -> list[int]:
+    """The places of refused shares, each judged with its own tallies."""
+    window, places = OldWindow.of(length), []
+    for place in range(SETTLED, min(count, len(shares) - 1)):
+        below = shares[place + 1 :][:length]
+        has_history = height - (place + 1) >= length
+        refusal = c2pool_refusal(
+            shares[place].desired_version,
+            below[0].desired_version,
+            has_history=has_history,
+            chain_work=Tally.of(below, length).work,
+            window_work=Tally.of(below[window.start :][: window.count], window.count).work,
+        )
+        if refusal is not None and (has_history or rooted):
+            places.append(place)
+    return places
+
+
+@given(st.integers(0, 2**32), st.integers(2, 70), st.booleans(), st.booleans())
+def test_refused_votes_are_those_that_are_refused_one_by_one(seed, height, rooted, mostly_36):
+    rng, length = random.Random(seed), 20
+    usual = rng.choice([[16] * 6 + [36, 37], [36] * 30 + [16, 37], [36] * 6 + [37] * 5 + [16]])
+    shares = [Vote(rng.choice([36] * 39 + [16] if mostly_36 else usual), rng.randint(1, 5)) for _ in range(height)]
+    for count in (0, SETTLED, SETTLED + 1, 30, 100):
+        held = shares[: length + count + 1]
+        places = naive_refused(held, count, height=height, rooted=rooted, length=length)
+        found = refused_votes(held, count, height=height, rooted=rooted, length=length)
+        if not places:
+            assert found == RefusedVotes()
+            continue
+        first = places[0]
+        assert (found.count, found.above) == (len(places), first)
+        assert found.newest is held[first]
+        assert found.parent_vote == held[first + 1].desired_version
+
+
+def test_refused_votes_are_counted_with_the_others():
+    tracker, shares = grown([16] * 10 + [36] * 10)
+    found = count_votes(tracker, shares[-1].hash, 15).refused
+    assert (found.count, found.newest.hash, found.parent_vote, found.above) == (1, shares[10].hash, 16, 9)
+    assert count_votes(tracker, shares[-1].hash, 9).refused == RefusedVotes()
+    assert count_votes(tracker, None, 15).refused == RefusedVotes()
+
+
+def test_nothing_is_no_part_of_nothing_and_no_shares_are_no_history():
+    assert Tally(5).part(0) == 0.0
+    assert not Tally(0).is_complete
+    assert Tally.of([Vote(16)], 1).is_complete

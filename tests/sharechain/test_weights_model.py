@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.share.weights import WEIGHT_UNIT
+from p2pool.sharechain import weights as weights_module
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.weights import WeightWindows
 from tests.sharechain.judged import FakeShare
@@ -156,6 +157,104 @@ def test_windows_are_bounded_where_chains_have_nothing_in_common():
         for start in forest.nodes:
             assert asked(windows, start, 5, 10**9) == naive(forest, start, 5, 10**9)
             assert len(windows._windows) <= 4
+
+
+# --- what a question costs -------------------------------------------------------------------------------
+
+
+class Counted:
+    """Windows over a forest, and how many shares are counted in or out for a question of 50 shares."""
+
+    def __init__(self, forest: Forest, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.windows = WeightWindows(forest)
+        self.steps = 0
+        whole = weights_module._Window.count
+
+        def count(window, node, sign: int) -> None:
+            self.steps += 1
+            whole(window, node, sign)
+
+        monkeypatch.setattr(weights_module._Window, "count", count)
+
+    def cost(self, start: int) -> int:
+        before = self.steps
+        assert self.windows.weights(start, 50, 10**15).total
+        return self.steps - before
+
+
+def long_chain(count: int, first: int = 1, below: int | None = None) -> Forest:
+    forest = Forest()
+    for number in range(first, first + count):
+        forest.add(FakeShare(number, below))
+        below = number
+    return forest
+
+
+def test_the_next_share_of_a_chain_costs_two_steps(monkeypatch):
+    counted = Counted(long_chain(200), monkeypatch)
+    assert counted.cost(100) == 50
+    assert [counted.cost(start) for start in range(101, 120)] == [2] * 19
+    assert counted.cost(119) == 0
+    assert counted.cost(129) == 20
+    assert counted.cost(128) == 2
+
+
+def test_a_fork_costs_the_shares_in_which_it_differs(monkeypatch):
+    forest = long_chain(100)
+    for number in range(1000, 1003):
+        forest.add(FakeShare(number, 90 if number == 1000 else number - 1))
+    counted = Counted(forest, monkeypatch)
+    assert counted.cost(93) == 50
+    assert counted.cost(1002) == 6
+    assert counted.cost(93) == 6
+    assert counted.cost(1000) == 3 + 1 + 2  # three shares less, another one, and two that follow
+
+
+def test_a_window_that_is_far_away_is_not_moved(monkeypatch):
+    counted = Counted(long_chain(3000), monkeypatch)
+    assert counted.cost(1000) == 50
+    assert counted.cost(1511) == 511 + 511
+    assert counted.cost(1511 + 512) == 50
+
+
+def test_the_nearest_window_is_moved(monkeypatch):
+    counted = Counted(long_chain(3000), monkeypatch)
+    assert [counted.cost(start) for start in (1600, 1000)] == [50, 50]
+    assert counted.cost(1590) == 10 + 10
+    assert counted.cost(1010) == 10 + 10
+    assert counted.cost(1450) == 50 + 50  # all of the one from 1590, and another 50: not 440 steps up from 1010
+
+
+def test_four_places_keep_a_window_and_the_one_used_longest_ago_goes(monkeypatch):
+    counted = Counted(long_chain(9000), monkeypatch)
+    assert [counted.cost(start) for start in (1000, 2000, 3000, 4000)] == [50] * 4
+    assert [counted.cost(start) for start in (2001, 1001, 4001, 3001)] == [2] * 4
+    assert counted.cost(5000) == 50
+    assert [counted.cost(start) for start in (1002, 3002, 4002, 5001)] == [2] * 4
+    assert counted.cost(2002) == 50
+    assert [counted.cost(start) for start in (5002, 4003, 3003)] == [2] * 3
+    assert counted.cost(1003) == 50
+
+
+def test_chains_that_have_nothing_in_common_have_a_window_each(monkeypatch):
+    forest = long_chain(200)
+    for number in range(1000, 1200):
+        forest.add(FakeShare(number, number - 1))
+    counted = Counted(forest, monkeypatch)
+    assert counted.cost(100) == 50
+    assert counted.cost(1100) == 50
+    assert [counted.cost(start) for start in (101, 1101, 1102, 102)] == [2] * 4
+
+
+def test_shares_that_went_leave_a_window_that_can_be_moved(monkeypatch):
+    forest = long_chain(100)
+    counted = Counted(forest, monkeypatch)
+    assert counted.cost(100) == 50
+    for share_hash in (*range(1, 61), 100, 99):
+        forest.remove(share_hash)
+    assert counted.cost(98) == 2 + 10
+    forest.add(FakeShare(200, 98))
+    assert counted.cost(200) == 1
 
 
 # --- the limits, one by one ------------------------------------------------------------------------------

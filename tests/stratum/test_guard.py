@@ -561,3 +561,34 @@ def test_a_ban_looks_at_no_other_host_s_connections():
     assert all(wire.disconnecting for wire in banned)
     assert len(harness.server.connections) == 20
     assert Counted.looked_at == 0
+
+
+# --- other gateways ----------------------------------------------------------------------------------------------
+
+
+def test_connections_at_other_gateways_count_for_the_limit_of_a_host():
+    guard = make_guard(max_connections_per_host=3)
+    guard.elsewhere = {HOST: 2, OTHER: 3}
+    assert guard.turned_away(HOST, NOW) is None
+    guard.connected(HOST, NOW)
+    assert guard.turned_away(HOST, NOW) == guard_module.TOO_MANY_OF_HOST
+    assert guard.turned_away(OTHER, NOW) == guard_module.TOO_MANY_OF_HOST
+    guard.elsewhere = {}
+    assert guard.turned_away(HOST, NOW) is None
+    assert guard.connection_counts(1) == {HOST: 1}
+    assert guard.connection_counts(2) == {}
+
+
+def test_a_ban_says_who_made_it_also_after_a_restart():
+    guard = make_guard()
+    with logged() as log:
+        guard.ban(HOST, now=NOW, seconds=60, reason="x", source="gate-1")
+        guard.ban(OTHER, now=NOW, seconds=60, reason="x")
+    assert [line for line in log.lines if "banned by" in line] == [f"banned {HOST} for 60 s: x (banned by gate-1)"]
+    again = make_guard()
+    rows = json.loads(json.dumps(guard.to_json()))
+    assert [len(row) for row in rows] == [5, 4]
+    assert again.read_json(rows, NOW) == 2
+    assert again.bans() == guard.bans()
+    assert again.read_json([[HOST, NOW, NOW + 60, "x", 7]], NOW) == 1
+    assert again.ban_of(HOST).source == ""

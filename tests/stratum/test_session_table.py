@@ -232,6 +232,60 @@ def test_a_host_that_leaves_many_sessions_behind_pushes_out_its_own(monkeypatch)
     assert table.resume(Guest(table), honest.state.session_id, NOW)
 
 
+# --- sessions that move between servers ------------------------------------------------------------------------
+
+
+def test_extranonces_under_a_prefix_are_counted_and_go_on_when_the_prefix_comes_back():
+    table = SessionTable(TIMEOUT)
+    table.use_prefix(b"\x07", 0xFFFFFE)
+    one, two = Guest(table).state.extranonce1, Guest(table).state.extranonce1
+    assert (one, two) == (b"\x07\xff\xff\xff", b"\x07\x00\x00\x00")
+    table.use_prefix(b"\x08", 0)
+    assert Guest(table).state.extranonce1 == b"\x08\x00\x00\x01"
+    table.use_prefix(b"\x07", 0xFFFFFE)
+    assert Guest(table).state.extranonce1 == b"\x07\x00\x00\x01"
+
+
+def test_an_extranonce_under_a_prefix_that_is_in_use_is_passed_over():
+    table = SessionTable(TIMEOUT)
+    table.use_prefix(b"\x07", 0)
+    visitor = MinerState("d" + "0" * 31, b"\x07\x00\x00\x01", Guest(table).state.vardiff)
+    assert not table.adopt(visitor, site="h", now=NOW)
+    visitor.extranonce1 = b"\x07\x00\x00\x02"
+    assert table.adopt(visitor, site="h", now=NOW)
+    assert Guest(table).state.extranonce1 == b"\x07\x00\x00\x03"
+
+
+def test_a_session_moves_from_table_to_table():
+    here, there = SessionTable(TIMEOUT), SessionTable(TIMEOUT)
+    taken_over: list = []
+    here.taken_over.subscribe(taken_over.append)
+    live, saved, rest = Guest(here), Guest(here), Guest(here)
+    here.closed(saved, site="h", worth_keeping=True, now=NOW)
+    for state in (live.state, saved.state):
+        assert here.get(state.session_id) is state
+        here.give_up(state.session_id, NOW)
+        assert here.get(state.session_id) is None
+        assert there.adopt(state, site="h", now=NOW)
+        assert not there.adopt(state, site="h", now=NOW)
+        assert there.resume(Guest(there), state.session_id, NOW)
+    here.give_up("d" + "f" * 31, NOW)
+    assert taken_over == [live]
+    assert set(here.live_sessions()) == {live, rest}
+    assert list(here.saved_states()) == []
+    assert here._extranonces == {live.state.extranonce1, rest.state.extranonce1}
+
+
+def test_sessions_that_come_are_bounded_like_those_that_are_left(monkeypatch):
+    monkeypatch.setattr(session_table, "MAX_SAVED", 3)
+    table = SessionTable(TIMEOUT)
+    vardiff = Guest(SessionTable(TIMEOUT)).state.vardiff
+    for number in range(10):
+        assert table.adopt(MinerState(f"d{number:031x}", number.to_bytes(4, "big"), vardiff), site="h", now=NOW)
+    assert len(table) == len(table._extranonces) == 3
+    assert not SessionTable(0.0).adopt(MinerState("d", b"1234", vardiff), site="h", now=NOW)
+
+
 # --- resumption over a reconnect -------------------------------------------------------------------------------
 
 

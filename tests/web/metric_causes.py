@@ -31,6 +31,7 @@ from p2pool.sharechain.refused import RefusalCause
 from p2pool.sharechain.tracker import Arrival
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.views import Views
+from tests.pool_stats.sums import gateway_sums
 from tests.support import make_template
 from tests.web.pages import Pool
 
@@ -197,6 +198,11 @@ def worker_on(pool: Pool) -> None:
     pool.stats.record_worker_on(HERE, difficulty=8.0, now=pool.now)
 
 
+def gateway_reports(pool: Pool) -> None:
+    """Five submissions accepted and two rejected, of one worker."""
+    pool.stats.record_gateway(gateway_sums(HERE), pool.now)
+
+
 def store_fails(pool: Pool) -> None:
     with_sources(pool, store_problem=lambda: "the disk is full")
 
@@ -230,6 +236,7 @@ def starts_later(pool: Pool) -> None:
 
 LOW = (("reason", "low_difficulty"), ("code", "23"))
 WORKER = (("worker", HERE),)
+GATEWAY = (("gateway", "front:7903"),)
 ON = (("daemon", DAEMON),)
 RATE = 6e6 / 20
 """Of 6e6 hashes in the shortest time that a rate is measured over."""
@@ -267,6 +274,12 @@ CAUSES: dict[str, Cause] = {
     "p2pool_job_fan_out_seconds": Cause(
         lambda pool: pool.stats.record_job_broadcast(0.3), 0, 0.3, "p2pool_job_fan_out_seconds_sum"
     ),
+    "p2pool_gateway_up": Cause(gateway_reports, None, 1, labels=GATEWAY),
+    "p2pool_gateway_connections": Cause(gateway_reports, None, 3, labels=GATEWAY),
+    "p2pool_gateway_hashrate": Cause(gateway_reports, None, RATE, labels=GATEWAY),
+    "p2pool_gateway_shares_accepted_total": Cause(gateway_reports, None, 5, labels=GATEWAY),
+    "p2pool_gateway_shares_rejected_total": Cause(gateway_reports, None, 2, labels=GATEWAY),
+    "p2pool_gateway_last_report_timestamp_seconds": Cause(gateway_reports, None, CHANGED, labels=GATEWAY),
     "p2pool_pool_hashrate": Cause(add_share, CHANGED, CHANGED),
     "p2pool_pool_observed_hashrate": Cause(add_share, CHANGED, CHANGED),
     "p2pool_share_chain_height": Cause(add_share, SHARES, SHARES + 1),

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from p2pool.web.admin import LOG_LEVELS, AdminResource, admin_actions
+from p2pool.web.admin import LOG_LEVELS, AdminResource, admin_actions, with_gateways
 from p2pool.web.audit import MAX_LINE
 from p2pool.web.auth import key_fingerprint
 from tests.chains import NOW
@@ -338,3 +338,41 @@ def test_who_has_gone_before_the_answer_is_not_written_to(pool):
     assert transport.value() == b""
     assert not log.tracebacks
     assert pool.audited()[0]["outcome"] == "done"
+
+
+# --- gateways ----------------------------------------------------------------------------------------------------
+
+
+class FakeGateways:
+    """Gateways that answer when `answer` is fired."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple] = []
+        self.answer: Deferred = Deferred()
+
+    def carry_out(self, action: str, given: dict) -> Deferred:
+        self.asked.append((action, given))
+        return self.answer
+
+
+def test_actions_on_miners_are_done_by_the_gateways_too_and_the_answer_says_whom_they_reached(pool):
+    gateways = FakeGateways()
+    actions = with_gateways(admin_actions(pool.operator, pool.operator.set_log_level), gateways)
+    results: list = []
+    actions["message"].act(text="hello").addCallback(results.append)
+    assert pool.operator.done == [("message", "hello", None)]
+    assert gateways.asked == [("message", {"text": "hello"})]
+    assert results == []
+    gateways.answer.callback({"gateways": 2})
+    assert results == [{"connections": 3, "gateways": 2}]
+    assert actions["log-level"].act(level="debug") == {"level": "debug"}
+    assert len(gateways.asked) == 1
+
+
+def test_what_the_node_refuses_does_not_reach_the_gateways(pool):
+    gateways = FakeGateways()
+    pool.operator.refusal = ValueError("never banned")
+    actions = with_gateways(admin_actions(pool.operator, pool.operator.set_log_level), gateways)
+    with pytest.raises(ValueError, match="never banned"):
+        actions["ban"].act(host="127.0.0.1", seconds=60.0)
+    assert gateways.asked == []

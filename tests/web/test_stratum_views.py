@@ -78,6 +78,7 @@ def test_an_idle_node(pool):
             "user_agents": {},
         },
         "workers": {},
+        "gateways": [],
     }
     assert security == {
         "connections": 0,
@@ -248,6 +249,7 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
                 "until": pool.now + 90,
                 "remaining": 90,
                 "reason": "by the operator",
+                "source": "",
             }
         ],
     }

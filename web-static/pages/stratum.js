@@ -1,8 +1,8 @@
-// The stratum page: connections, rates, worker difficulty, software, rejected submissions, ban scores and bans.
+// The stratum page: connections, rates, gateways, worker difficulty, software, rejected submissions, ban scores and bans.
 
 import { BASE } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
-import { difficulty, duration, integer, percent, significant } from "../js/format.js";
+import { ago, difficulty, duration, hashRate, integer, percent, significant } from "../js/format.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
@@ -96,8 +96,24 @@ const hostsTable = new Table("hosts", {
   ],
 });
 
+const gatewaysTable = new Table("gateways", {
+  caption: "Gateways: name, address, connections, hash rate, accepted and rejected submissions, last report and version",
+  few: 20,
+  empty: emptyNote(),
+  columns: [
+    { title: "Gateway", head: true, create: ({ name }) => name },
+    textColumn("Address", ({ address }) => address, null),
+    textColumn("Connections", (gateway) => (gateway.present ? integer(gateway.connections) : "gone")),
+    textColumn("Hash rate", (gateway) => hashRate(gateway.hash_rate)),
+    textColumn("Accepted", (gateway) => integer(gateway.accepted)),
+    textColumn("Rejected", (gateway) => integer(gateway.refused)),
+    textColumn("Last report", (gateway) => ago(gateway.seconds_since_heard)),
+    textColumn("Version", ({ version }) => version, null),
+  ],
+});
+
 const bansTable = new Table("bans", {
-  caption: "Bans: host, since, remaining time, reason, and a button to unban the host",
+  caption: "Bans: host, since, remaining time, reason, who banned it, and a button to unban the host",
   few: 20,
   empty: emptyNote(),
   columns: [
@@ -105,11 +121,12 @@ const bansTable = new Table("bans", {
     timeColumn("Since"),
     textColumn("Remaining", ({ remaining }) => duration(Math.max(0, remaining))),
     textColumn("Reason", ({ reason }) => reason, null),
+    textColumn("Banned by", ({ source }) => source || "this node", null),
     { title: "Unban", create: ({ host }) => unbanButton(host) },
   ],
 });
 
-const NONE = { hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts.") };
+const NONE = { gateways: make("span", {}, "No gateways."), hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts.") };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -131,6 +148,8 @@ function showStratum(s) {
   showRejected(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
   const offences = [...pairs(s.turned_away, (reason) => `Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => `Offence: ${kind}`)];
   showOffences(offences);
+  byId("gateways").hidden = s.gateways.length === 0;
+  gatewaysTable.show(s.gateways.map((gateway) => ({ ...gateway, key: gateway.name })), NONE.gateways);
   hostsTable.show(s.hosts.map((host) => ({ ...host, key: host.host })), NONE.hosts);
 }
 

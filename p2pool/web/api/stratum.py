@@ -14,6 +14,7 @@ import orjson
 from p2pool.base.compact_json import dump_compact
 from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
 from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.gateways import GATEWAY_ROWS, gateway_rows
 from p2pool.web.api.schema import (
     HASH_RATE,
     PART,
@@ -140,12 +141,13 @@ def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
             },
         },
         "workers": _rendered_workers(pool.workers),
+        "gateways": gateway_rows(pool),
     }
 
 
 def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/stratum."""
-    return {**_totals(snapshot.pool), **_security(snapshot)}
+    return {**_totals(snapshot.pool), **_security(snapshot), "gateways": gateway_rows(snapshot.pool)}
 
 
 def _totals(pool: PoolSnapshot) -> dict[str, Any]:
@@ -310,6 +312,7 @@ def ban_list(snapshot: Snapshot) -> dict[str, Any]:
                 "until": ban.until,
                 "remaining": ban.until - snapshot.pool.time,
                 "reason": ban.reason,
+                "source": ban.source,
             }
             for ban in bans
         ],
@@ -373,14 +376,23 @@ _SECURITY = {
 }
 _BANS = {
     "total": count(),
-    "bans": array(record(host=text(), since=TIME, until=TIME, remaining=SECONDS, reason=text())),
+    "bans": array(
+        record(
+            host=text(),
+            since=TIME,
+            until=TIME,
+            remaining=SECONDS,
+            reason=text(),
+            source=text("the gateway that banned the host; empty for this node"),
+        )
+    ),
 }
 _HOSTS = mapping(count(), "connections of the hosts that have a ban score")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
         "Totals of this node's miners, rejected connections, and hosts by ban score",
-        record(**{**_TOTALS, **_SECURITY}),
+        record(**{**_TOTALS, **_SECURITY, "gateways": GATEWAY_ROWS}),
         view=stratum_figures,
     ),
     Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),
@@ -411,6 +423,7 @@ ENDPOINTS = (
                     connection_difficulties=array(number()),
                 )
             ),
+            gateways=GATEWAY_ROWS,
         ),
         view=stratum_stats,
     ),

@@ -13,6 +13,7 @@ from p2pool.pool_stats import PoolSnapshot
 from p2pool.web.metrics.chain import CHAIN
 from p2pool.web.metrics.dash_core import DASH_CORE
 from p2pool.web.metrics.declared import Declared, View
+from p2pool.web.metrics.gateways import GATEWAYS
 from p2pool.web.metrics.miners import MINERS
 from p2pool.web.metrics.other_nodes import OTHER_NODES
 from p2pool.web.metrics.process import PROCESS
@@ -20,7 +21,7 @@ from p2pool.web.metrics.transition import TRANSITION
 
 _log = Logger(namespace="p2pool.web")
 
-METRICS = (*MINERS, *CHAIN, *TRANSITION, *OTHER_NODES, *DASH_CORE, *PROCESS)
+METRICS = (*MINERS, *GATEWAYS, *CHAIN, *TRANSITION, *OTHER_NODES, *DASH_CORE, *PROCESS)
 """All metrics, in the order of the page."""
 _RETYPED = [
     (f"\n# TYPE {each.name} untyped\n".encode(), f"\n# TYPE {each.name} {each.kind}\n".encode())

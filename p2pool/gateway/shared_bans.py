@@ -1,0 +1,177 @@
+"""The bans of miners' hosts that all processes of a pool share.
+
+A ban that one process makes is written to the broker's table and announced in the stream of actions at once; the
+others take it over with the time that it has left. The table is for those that come later, and is compared with
+the own bans every SYNC seconds: what the broker lost is written again. A process never bans its own allow-list.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.logger import Logger
+
+from p2pool.base.environment import Environment
+from p2pool.base.errors import ParseError
+from p2pool.base.hosts import host_key, parse_address
+from p2pool.base.text import printable
+from p2pool.base.timer import Timer
+from p2pool.base.warn_once import WarnOnce
+from p2pool.broker.connection import BrokerError
+from p2pool.broker.shared import News, Table, drop_rows, read_table, set_row
+from p2pool.gateway.action_messages import KEPT_ACTIONS, ActionMessage, Ban, BanRow, Unban
+from p2pool.gateway.messages import pack_message, parse_message
+from p2pool.gateway.names import Names
+from p2pool.gateway.ports import BrokerPort
+from p2pool.pool_stats import BanRecord
+from p2pool.stratum.guard import MAX_BANS, MAX_REASON, MAX_SOURCE, Guard
+
+_log = Logger(namespace="p2pool.gateway")
+
+SYNC: Final = 30.0
+"""Seconds between two comparisons of the own bans with the broker's table."""
+SLACK: Final = 5.0
+"""Seconds by which the ends of the same ban may differ in two processes."""
+LIFTED_TIME: Final = 86_400.0
+"""Seconds for which the table remembers that a ban was lifted, at most."""
+
+
+class SharedBans:
+    """Shares the bans of a guard. `name` is this process's, by which others call it. Bound: MAX_BANS rows in the
+    broker, and the guard's own."""
+
+    def __init__(
+        self, environment: Environment, broker: BrokerPort, *, names: Names, guard: Guard, name: str
+    ) -> None:
+        self.last_id = 0
+        """The id of the announcement that was made last."""
+        self._environment = environment
+        self._clock = environment.clock
+        self._broker = broker
+        self._names = names
+        self._guard = guard
+        self._name = name
+        self._is_taking = False
+        """Whether the guard is banning a host because another process did."""
+        self._unreadable = WarnOnce()
+        self._timer: Timer | None = None
+        guard.banned.subscribe(self._banned)
+
+    def start(self) -> None:
+        """Compare the bans with the table from now on."""
+        self._timer = Timer(
+            self._environment.reactor, SYNC, self.compare, name="compare the bans with the broker's"
+        )
+
+    def stop(self) -> None:
+        """Stop comparing the bans."""
+        if self._timer is not None:
+            self._timer.stop()
+
+    # --- out ---------------------------------------------------------------------------------------------
+
+    def _banned(self, host: str) -> None:
+        record = self._guard.ban_of(host)
+        if record is not None and not self._is_taking:
+            now = self._clock()
+            action = Ban(host=host, seconds=max(record.until - now, 1.0), reason=record.reason)
+            self._set_row(record, now, action)
+
+    def lift(self, host: str) -> None:
+        """Announce that the ban of a host (an address, or a key as bans are listed) was lifted here."""
+        host = host_key(host.partition("/")[0])
+
+        def row(now: float) -> bytes:
+            until = now + LIFTED_TIME
+            return pack_message(BanRow(since=now, until=until, reason="", source=self._name, lifted=True))
+
+        self._ask(set_row(self._names.bans, host, row, most=MAX_BANS, news=self._news(Unban(host=host))))
+
+    def _set_row(self, record: BanRecord, now: float, action: Ban | None) -> None:
+        age, rest = now - record.since, record.until - now
+        source = record.source or self._name
+
+        def row(server_now: float) -> bytes:
+            return pack_message(
+                BanRow(since=server_now - age, until=server_now + rest, reason=record.reason, source=source)
+            )
+
+        news = None if action is None else self._news(action)
+        self._ask(set_row(self._names.bans, record.host, row, most=MAX_BANS, news=news))
+
+    def _news(self, action: Ban | Unban) -> News:
+        self.last_id = self._environment.nonce() >> 1
+        message = ActionMessage(id=self.last_id, origin=self._name, action=action)
+        return News(self._names.actions, pack_message(message), KEPT_ACTIONS)
+
+    def _ask(self, action: object) -> None:
+        """Ask the broker. If that fails, the next comparison does it again."""
+        self._broker.ask(action).addErrback(  # type: ignore[arg-type]
+            lambda failure: failure.trap(BrokerError) and None
+        )
+
+    # --- in ----------------------------------------------------------------------------------------------
+
+    def take(self, ban: Ban, source: str) -> int:
+        """Take over a ban that another process announced. Return how many connections it ends."""
+        return self._take(ban.host, seconds=ban.seconds, reason=ban.reason, source=source)
+
+    def take_lifted(self, host: str) -> None:
+        """Lift a ban because another process did."""
+        self._guard.unban(host)
+
+    def _take(self, host: str, *, seconds: float, reason: str, source: str) -> int:
+        guard = self._guard
+        if parse_address(host.partition("/")[0]) is None or guard.never_banned(host):
+            return 0
+        count = len(guard.connections_of(host))
+        self._is_taking = True
+        try:
+            guard.ban(
+                host,
+                now=self._clock(),
+                seconds=seconds,
+                reason=printable(reason, MAX_REASON),
+                source=printable(source, MAX_SOURCE),
+            )
+        finally:
+            self._is_taking = False
+        return count
+
+    async def compare(self) -> None:
+        """Take over the bans of the table that are missing here, and add those that are missing there."""
+        try:
+            table = await self._broker.ask(read_table(self._names.bans))
+        except BrokerError:
+            return
+        rows = self._read(table)
+        over = [host for host in table.rows if host not in rows or rows[host].until <= table.now]
+        now = self._clock()
+        for host, row in rows.items():
+            if row.until > table.now:
+                self._compare_row(host, row, ahead=table.now - now)
+        for record in self._guard.bans():
+            if record.host not in rows and record.until - now > SLACK:
+                self._set_row(record, now, None)
+        if over:
+            self._ask(drop_rows(self._names.bans, over))
+
+    def _read(self, table: Table) -> dict[str, BanRow]:
+        rows, problems = {}, []
+        for host, data in list(table.rows.items())[: 2 * MAX_BANS]:
+            try:
+                rows[host] = parse_message(BanRow, data)
+            except ParseError as error:
+                problems.append(str(error))
+        for problem in self._unreadable.new(problems[:1]):
+            _log.error("cannot read a ban in the broker: {problem}", problem=problem)
+        return rows
+
+    def _compare_row(self, host: str, row: BanRow, *, ahead: float) -> None:
+        """Compare a ban with the own one; the broker's clock is `ahead` of the own one."""
+        own = self._guard.ban_of(host)
+        if row.lifted:
+            if own is not None and own.since + ahead <= row.since + SLACK:
+                self._guard.unban(host)
+        elif own is None or own.until + ahead < row.until - SLACK:
+            self._take(host, seconds=row.until - ahead - self._clock(), reason=row.reason, source=row.source)

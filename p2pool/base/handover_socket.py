@@ -42,7 +42,7 @@ class HandoverSocket:
         self._deadline = time.monotonic() + seconds
 
     def close(self) -> None:
-        """Close this end."""
+        """Close this end of the connection."""
         self._socket.close()
 
     @property

@@ -17,6 +17,10 @@ Around the node:
 - `process_watch`: measures the process: delays, memory, files and threads
 - `data_directory`, `state_files`: the directory of the node's files, and the versions of those files
 
+Replaced by a newer process without losing a miner:
+- `program_runner`: starts, hands over, recovers and stops the program of a process
+- `take_over`: what the two processes say; `handover`: what is handed over; `stratum_handover`: the miners' part
+
 Gateways, which have miners and nothing else of a node:
 - `gateway`: class `GatewayApp`, the root of a gateway; `gateway_daemons`: the daemons that it was given
 - `broker`: the node's side of its gateways

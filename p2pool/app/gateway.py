@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -15,6 +16,7 @@ from twisted.web.server import Request
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.gateway_daemons import GatewayDaemons
+from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
@@ -39,6 +41,8 @@ from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
+RECONNECT_TIME: Final = 1.0
+"""Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 _log = Logger(namespace="p2pool.gateway")
 
 
@@ -94,9 +98,12 @@ class GatewayApp:
 
     # --- life --------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Open the ports and follow the node's work. Raises OperatorError."""
+    async def start(self, handed: HandedOver | None = None) -> None:
+        """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
+        Raises OperatorError, and ParseError for a state that cannot be used."""
         config = self.config
+        if handed is not None:
+            self.stratum.take_over(handed)
         _log.info(
             "p2pool-dash {version} gateway on {network}, broker {broker}",
             version=__version__,
@@ -117,6 +124,24 @@ class GatewayApp:
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+
+    @property
+    def has_work(self) -> bool:
+        """Return whether there is work for miners."""
+        return self.work.context is not None
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are."""
+        return self.stratum.adopt()
+
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process; unless
+        `whole`, miners have to reconnect."""
+        if self.stratum.prepare_handover(whole=whole):
+            await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
+        handed = self.stratum.hand_over(whole=whole)
+        await self.stop()
+        return handed
 
     async def stop(self) -> None:
         """Close the ports and connections; what the node has not stored yet is on disk."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
-from p2pool.app.data_directory import DataDirectory
 from p2pool.app.logs import Logging, start_logging
+from p2pool.app.program_runner import Program, ProgramRunner
 from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
 from p2pool.base.environment import Environment, IReactor, real_environment
@@ -28,16 +28,6 @@ from p2pool.base.terminal import open_terminal
 from p2pool.base.timer import Timer
 
 _log = Logger(namespace="p2pool")
-
-
-class Program(Protocol):
-    """What runs in the process: a node or a gateway."""
-
-    async def start(self) -> None:
-        """Open for business. Raises OperatorError."""
-
-    async def stop(self) -> None:
-        """Stop all services, leaving nothing behind."""
 
 
 def run(config: Config) -> int:
@@ -58,17 +48,8 @@ def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int
 
     reactor: IReactor = cast(IReactor, global_reactor)
     make_time_steady(reactor)
-    directory = DataDirectory(config.datadir)
-    logging = start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
-    for notice in config.notices:
-        _log.warn("settings: {notice}", notice=notice)
-    check_state_files(config.datadir)
-    stop = _stop_once(reactor)
-    hung_up: Event[str] = Event()
-    hung_up.subscribe(lambda name: _reopen_log(logging, name))
-    SignalWatch(reactor, stop=stop, reopen=hung_up.fire).start()  # before anything that starts a thread
-    program = make(real_environment(reactor), logging)
     failures: list[OperatorError] = []
+    stop = _stop_once(reactor)
 
     def failed(failure: Failure) -> None:
         error = failure.value
@@ -78,13 +59,33 @@ def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int
         failures.append(error)
         stop("")
 
+    environment = real_environment(reactor)
+    logging: list[Logging] = []
+    runner = ProgramRunner(
+        config,
+        environment,
+        make=lambda: make(environment, logging[0]),
+        fail=failed,
+        end=lambda: stop(""),
+    )
+    logging.append(
+        start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
+    )
+    for notice in config.notices:
+        _log.warn("settings: {notice}", notice=notice)
+    check_state_files(config.datadir)
+    hung_up: Event[str] = Event()
+    hung_up.subscribe(lambda name: _reopen_log(logging[0], name))
+    # Before anything that starts a thread.
+    SignalWatch(reactor, stop=stop, reopen=hung_up.fire, replace=runner.replace).start()
+    runner.construct()
     if config.supervised:
         stop_at_end_of_input(lambda: stop(""))
         reactor.callWhenRunning(Timer, reactor, BEAT_PERIOD, beat, name="show that the process is not stuck")
-    reactor.callWhenRunning(lambda: ensureDeferred(program.start()).addErrback(failed))
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(program.stop()))
+    reactor.callWhenRunning(runner.start)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: ensureDeferred(runner.stop()))
     reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not of the interface
-    directory.release()
+    runner.release()
     if failures:
         raise failures[0]
     return 0

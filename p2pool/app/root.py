@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
-from twisted.internet.task import cooperate
+from twisted.internet.task import cooperate, deferLater
 from twisted.logger import Logger
 
 from p2pool import __version__
@@ -20,6 +20,7 @@ from p2pool.app.child_process import ChildProcess
 from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
 from p2pool.app.gateway_children import GatewayChildren, child_arguments
+from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 STOP_TIME = 3.0
 """Seconds that each part has to stop."""
+RECONNECT_TIME = 1.0
+"""Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 CHILDREN_STOP_TIME = 15.0
 """Seconds that the gateways of this machine have to stop, and to be killed if they do not."""
 _log = Logger(namespace="p2pool")
@@ -210,9 +213,12 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start all services. Raises OperatorError."""
+    async def start(self, handed: HandedOver | None = None) -> None:
+        """Start all services; `handed` is what an earlier process handed over, for `adopt`. Raises OperatorError,
+        and ParseError for a state that cannot be used."""
         config = self.config
+        if handed is not None:
+            self.stratum.take_over(handed)
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         built_in = built_in_pages()
         files = config.web_static or built_in
@@ -377,8 +383,33 @@ class App:
 
     # --- stop --------------------------------------------------------------------------------------------
 
+    @property
+    def has_work(self) -> bool:
+        """Return whether there is work for miners."""
+        return self.node.context is not None
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are."""
+        return self.stratum.adopt()
+
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop everything but the miners' connections and ports, and return these for another process; unless
+        `whole`, miners have to reconnect."""
+        asked = self.stratum.prepare_handover(whole=whole)
+        await self._stop_monitoring()
+        if asked:
+            await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
+        handed = self.stratum.hand_over(whole=whole)
+        await self._stop_pool()
+        return handed
+
     async def stop(self) -> None:
         """Stop everything: miners, connections, blocks under way, shares, the simulation, in this order."""
+        await self._stop_monitoring()
+        await self._stop_pool()
+
+    async def _stop_monitoring(self) -> None:
+        """Stop what shows the pool to people, and the embedded miners."""
         self._stopping = True
         _log.info("stopping")
         await self._end(self._starting.acquire)
@@ -393,6 +424,9 @@ class App:
         if self.children is not None:
             await self._end(self.children.stop, CHILDREN_STOP_TIME)
         await self._end(self.web.stop)
+
+    async def _stop_pool(self) -> None:
+        """Stop what mines, and write what is not on disk yet."""
         await self._end(self.stratum.stop)
         if self.payout_service is not None:
             self.payout_service.stop()

@@ -78,6 +78,12 @@ class GeneralSettings:
         ),
     )
     no_console: bool = switch(help="log to the file only")
+    take_over: bool = switch(
+        in_file=False,
+        shown=Shown.NEVER,
+        help="replace the process that uses the same data directory, which hands over its miners; start as usual "
+        "if there is none",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,24 @@ from collections.abc import Callable
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.app.bench_log import BenchLog
 from p2pool.app.config import Config
+from p2pool.app.handover import HandedOver
+from p2pool.app.stratum_handover import MinersTaker, OpenedPort, hand_over_miners, prepare_handover
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
 from p2pool.jobs.context import WorkContext
+from p2pool.net.adopted_sockets import adopt_port
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.shared_port import ReservedPort, open_shared_port
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
     MAX_SILENT,
+    PortFactory,
     TlsPort,
     WebConnections,
     WorkerPort,
@@ -105,6 +108,8 @@ class StratumAssembly:
         self._certificate: ServerCertificate | None = None
         self._port: IListeningPort | None = None
         self._tls_port: IListeningPort | None = None
+        self._opened: list[OpenedPort] = []
+        self._taker: MinersTaker | None = None
         self._reserved: dict[str, ReservedPort] = {}
         """The ports that the gateways of this machine listen on instead, by flag."""
         self._timers: list[Timer] = []
@@ -139,7 +144,7 @@ class StratumAssembly:
             browsers=browsers,
         )
         address = config.worker_host, config.worker_port
-        self._port = self._open(factory, address, _WORKER_FLAG)
+        self._port = self._open(factory, address, purpose="miners", flag=_WORKER_FLAG)
         _log.info(
             "miners (X11) connect to stratum+tcp://{address}, dashboard: {url}",
             address=host_and_port(self.host, self.port),
@@ -148,16 +153,47 @@ class StratumAssembly:
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
             tls_factory = TlsPort(self._environment, stratum=tls, proxies=proxies, keepalive=keepalive)
-            self._tls_port = self._open(tls_factory, config.stratum_ssl_port, _TLS_FLAG)
+            self._tls_port = self._open(
+                tls_factory, config.stratum_ssl_port, purpose="miners through TLS", flag=_TLS_FLAG
+            )
             _log.info(
                 "miners through TLS connect to stratum+ssl://{address}",
                 address=host_and_port(reachable_host(config.stratum_ssl_port[0]), _port_of(self._tls_port)),
             )
 
-    def _open(self, factory: ServerFactory, address: tuple[str, int], flag: str) -> IListeningPort:
-        if self._config.share_port:
-            return open_shared_port(self._reactor, factory, address, whom="miners", flag=flag)
-        return open_port(self._reactor, factory, address, whom="miners", flag=flag)
+    def _open(self, factory: PortFactory, address: tuple[str, int], *, purpose: str, flag: str) -> IListeningPort:
+        """Open a port, or use the one that an earlier process handed over."""
+        listening = None if self._taker is None else self._taker.port(purpose, address)
+        if listening is None:
+            opened = open_shared_port if self._config.share_port else open_port
+            port = opened(self._reactor, factory, address, whom="miners", flag=flag)
+        else:
+            port = adopt_port(self._reactor, factory, listening)
+        self._opened.append((purpose, address, port, factory))
+        return port
+
+    # --- between processes -------------------------------------------------------------------------------
+
+    def take_over(self, handed: HandedOver) -> None:
+        """Take what an earlier process handed over; call it before `listen`. Raises ParseError."""
+        self._taker = MinersTaker(self._reactor, self.server, handed)
+
+    def adopt(self) -> int:
+        """Serve the miners of an earlier process from now on. Return how many they are. Raises ParseError."""
+        taker, self._taker = self._taker, None
+        return 0 if taker is None else taker.adopt(self._opened)
+
+    def prepare_handover(self, *, whole: bool) -> bool:
+        """Let new connections wait for another process, and ask miners whose connections cannot be handed over to
+        reconnect: all of them unless `whole`. Return whether there are any."""
+        return prepare_handover(self.server, self._opened, whole=whole)
+
+    def hand_over(self, *, whole: bool) -> HandedOver:
+        """Stop serving miners without closing their connections, and return these for another process. Unless
+        `whole`, the connections end."""
+        handed = hand_over_miners(self.server, self._opened, whole=whole)
+        self._port = self._tls_port = None
+        return handed
 
     def _reserve_ports(self) -> None:
         """Keep the ports for the gateways that the node starts. Raises OperatorError."""

@@ -7,7 +7,8 @@
 - `turns`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values
+- `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
-- `endpoints`, `hosts`, `http_client`, `direct_write`: addresses and connections
-- `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
+- `endpoints`, `hosts`, `http_client`, `direct_write`, `handover_socket`: addresses and connections
+- `service_manager`, `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import override
@@ -62,6 +62,10 @@ class BoundedSet(Generic[K]):
 
     def __contains__(self, item: object) -> bool:
         return item in self._items
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the items, the oldest first."""
+        return iter(self._items)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -34,6 +34,12 @@ def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> 
     return False
 
 
+def unsent_bytes(transport: object) -> bytes:
+    """Return the bytes that a plain TCP transport still holds."""
+    buffered = bytes(getattr(transport, "dataBuffer", b""))[int(getattr(transport, "offset", 0)) :]
+    return buffered + b"".join(getattr(transport, "_tempDataBuffer", ()))
+
+
 def unsent(transport: object) -> int:
     """Return how many bytes the transport still holds (Twisted keeps them in two places, other transports in
     none)."""

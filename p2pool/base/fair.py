@@ -166,6 +166,10 @@ class FairQueue(Generic[K, G]):
         """Iterate over the keys, the oldest first."""
         return iter(self._group_of)
 
+    def group_of(self, key: K) -> G:
+        """Return the group of a key that is there."""
+        return self._group_of[key]
+
     def group(self, group: G) -> dict[K, None]:
         """Return the keys of a group, the oldest first. Not to be changed."""
         return self._shares.items((group,))
@@ -219,6 +223,10 @@ class FairDict(Generic[K, V, G]):
 
     def __getitem__(self, key: K) -> V:
         return self._values[key]
+
+    def group_of(self, key: K) -> G:
+        """Return the group of a key that is there."""
+        return self._queue.group_of(key)
 
     def values(self) -> Iterator[V]:
         """Iterate over the values, those set longest ago first."""

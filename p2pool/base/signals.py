@@ -22,6 +22,8 @@ from p2pool.base.environment import IReactor
 STOPPING: Final = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGXCPU))
 """SIGXCPU: the limit of processor time (`ulimit -t`) is reached; SIGKILL follows."""
 REOPENING: Final = frozenset((signal.SIGHUP, signal.SIGUSR1))
+REPLACING: Final = signal.SIGUSR2
+"""Starts a new process that takes over; without one that can, the signal is ignored."""
 _HARMLESS_NAMES: Final = ("SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")
 _log = Logger(namespace="p2pool")
 
@@ -45,14 +47,21 @@ def survive_signals() -> None:
 
 
 class SignalWatch:
-    """Calls `stop(name)` and `reopen(name)` in the reactor's thread with the name of a signal that asks for it."""
+    """Calls `stop(name)`, `reopen(name)` or `replace(name)` in the reactor's thread with the name of a signal that
+    asks for it."""
 
     def __init__(
-        self, reactor: IReactorFromThreads, *, stop: Callable[[str], object], reopen: Callable[[str], object]
+        self,
+        reactor: IReactorFromThreads,
+        *,
+        stop: Callable[[str], object],
+        reopen: Callable[[str], object],
+        replace: Callable[[str], object] | None = None,
     ) -> None:
         self._reactor = reactor
         self._stop = stop
         self._reopen = reopen
+        self._replace = replace
 
     def start(self) -> None:
         """Block the signals in this thread and those that it starts, and wait for them in one of their own.
@@ -81,6 +90,8 @@ class SignalWatch:
             self._reactor.callFromThread(self._stop, name)
         elif number in REOPENING:
             self._reactor.callFromThread(self._reopen, name)
+        elif number == REPLACING and self._replace is not None:
+            self._reactor.callFromThread(self._replace, name)
         else:
             _log.info("{name} received: ignored", name=name)
 

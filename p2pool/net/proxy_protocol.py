@@ -69,6 +69,11 @@ class HeaderReader:
         self._found: ProxiedFrom | None = None
         self._error: str | None = None
 
+    @property
+    def unread(self) -> bytes:
+        """Return what was read of a header that is not complete."""
+        return self._buffer
+
     def feed(self, data: bytes) -> ProxiedFrom | None:
         """Return the result, or None while bytes are missing. Raises ParseError as soon as it cannot be a header.
 

@@ -114,6 +114,11 @@ class _UnidentifiedConnection(Protocol):
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
+    def detach(self) -> tuple[Any, bytes]:
+        """Stop waiting for the first byte. Return the transport, and what was read of a PROXY header."""
+        self._settled()
+        return self.transport, b"" if self._header is None else self._header.unread
+
     def evict(self) -> None:
         """End a connection that was handed over, to make room for another one."""
         self.give_up()
@@ -220,6 +225,17 @@ class PortFactory(ServerFactory):
                 evicted.give_up()
         self._silent.add(connection, site)
 
+    def detach_silent(self) -> list[tuple[Any, bytes]]:
+        """Stop using the connections that have not been identified, without closing them. Return their transports,
+        and what of a PROXY header was read."""
+        found = []
+        for connection in list(self._silent):
+            transport, header = connection.detach()
+            if not getattr(transport, "disconnecting", True):
+                transport.stopReading()
+                found.append((transport, header))
+        return found
+
     def settled(self, connection: _UnidentifiedConnection) -> None:
         """Note that a connection is identified, or over."""
         self._silent.discard(connection)
@@ -261,6 +277,12 @@ class WebConnections:
         self._hosts: dict[str, int] = {}
         self._sites: dict[str, int] = {}
         self._evictable: FairQueue[_UnidentifiedConnection, str] = FairQueue()
+        self._open: set[_UnidentifiedConnection] = set()
+
+    def end_all(self) -> None:
+        """End all connections: another process serves browsers from now on."""
+        for connection in list(self._open):
+            connection.evict()
 
     def refusal(self, address: IAddress) -> str | None:
         """Return why one more connection from an address is rejected; None if it is let in."""
@@ -283,8 +305,10 @@ class WebConnections:
         host = str(getattr(address, "host", ""))
         if self.count >= MAX_WEB_CONNECTIONS and (evicted := self._candidate(host)) is not None:
             evicted.evict()
-        if connection is not None and not is_in(host, self._exempt):
-            self._evictable.add(connection, site_key(host))
+        if connection is not None:
+            self._open.add(connection)
+            if not is_in(host, self._exempt):
+                self._evictable.add(connection, site_key(host))
         counted = (self._hosts, host_key(host)), (self._sites, site_key(host))
         self.count += 1
         for counts, key in counted:
@@ -293,6 +317,7 @@ class WebConnections:
         def ended() -> None:
             self.count -= 1
             if connection is not None:
+                self._open.discard(connection)
                 self._evictable.discard(connection)
             for counts, key in counted:
                 counts[key] -= 1

@@ -24,6 +24,11 @@ Who is let in:
 - `guard`: bans and limits of hosts; `reputation`: what hosts and connections were charged;
 - `eviction_queue`: which connection is closed when the server is full; `ban_file`: the bans on disk.
 
+Between processes:
+
+- `handover_records`: what a process hands over to the next; `handover_export`, `handover_import`: from the
+  sessions to these records, and back; `handover_basic`: what other versions of the program can read.
+
 `ports` is what stratum needs from the rest of the node, `settings` what an operator can set, `host_loads` the load
 of hosts for pages, `timed` the measuring for --bench.
 """

@@ -135,6 +135,23 @@ class Guard:
         self.eviction_queue.opened(connection)
         return connection
 
+    def restore_host(self, host: HostReputation) -> None:
+        """Remember the reputation that a host has in an earlier process; its connections follow."""
+        self._absent.put(host.key, host, host.site)
+
+    def restored(self, connection: ConnectionReputation) -> None:
+        """Count a connection of an earlier process by what it did there."""
+        if connection.authorized_at is not None:
+            connection.host.working += 1
+            self.eviction_queue.authorized(connection)
+        if connection.accepted:
+            self.eviction_queue.remove(connection)
+        connection.host.recount(connection)
+
+    def hosts(self) -> list[HostReputation]:
+        """Return the reputations of all hosts, those without connections first."""
+        return [*self._absent.values(), *self._hosts.values()]
+
     def authorized(self, connection: ConnectionReputation, now: float) -> None:
         """Note that a miner was authorized on a connection for the first time."""
         connection.authorized_at = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import orjson
@@ -225,6 +226,11 @@ class JobRegistry:
         if site not in issued.holders:
             self._hold(site, issued)
         return True
+
+    def restore(self, issued: IssuedJob, sites: Iterable[str]) -> None:
+        """Take a job that an earlier process sent to miners of these sites."""
+        for site in sites:
+            self._hold(site, issued)
 
     def _hold(self, site: str, issued: IssuedJob) -> None:
         if issued.job is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 from twisted.internet.interfaces import IAddress, ISSLTransport, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
@@ -88,10 +89,42 @@ class StratumProtocol(Protocol):
         self.session: Session | None = None
         """The session while the connection is open or lingers."""
 
+    def restore(self, session: Session, unread: bytes) -> None:
+        """Continue a session of an earlier process; `unread` begins its next line. Called before the connection
+        is made."""
+        self.session, self._buffer = session, unread
+
+    @property
+    def can_be_handed_over(self) -> bool:
+        """Return whether another process can continue this connection: TLS cannot be passed on."""
+        transport: Any = self.transport
+        return (
+            self.state in (_OPEN, _WAITING)
+            and self.session is not None
+            and self.session.closing is None
+            and not getattr(transport, "disconnecting", True)
+            and bool(ITCPTransport.providedBy(transport))
+            and not ISSLTransport.providedBy(transport)
+        )
+
+    def detach(self) -> Any:
+        """Stop using the connection without closing it. Return its transport, which is for another process."""
+        transport: Any = self.transport
+        transport.stopReading()
+        transport.stopWriting()
+        self.state, self.session = ConnectionState.CLOSED, None
+        return transport
+
+    @property
+    def unread(self) -> bytes:
+        """Return the beginning of a line whose end has not come yet."""
+        return self._buffer
+
     @override
     def connectionMade(self) -> None:
         self._write_some = direct_writer(self.transport)
-        self.session = self._server.register(self)
+        if self.session is None:
+            self.session = self._server.register(self)
         if self.session is not None:
             self.state = _OPEN
             return

@@ -31,6 +31,10 @@ class RecentDifficulties:
         for name in names:
             self._known.put(name, (difficulty, now), site)
 
+    def known(self) -> list[tuple[str, float, float, str]]:
+        """Return (name, difficulty, time, site) of all that is remembered, the oldest first."""
+        return [(name, *self._known[name], self._known.group_of(name)) for name in self._known]
+
     def apply(self, vardiff: Vardiff, name: str, now: float) -> None:
         """Keep a new connection's start difficulty if its worker lately worked at that difficulty or a higher
         one."""

@@ -187,6 +187,16 @@ class HostReputation:
             return Offence.LOGIN.cost
         return REPEATED_LOGIN_COST
 
+    @property
+    def peaks(self) -> tuple[Decaying, Decaying]:
+        """Return the decaying peaks of its working and of its good connections."""
+        return self._working_peak, self._good_peak
+
+    @property
+    def refused_logins(self) -> BoundedDict[str, float]:
+        """Return the addresses of rejected logins, and when each was rejected last."""
+        return self._refused_logins
+
     def admits(self, now: float) -> bool:
         """Return whether a limited host may open one more connection now, and count it."""
         weight = self.weight(now)

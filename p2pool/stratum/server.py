@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from typing_extensions import override
 
+from p2pool.base.direct_write import unsent_bytes
 from p2pool.base.environment import Environment
 from p2pool.base.hosts import site_key
 from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.guard import BANNED, Guard, GuardSettings
+from p2pool.stratum.handover_export import export_miners
+from p2pool.stratum.handover_import import Handover, RestoreSession, restore_shared
+from p2pool.stratum.handover_records import ConnectionRecord, MinersRecord
 from p2pool.stratum.host_loads import host_loads
 from p2pool.stratum.job_broadcast import JobBroadcast
 from p2pool.stratum.limits import ServerLimits
@@ -103,6 +109,55 @@ class StratumServer(Factory):
         for protocol in [*self.connections.values(), *self._lingering]:
             if protocol.transport is not None:
                 protocol.transport.loseConnection()
+
+    def ask_to_reconnect(self, *, all_miners: bool) -> int:
+        """Ask the miners whose connections cannot be handed over, or all miners, to reconnect. Return how many
+        were asked."""
+        now, asked = self.clock(), 0
+        for session, protocol in list(self.connections.items()):
+            if all_miners or not protocol.can_be_handed_over:
+                session.reputation.excused = True
+                self.serve(session, session.reconnect, [], now)
+                asked += 1
+        return asked
+
+    def hand_over(self, *, all_reconnect: bool = False) -> tuple[MinersRecord, list[Any]]:
+        """Stop serving miners without closing their connections. Return the record of all of them, and the
+        transports of the open connections in its order. Connections that cannot be handed over end, with
+        `all_reconnect` all of them; their sessions are saved."""
+        for session, protocol in list(self.connections.items()):
+            if all_reconnect or not protocol.can_be_handed_over:
+                session.reputation.excused = True
+                protocol.abort()
+        left = [(session, protocol, protocol.detach()) for session, protocol in self.connections.items()]
+        now = self.clock()
+        record = export_miners(
+            self._context,
+            [
+                (session, protocol.host, protocol.unread, unsent_bytes(transport))
+                for session, protocol, transport in left
+            ],
+            now,
+        )
+        self.connections.clear()
+        self._rota.clear()
+        return record, [transport for _, _, transport in left]
+
+    def restore_shared(self, record: MinersRecord) -> Handover:
+        """Restore what an earlier process handed over, without the connections: `adopt` is for these. Raises
+        ParseError."""
+        return restore_shared(self._context, record)
+
+    def adopt(self, record: ConnectionRecord, restore: RestoreSession) -> StratumProtocol:
+        """Return the protocol that continues a connection of an earlier process. Raises ParseError."""
+        now = self.clock()
+        protocol = StratumProtocol(self, IPv4Address("TCP", record.host, 0))
+        session = restore(now=now)
+        session.reputation.owner = session
+        self.connections[session] = protocol
+        protocol.restore(session, record.unread)
+        self._stats.record_connected(now)
+        return protocol
 
     def suspend(self) -> None:
         """Close all connections, and new ones at once, until `resume`."""

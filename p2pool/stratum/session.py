@@ -6,6 +6,7 @@ each request; these functions call the session. `protocol` writes `take_output()
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -379,6 +380,23 @@ class Session:
         self.closing = reason
         self.context.guard.offence(self.reputation, Offence.MALFORMED, now)
 
+    def remembered(self) -> dict[str, Any]:
+        """Return the tables of this session for the process that takes over."""
+        earners, refused = tuple(sorted(self._earners)), tuple(self._refused or ())
+        return {"awaited": dict(self._awaited), "earners": earners, "refused": refused}
+
+    def remember(self, awaited: Mapping[int, float], earners: Iterable[str], refused: Iterable[int]) -> None:
+        """Restore what `remembered` returned in an earlier process."""
+        self._awaited.update(awaited)
+        self._earners.update(earners)
+        for found in refused:
+            self._remember_refused(found)
+
+    def _remember_refused(self, found: int) -> None:
+        if self._refused is None:
+            self._refused = BoundedSet(_MAX_REFUSED)
+        self._refused.add(found)
+
     # --- submissions -------------------------------------------------------------------------------------
 
     def submit(self, params: list[Any], now: float, error: StratumError | None = None) -> bool:
@@ -432,9 +450,7 @@ class Session:
             if self._refused is not None and found in self._refused:
                 raise StratumError(ErrorCode.DUPLICATE, "duplicate share")
             if found > sent.target:
-                if self._refused is None:
-                    self._refused = BoundedSet(_MAX_REFUSED)
-                self._refused.add(found)
+                self._remember_refused(found)
                 raise low_difficulty(found, sent.difficulty)
         self._remember(sent, submission.key, used)
         # A share that misses the connection's difficulty is used, but says nothing about the hash rate.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Protocol
 
+from p2pool.base.errors import ParseError
 from p2pool.base.fair import FairDict
 from p2pool.base.observable import Event
 from p2pool.stratum.miner_state import MinerState
@@ -111,6 +112,33 @@ class SessionTable:
         session.state = state
         self._live[session_id] = session
         return True
+
+    def restore_live(self, session: Resumable, state: MinerState) -> None:
+        """Give a new session the state that it had in an earlier process. Raises ParseError if another one has
+        it."""
+        own = session.state
+        del self._live[own.session_id]
+        self._extranonces.discard(own.extranonce1)
+        self._claim(state)
+        session.state = state
+        self._live[state.session_id] = session
+
+    def restore_saved(self, state: MinerState, *, expires: float, site: str) -> None:
+        """Save a state of an earlier process. Raises ParseError if another session has it."""
+        self._claim(state)
+        evicted = self._saved.put(state.session_id, (state, expires), site)
+        if evicted is not None:
+            self._extranonces.discard(evicted[0].extranonce1)
+
+    def _claim(self, state: MinerState) -> None:
+        known = state.session_id in self._live or state.session_id in self._saved
+        if known or state.extranonce1 in self._extranonces:
+            raise ParseError("two sessions with one id or one extranonce1")
+        self._extranonces.add(state.extranonce1)
+
+    def saved(self) -> list[tuple[MinerState, float, str]]:
+        """Return (state, time of expiry, site) of the saved states, in the order of expiry."""
+        return [(*self._saved[session_id], self._saved.group_of(session_id)) for session_id in self._saved]
 
     def closed(self, session: Resumable, *, site: str, worth_keeping: bool, now: float) -> None:
         """Account for the end of a connection of `site`. If `worth_keeping`, its state can be resumed for a

@@ -54,6 +54,10 @@ class Solutions:
         self.chunks += 1
         return True
 
+    def parts(self) -> tuple[set[bytes], set[bytes]]:
+        """Return what was accepted, and which of it was a share or a block."""
+        return self._keys, self._used
+
     def spend(self) -> None:
         """Stop crediting, and remember only shares and blocks, which are few."""
         self.spent = True
@@ -81,6 +85,14 @@ class SolutionLedger:
             if candidate is None:
                 return
             self._spend(candidate[0])
+
+    def restore(self, solutions: Solutions) -> None:
+        """Count what an earlier process accepted for a job."""
+        chunks = 0 if solutions.spent else len(solutions) // CHUNK
+        for solutions.chunks in range(1, chunks + 1):
+            if solutions.spent:
+                return
+            self.grown(solutions)
 
     def retire(self) -> None:
         """Forget the solutions of jobs that were released; call it every few seconds."""

@@ -28,7 +28,7 @@ class SlowAnswers:
         self.waiting: list[tuple[Any, Deferred[Any]]] = []
         broker.ask = self
 
-    def __call__(self, action: Any) -> Deferred[Any]:
+    def __call__(self, action: Any, *, urgent: bool = False) -> Deferred[Any]:
         self.waiting.append((action, Deferred()))
         return self.waiting[-1][1]
 

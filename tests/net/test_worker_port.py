@@ -843,3 +843,24 @@ def test_where_a_port_listens(host, errors, tried, listens):
             "cannot listen on port 5 for the web ([Errno 98] in use): choose another one with --web-port"
         )
     assert reactor.tried == tried
+
+
+def test_silent_connections_are_detached_for_another_process():
+    """With what was read of a PROXY header; those that are identified are not among them."""
+    clock = Clock()
+    port = WorkerPort(
+        make_environment(clock), stratum=Recorders(), web=Recorders(), proxies=(ip_network("10.1.2.3"),)
+    )
+    silent, speaking = Transport(), Transport()
+    waiting = port.buildProtocol(ADDRESS)
+    waiting.makeConnection(silent)
+    waiting.dataReceived(b"PROXY TCP4 ")
+    known = port.buildProtocol(IPv4Address("TCP", "10.1.2.4", 4))
+    known.makeConnection(speaking)
+    known.dataReceived(b"{}\n")
+    assert port.detach_silent() == [(silent, b"PROXY TCP4 ")]
+    assert not silent.reads
+    assert speaking.reads
+    assert port.detach_silent() == []
+    clock.advance(FIRST_BYTE_TIME + 1)
+    assert not silent.aborted

@@ -27,6 +27,7 @@ class Transport(StringTransport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = False
+        self.reads = True
         self.options: dict = {}
         self.dataBuffer = b""
 
@@ -35,6 +36,12 @@ class Transport(StringTransport):
 
     def loseWriteConnection(self) -> None:
         self.disconnecting = True
+
+    def stopReading(self) -> None:
+        self.reads = False
+
+    def stopWriting(self) -> None:
+        pass
 
     def setTcpNoDelay(self, enabled) -> None:
         self.options["nodelay"] = enabled

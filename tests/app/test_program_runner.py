@@ -1,0 +1,204 @@
+"""A program in its process: started, replaced by another process, and started again when that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import ensureDeferred, succeed
+from twisted.internet.task import Clock
+
+from p2pool.app import program_runner
+from p2pool.app.config import SIMNET_ADDRESS, load_config
+from p2pool.app.handover import HandedOver, HandoverRecord
+from p2pool.app.program_runner import RECOVERY_TIME, WORK_TIME, ProgramRunner
+from p2pool.base.errors import OperatorError, ParseError
+from p2pool.stratum.handover_export import export_miners
+from tests.environment import make_environment
+from tests.logged import logged
+from tests.stratum.miner import NOW, Miner
+
+
+class FakeProgram:
+    """A program whose life is written down in `life`."""
+
+    def __init__(self, life: list) -> None:
+        self.life = life
+        self.has_work = True
+        self.error: Exception | None = None
+
+    async def start(self, handed: HandedOver | None = None) -> None:
+        self.life.append("start" if handed is None else "start with miners")
+        if self.error is not None:
+            raise self.error
+
+    def adopt(self) -> int:
+        self.life.append("adopt")
+        return 1
+
+    async def hand_over(self, *, whole: bool) -> HandedOver:
+        self.life.append("hand over")
+        return one_miner()
+
+    async def stop(self) -> None:
+        self.life.append("stop")
+
+
+def one_miner() -> HandedOver:
+    miner = Miner()
+    miner.login()
+    record = export_miners(miner.context, [(miner.session, "10.0.0.1", b"", b"")], NOW)
+    return HandedOver(HandoverRecord(NOW, (), (), record), (object(),))
+
+
+class Former:
+    """The process that is replaced."""
+
+    def __init__(self) -> None:
+        self.confirmed = False
+
+    def take(self) -> HandedOver:
+        return one_miner()
+
+    def confirm(self) -> None:
+        self.confirmed = True
+
+
+class Rig:
+    """A runner, with everything around it written down."""
+
+    def __init__(self, directory: Path, monkeypatch, *flags: str, former: Former | None = None) -> None:
+        self.life: list = []
+        self.failures: list = []
+        self.programs: list[FakeProgram] = []
+        self.clock = Clock()
+        monkeypatch.setattr(program_runner.HandoverClient, "find", lambda *_: former)
+        monkeypatch.setattr(program_runner.HandoverServer, "start", lambda _: self.life.append("listen"))
+        self.runner = ProgramRunner(
+            load_config(["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory),
+            make_environment(
+                self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=lambda function: succeed(function())
+            ),
+            make=self._make,
+            fail=lambda failure: self.failures.append(failure.value),
+            end=lambda: self.life.append("end"),
+        )
+        self.runner.construct()
+        self.program = self.programs[0]
+
+    def _make(self) -> FakeProgram:
+        self.programs.append(FakeProgram(self.life))
+        return self.programs[-1]
+
+    def hand_over(self) -> HandedOver | None:
+        answers: list = []
+        self.runner.hand_over(True, answers.append)
+        return answers[0]
+
+
+def test_a_program_starts_and_stops(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    assert rig.life == ["start", "listen"]
+    ensureDeferred(rig.runner.stop())
+    assert rig.life == ["start", "listen", "stop"]
+    assert rig.failures == []
+    rig.runner.release()
+
+
+def test_with_nobody_to_take_over_from_it_starts_as_usual(tmp_path, monkeypatch):
+    with logged() as log:
+        rig = Rig(tmp_path, monkeypatch, "--take-over")
+        rig.runner.start()
+    assert rig.life == ["start", "listen"]
+    assert log.lines == ["--take-over: no process to take over from; starting as usual"]
+    rig.runner.release()
+
+
+def test_miners_are_served_once_there_is_work(tmp_path, monkeypatch):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.has_work = False
+    rig.runner.start()
+    rig.clock.advance(1)
+    assert rig.life == ["start with miners"]
+    assert not former.confirmed
+    rig.program.has_work = True
+    with logged() as log:
+        rig.clock.advance(1)
+    assert rig.life == ["start with miners", "adopt", "listen"]
+    assert former.confirmed
+    assert log.lines == ["took over 1 miners, who waited 2.00 s"]
+    rig.runner.release()
+
+
+def test_without_work_the_former_process_keeps_the_miners(tmp_path, monkeypatch):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.has_work = False
+    rig.runner.start()
+    rig.clock.pump([0.1] * round(10 * WORK_TIME + 10))
+    assert [type(error) for error in rig.failures] == [OperatorError]
+    assert not former.confirmed
+    assert "adopt" not in rig.life
+    rig.runner.release()
+
+
+@pytest.mark.parametrize("error", [ParseError("no state"), OperatorError("the port is in use")])
+def test_a_start_that_fails_leaves_the_miners_to_the_former_process(tmp_path, monkeypatch, error):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.error = error
+    rig.runner.start()
+    assert [type(error) for error in rig.failures] == [OperatorError]
+    assert not former.confirmed
+    rig.runner.release()
+
+
+def test_a_program_is_handed_over_once_and_the_directory_is_free(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    assert rig.hand_over() is None, "it has not started yet"
+    rig.runner.start()
+    assert rig.hand_over() is not None
+    assert rig.hand_over() is None
+    other = Rig(tmp_path, monkeypatch)
+    other.runner.release()
+    rig.runner.leave(4711)
+    assert rig.life == ["start", "listen", "hand over", "end"]
+    rig.runner.release()
+
+
+def test_it_serves_again_when_nobody_took_over(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    handed = rig.hand_over()
+    assert handed is not None
+    rig.runner.recover(handed)
+    rig.clock.advance(RECOVERY_TIME)
+    assert rig.failures == []
+    assert rig.life == ["start", "listen", "hand over", "start with miners", "adopt"]
+    assert rig.hand_over() is not None, "the next one may take over"
+    rig.runner.release()
+
+
+def test_it_waits_for_the_directory_that_a_dying_process_still_holds(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    handed = rig.hand_over()
+    assert handed is not None
+    dying = Rig(tmp_path, monkeypatch)
+    rig.runner.recover(handed)
+    rig.clock.advance(0.1)
+    assert "adopt" not in rig.life
+    dying.runner.release()
+    rig.clock.pump([0.1] * 10)
+    assert rig.life[-1] == "adopt"
+    rig.runner.release()
+
+
+def test_a_signal_before_the_start_is_ignored(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    with logged() as log:
+        rig.runner.replace("SIGUSR2")
+    assert log.lines == ["SIGUSR2 received: ignored, since the program has not started"]
+    rig.runner.release()

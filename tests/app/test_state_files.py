@@ -23,7 +23,7 @@ from p2pool.networks import SIMNET
 from p2pool.peers import service
 from p2pool.peers.addresses import AddressBook, Bans
 from p2pool.stratum import ban_file
-from tests.support import ROOT
+from tests.support import ROOT, parse_module
 
 TEXTS = {"cached_payout_address", "node-name"}
 """They have no version: legacy p2pool-dash has the first, too."""
@@ -50,7 +50,7 @@ def declared_formats() -> set[str]:
     """The names of all StateFormats that modules of the package declare."""
     found = set()
     for path in (ROOT / "p2pool").rglob("*.py"):
-        for node in ast.parse(path.read_text("utf-8")).body:
+        for node in parse_module(path).body:
             if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Call):
                 continue
             if getattr(node.value.func, "id", "") == "StateFormat":

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import parse_module
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "p2pool"
 MAX_POSITIONAL = 3
@@ -49,8 +51,8 @@ def read_modules(package: Path = PACKAGE) -> list[Module]:
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        text = path.read_text("utf-8")
-        modules.append(Module(name, path, ast.parse(text), len(text.splitlines())))
+        lines = len(path.read_text("utf-8").splitlines())
+        modules.append(Module(name, path, parse_module(path), lines))
     return modules
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("mining", "sharechain", "peers", "vardiff", "dashd", "stratum", "web", "history", "floods")
+BENCHMARKS = (
+    "mining",
+    "sharechain",
+    "peers",
+    "vardiff",
+    "dashd",
+    "stratum",
+    "web",
+    "history",
+    "floods",
+    "gateway",
+)
 
 
 def main(names: list[str]) -> int:

@@ -3,7 +3,8 @@
 - `environment`: reactor, clock, threads and randomness as one value; `timer`: periodic tasks; `backoff`:
   waits between attempts; `daemon_thread`
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears
-- `bounded`, `fair`: containers with a limit, and tables in which no owner can evict the others
+- `bounded`, `fair`, `ordered_set`: containers with a limit, tables in which no owner can evict the others, and
+  sets with an order
 - `turns`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values

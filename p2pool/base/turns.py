@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.ordered_set import OrderedSet
 
 TURN_TIME = 0.010
 """Seconds of a turn of the reactor that all clients together get. The last step of them may take longer."""
@@ -65,7 +66,7 @@ class Turns:
         self._slice_time = slice_time
         self._waiting: dict[str, deque[Client]] = {}
         """By host."""
-        self._held: set[Client] = set()
+        self._held: OrderedSet[Client] = OrderedSet()
         self._spent: BoundedDict[str, float] = BoundedDict(_REMEMBERED_HOSTS)
         """By host: seconds used. An idle host does not save them up: it begins a little below `_level`."""
         self._level = 0.0

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.files import write_file
+from p2pool.base.ordered_set import OrderedSet
 from p2pool.base.text import excerpt
 from p2pool.dash.auxpow import AuxWork
 from p2pool.dash.hashes import hash_hex
@@ -87,7 +88,7 @@ class AuxSubmitter:
         self._reactor = environment.reactor
         self._directory = directory
         self._run_in_thread = environment.run_in_thread
-        self._tasks: set[Deferred[None]] = set()
+        self._tasks: OrderedSet[Deferred[None]] = OrderedSet()
         """Bound: MAX_UNDER_WAY a daemon."""
 
     def offer(self, receiver: AuxReceiver, work: AuxWork, *, proof: Callable[[], bytes], worker: str) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, succe
 from twisted.python.failure import Failure
 
 from p2pool.base.environment import IReactor
+from p2pool.base.ordered_set import OrderedSet
 from p2pool.dashd.answers import Verdict
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.found_block import FoundBlock
@@ -71,8 +72,8 @@ class BlockDelivery:
         """The newest answer of each daemon that need not be asked again."""
         self.unclear: dict[BlockDaemon, str] = {}
         """The first answer without a verdict of each daemon that has not given another one."""
-        self.asking: set[BlockDaemon] = set()
-        self.failed: set[BlockDaemon] = set()
+        self.asking: OrderedSet[BlockDaemon] = OrderedSet()
+        self.failed: OrderedSet[BlockDaemon] = OrderedSet()
         """Daemons that did not answer at least once."""
         self.on_disk = False
         self.writing: Deferred[None] = succeed(None)

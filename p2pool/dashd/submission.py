@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
+from p2pool.base.ordered_set import OrderedSet
 from p2pool.dash.hashes import hash_hex
 from p2pool.dashd import delivery_log
 from p2pool.dashd.answers import Verdict, judge, judge_error
@@ -88,7 +89,7 @@ class BlockSubmitter:
         self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
-        self._tasks: set[Deferred[Any]] = set()
+        self._tasks: OrderedSet[Deferred[Any]] = OrderedSet()
         """Bound: one per delivery, and one per delivery and daemon."""
 
     # --- from outside ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing_extensions import override
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
+from p2pool.base.ordered_set import OrderedSet
 from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
@@ -99,7 +100,7 @@ class PeerHub(Hub):
         self.bytes_received = self.bytes_sent = 0
         """Of all connections since the start."""
         self.nonce = environment.nonce()
-        self.sessions: set[PeerSession] = set()
+        self.sessions: OrderedSet[PeerSession] = OrderedSet()
         """All connections, also those without a handshake yet. Bound: max_incoming and those that this node
         dials."""
         self.broadcaster = ShareBroadcaster(transactions, sender_of)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from p2pool.base.observable import Event
+from p2pool.base.ordered_set import OrderedSet
 from p2pool.peers.errors import Drop
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.session import PeerSession
@@ -131,7 +132,7 @@ class PeerFactory(ServerFactory):
     def __init__(self, hub: PeerHub, incoming: bool) -> None:
         self.hub = hub
         self.incoming = incoming
-        self.protocols: set[PeerProtocol] = set()
+        self.protocols: OrderedSet[PeerProtocol] = OrderedSet()
         self.began: Event[PeerSession] = Event()
         self.ended: Event[PeerSession] = Event()
 

@@ -73,7 +73,7 @@ class StratumServer(Factory):
             work=work,
             stats=stats,
             guard=self.guard,
-            sessions=SessionTable(self.limits.session_timeout),
+            sessions=SessionTable(self.limits.session_timeout, environment.chance),
         )
         self._context.sessions.taken_over.subscribe(self._taken_over)
         self._stats = stats

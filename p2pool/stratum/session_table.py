@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Iterator
 from copy import copy
 from typing import Protocol
@@ -35,10 +35,11 @@ class SessionTable:
     servers that have other prefixes (`give_up`), and come from them (`adopt`).
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, chance: random.Random) -> None:
         self.taken_over: Event[Resumable] = Event()
         """Fires with a live session whose state another connection has taken over, after it was notified."""
         self._timeout = timeout
+        self._chance = chance
         self._live: dict[str, Resumable] = {}
         self._saved: FairDict[str, tuple[MinerState, float], str] = FairDict(MAX_SAVED)
         """(state, time of expiry) by session id, in the order of expiry."""
@@ -59,12 +60,12 @@ class SessionTable:
         self._extranonces.add(extranonce1)
         # Unguessable, since it gives access to the session. The first digit makes sure that it is not a number in
         # any notation: one stratum checker reads numbers as difficulties.
-        session_id = "d" + secrets.token_hex(16)[1:]
+        session_id = f"d{self._chance.getrandbits(124):031x}"
         return MinerState(session_id, extranonce1, vardiff)
 
     def _draw(self) -> bytes:
         if not self._prefix:
-            return secrets.token_bytes(4)
+            return self._chance.randbytes(4)
         size = 4 - len(self._prefix)
         number = self._counters[self._prefix] = (self._counters[self._prefix] + 1) % (1 << 8 * size)
         return self._prefix + number.to_bytes(size, "big")

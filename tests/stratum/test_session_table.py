@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def draw_from(extranonces: Iterator[bytes], patch: pytest.MonkeyPatch) -> None:
 
 def test_an_extranonce_in_use_is_not_given_again_whether_its_owner_is_here_or_gone(monkeypatch):
     drawn = iter([b"aaaa", b"aaaa", b"aaaa", b"bbbb", b"aaaa", b"bbbb", b"cccc", b"aaaa"])
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     draw_from(drawn, monkeypatch)
     first = Guest(table)
     second = Guest(table)
@@ -100,7 +101,7 @@ def test_an_extranonce_in_use_is_not_given_again_whether_its_owner_is_here_or_go
 
 
 def test_a_session_id_is_no_number_in_any_notation():
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     ids = {
         table.new_state(Vardiff(start=1.0, minimum=0.001, maximum=1000.0, seconds=10.0)).session_id
         for _ in range(300)
@@ -117,7 +118,7 @@ def test_a_session_id_is_no_number_in_any_notation():
 @pytest.mark.parametrize(("later", "known"), [(0, True), (TIMEOUT - 1, True), (TIMEOUT, False), (1e9, False)])
 @pytest.mark.parametrize("swept", [True, False])
 def test_a_session_can_be_resumed_for_a_time(later, known, swept):
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     first = Guest(table)
     state = first.state
     table.closed(first, site="h", worth_keeping=True, now=NOW)
@@ -135,7 +136,7 @@ def test_a_session_can_be_resumed_for_a_time(later, known, swept):
 
 
 def test_with_a_timeout_of_zero_nothing_is_kept():
-    table = SessionTable(0.0)
+    table = SessionTable(0.0, random.Random(1))
     guest = Guest(table)
     table.closed(guest, site="h", worth_keeping=True, now=NOW)
     assert len(table) == 0
@@ -144,7 +145,7 @@ def test_with_a_timeout_of_zero_nothing_is_kept():
 
 
 def test_what_is_not_worth_keeping_is_not_kept():
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     guest = Guest(table)
     table.closed(guest, site="h", worth_keeping=False, now=NOW)
     table.closed(guest, site="h", worth_keeping=True, now=NOW)  # a second time does nothing
@@ -154,7 +155,7 @@ def test_what_is_not_worth_keeping_is_not_kept():
 
 def test_those_that_are_gone_are_bounded_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(session_table, "MAX_SAVED", 3)
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     guests = [Guest(table) for _ in range(5)]
     for guest in guests:
         table.closed(guest, site="h", worth_keeping=True, now=NOW)
@@ -166,7 +167,7 @@ def test_those_that_are_gone_are_bounded_and_the_oldest_goes(monkeypatch):
 
 
 def test_a_live_session_is_taken_over_and_both_go_on_with_extranonces_of_their_own():
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     taken_over: list = []
     table.taken_over.subscribe(taken_over.append)
     first, second = Guest(table), Guest(table)
@@ -199,7 +200,7 @@ def test_no_two_ever_have_the_same_extranonce_whatever_happens(steps):
         patch.setattr(session_table, "MAX_SAVED", 4)
         # every draw comes twice, and all of them again and again
         draw_from(((number // 2 % 64).to_bytes(4, "big") for number in count()), patch)
-        table, live, ids, now = SessionTable(100.0), [], [], NOW
+        table, live, ids, now = SessionTable(100.0, random.Random(1)), [], [], NOW
         for kind, a, b in steps:
             if kind == "open" and len(live) < 20:
                 live.append(Guest(table))
@@ -222,7 +223,7 @@ def test_no_two_ever_have_the_same_extranonce_whatever_happens(steps):
 
 def test_a_host_that_leaves_many_sessions_behind_pushes_out_its_own(monkeypatch):
     monkeypatch.setattr(session_table, "MAX_SAVED", 10)
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     honest = Guest(table)
     table.closed(honest, site="honest", worth_keeping=True, now=NOW)
     flood = [Guest(table) for _ in range(50)]
@@ -236,7 +237,7 @@ def test_a_host_that_leaves_many_sessions_behind_pushes_out_its_own(monkeypatch)
 
 
 def test_extranonces_under_a_prefix_are_counted_and_go_on_when_the_prefix_comes_back():
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     table.use_prefix(b"\x07", 0xFFFFFE)
     one, two = Guest(table).state.extranonce1, Guest(table).state.extranonce1
     assert (one, two) == (b"\x07\xff\xff\xff", b"\x07\x00\x00\x00")
@@ -247,7 +248,7 @@ def test_extranonces_under_a_prefix_are_counted_and_go_on_when_the_prefix_comes_
 
 
 def test_an_extranonce_under_a_prefix_that_is_in_use_is_passed_over():
-    table = SessionTable(TIMEOUT)
+    table = SessionTable(TIMEOUT, random.Random(1))
     table.use_prefix(b"\x07", 0)
     visitor = MinerState("d" + "0" * 31, b"\x07\x00\x00\x01", Guest(table).state.vardiff)
     assert not table.adopt(visitor, site="h", now=NOW)
@@ -257,7 +258,7 @@ def test_an_extranonce_under_a_prefix_that_is_in_use_is_passed_over():
 
 
 def test_a_session_moves_from_table_to_table():
-    here, there = SessionTable(TIMEOUT), SessionTable(TIMEOUT)
+    here, there = SessionTable(TIMEOUT, random.Random(1)), SessionTable(TIMEOUT, random.Random(1))
     taken_over: list = []
     here.taken_over.subscribe(taken_over.append)
     live, saved, rest = Guest(here), Guest(here), Guest(here)
@@ -278,12 +279,12 @@ def test_a_session_moves_from_table_to_table():
 
 def test_sessions_that_come_are_bounded_like_those_that_are_left(monkeypatch):
     monkeypatch.setattr(session_table, "MAX_SAVED", 3)
-    table = SessionTable(TIMEOUT)
-    vardiff = Guest(SessionTable(TIMEOUT)).state.vardiff
+    table = SessionTable(TIMEOUT, random.Random(1))
+    vardiff = Guest(SessionTable(TIMEOUT, random.Random(1))).state.vardiff
     for number in range(10):
         assert table.adopt(MinerState(f"d{number:031x}", number.to_bytes(4, "big"), vardiff), site="h", now=NOW)
     assert len(table) == len(table._extranonces) == 3
-    assert not SessionTable(0.0).adopt(MinerState("d", b"1234", vardiff), site="h", now=NOW)
+    assert not SessionTable(0.0, random.Random(1)).adopt(MinerState("d", b"1234", vardiff), site="h", now=NOW)
 
 
 # --- resumption over a reconnect -------------------------------------------------------------------------------

@@ -1,0 +1,21 @@
+"""The one thing that a simulation replaces: proof of work. A hash costs half a microsecond instead of sixteen.
+
+`install` must be called before anything else of p2pool is imported: modules take the function from `dash.pow`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from p2pool.dash import pow as proof_of_work
+
+
+def digest(header: bytes) -> bytes:
+    """Return the 32 bytes of the cheap hash of a header."""
+    return hashlib.sha256(header).digest()
+
+
+def install() -> None:
+    """Let every module that is imported from now on use the cheap hash."""
+    proof_of_work.x11_digest = digest
+    proof_of_work.PROVIDER = "simulated"

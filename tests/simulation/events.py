@@ -1,0 +1,155 @@
+"""The time of a simulated world: events in order, one after another, on a clock that jumps from one to the next."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IDelayedCall
+from zope.interface import implementer
+
+_DONE, _CANCELLED = 0, -1
+
+
+class Owner(Protocol):
+    """Whose event it is: events of a process that has ended do not happen."""
+
+    alive: bool
+
+
+@implementer(IDelayedCall)
+class SimulatedCall:
+    """A call at a time. What `reactor.callLater` returns."""
+
+    __slots__ = ("_events", "arguments", "function", "named", "owner", "sequence", "time")
+
+    def __init__(
+        self,
+        events: EventQueue,
+        owner: Owner,
+        time: float,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> None:
+        self._events = events
+        self.owner = owner
+        self.time = time
+        self.function = function
+        self.arguments = arguments
+        self.named = named
+        self.sequence = 0
+        """Which entry of the queue is this call's; _DONE or _CANCELLED if none is."""
+
+    def cancel(self) -> None:
+        """Prevent the call. Raises AlreadyCalled, AlreadyCancelled."""
+        self._check()
+        self.sequence = _CANCELLED
+        self.function = _nothing
+        self.arguments, self.named = (), {}
+
+    def delay(self, seconds: float) -> None:
+        """Postpone the call further."""
+        self._check()
+        self._events.move(self, self.time + seconds)
+
+    def reset(self, seconds: float) -> None:
+        """Postpone the call to so many seconds from now."""
+        self._check()
+        self._events.move(self, self._events.now + seconds)
+
+    def _check(self) -> None:
+        if self.sequence == _CANCELLED:
+            raise AlreadyCancelled
+        if self.sequence == _DONE:
+            raise AlreadyCalled
+
+    def active(self) -> bool:
+        """Return whether it is still to come."""
+        return self.sequence > 0
+
+    def getTime(self) -> float:
+        """Return when it is to come, in the world's seconds."""
+        return self.time
+
+
+def _nothing() -> None:
+    pass
+
+
+class EventQueue:
+    """All that is going to happen, and `now`, in seconds since the world began."""
+
+    def __init__(self, seed: str) -> None:
+        self.now = 0.0
+        self.count = 0
+        """Events that happened."""
+        self.owner: Any = None
+        """Whose event is happening."""
+        self.failed: Callable[[], None] = _raise
+        """Called inside an `except` clause for an exception that an event's function did not catch."""
+        self._seed = seed
+        self._heap: list[tuple[float, int, SimulatedCall]] = []
+        self._sequence = 0
+        self._at_end: list[Callable[[], None]] = []
+
+    def chance(self, name: str) -> random.Random:
+        """Return random numbers of their own for each name, the same for the same seed."""
+        return random.Random(f"{self._seed}/{name}")
+
+    def at(
+        self,
+        time: float,
+        owner: Owner,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,
+        **named: Any,
+    ) -> SimulatedCall:
+        """Let a function be called at a time that is not over."""
+        call = SimulatedCall(self, owner, time, function, arguments, named)
+        self._push(call)
+        return call
+
+    def move(self, call: SimulatedCall, time: float) -> None:
+        """Let a call come at another time. Its former entry is skipped."""
+        call.time = time
+        self._push(call)
+
+    def _push(self, call: SimulatedCall) -> None:
+        self._sequence += 1
+        call.sequence = self._sequence
+        heappush(self._heap, (call.time, self._sequence, call))
+
+    def at_end_of_event(self, function: Callable[[], None]) -> None:
+        """Call a function when the event under way is over, still at its time."""
+        self._at_end.append(function)
+
+    def run(self, until: float) -> None:
+        """Let everything happen up to a time, which is then now."""
+        heap, at_end = self._heap, self._at_end
+        while heap and heap[0][0] <= until:
+            time, sequence, call = heappop(heap)
+            if call.sequence != sequence or not call.owner.alive:
+                continue
+            self.now = time
+            self.count += 1
+            self.owner = call.owner
+            call.sequence = _DONE
+            try:
+                call.function(*call.arguments, **call.named)
+            except Exception:
+                self.failed()
+            while at_end:
+                pending, at_end[:] = list(at_end), []
+                for function in pending:
+                    function()
+        self.owner = None
+        self.now = max(self.now, until)
+
+
+def _raise() -> None:
+    raise  # noqa: PLE0704  # called where an exception is handled

@@ -8,7 +8,8 @@
   shares one host may send
 - `transactions`: those that this node knows; `transaction_relay`: what peers hear of them; `remote_view`: those
   that a peer knows; `remembered`: those that a peer has us keep; `allowance`: how many one host may make known
-- `addresses`: known nodes and banned hosts; `bootstrap`: names and lists of nodes; `port_mapping`: UPnP
+- `addresses`: known nodes and banned hosts; `bootstrap`: names and lists of nodes; `kept_node`: those that the
+  operator names; `port_mapping`: UPnP
 - `peer_watch`, `census` and `software`: what peers are; `early_closes`: who closes the connection at once;
   `round_trips`: how long peers take to answer; `figures`: what pages show
 - `ports`: what peers need of the rest of the node; `errors`: what a peer is disconnected or banned for

@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -20,7 +19,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from p2pool.base.backoff import Backoff, reconnect_policy
+from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -30,6 +29,7 @@ from p2pool.peers.addresses import NAMED, group_of
 from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings, Found
 from p2pool.peers.figures import NodeLookUps
 from p2pool.peers.hub import PeerHub
+from p2pool.peers.kept_node import KeptNode
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
@@ -77,14 +77,14 @@ class PeerService(Service):
         self._accepting = PeerFactory(hub, True)
         self._dialling = PeerFactory(hub, False)
         self._dialling.ended.subscribe(self._connection_ended)
-        self._keeping = PeerFactory(hub, False)
-        """The nodes of --p2pool-node."""
-        self._keeping.began.subscribe(lambda session: hub.given.add((session.host, session.port)))
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
         """Host -> until when it is not dialled again."""
-        self._kept: list[ClientService] = []
+        self._kept = [
+            KeptNode(environment, hub, host, port, dial_time=DIAL_TIME) for host, port in settings.always
+        ]
+        """The nodes of --p2pool-node."""
         self._timers: list[Timer] = []
         self._port: IListeningPort | None = None
         self._saved: dict[str, object] = {}
@@ -127,15 +127,8 @@ class PeerService(Service):
         self._take_kept(await self._run_in_thread(lambda: self._file.read(_document)))
         if not self.running:
             return
-        for host, port in self._settings.always:
-            service = ClientService(
-                HostnameEndpoint(self._reactor, host, port, timeout=DIAL_TIME),
-                self._keeping,
-                retryPolicy=reconnect_policy(self._rng),
-                clock=self._reactor,
-            )
-            service.startService()
-            self._kept.append(service)
+        for node in self._kept:
+            node.startService()
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
@@ -151,12 +144,13 @@ class PeerService(Service):
             timer.stop()
         for attempt in list(self._attempts.values()):
             attempt.cancel()
-        for service in self._kept:
-            service.stopService()
+        if started:
+            for node in self._kept:
+                node.stopService()
         if self._port is not None:
             await maybeDeferred(self._port.stopListening)
             self._port = None
-        for factory in (self._accepting, self._dialling, self._keeping):
+        for factory in self._factories():
             for protocol in list(factory.protocols):
                 protocol.close()
         if started:
@@ -167,9 +161,13 @@ class PeerService(Service):
         self._look_for_nodes()
         self._dial()
 
+    def _factories(self) -> tuple[PeerFactory, ...]:
+        """Return the factories of all connections."""
+        return self._accepting, self._dialling, *(node.factory for node in self._kept)
+
     def fail(self, session: PeerSession, error: Exception) -> None:
         """End a connection because of an error."""
-        for factory in (self._accepting, self._dialling, self._keeping):
+        for factory in self._factories():
             for protocol in factory.protocols:
                 if protocol.session is session:
                     protocol.fail(error)

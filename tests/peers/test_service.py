@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -304,6 +305,33 @@ def test_given_peers_are_kept_connected(tmp_path):
     world.done(world.service.stop())
     world.seconds(200)
     assert len(world.reactor.tcpClients) == 8
+
+
+def test_a_given_peer_that_is_connected_already_is_dialled_less_and_less_often(tmp_path):
+    """Two nodes that name each other: the connection that came first stays, each later one ends at once."""
+    world = World(tmp_path, DialSettings(None, always=[("8.1.0.1", 9999)], outgoing=0)).start()
+    dialled = []
+    for second in range(600):
+        if len(world.reactor.tcpClients) > len(dialled):
+            dialled.append(second)
+            world.connect(len(dialled) - 1, nonce=7).lose()
+        world.seconds(1)
+    waits = [later - earlier for earlier, later in pairwise(dialled)]
+    assert len(dialled) < 30
+    assert 50 <= waits[-1] <= 62
+
+
+def test_a_given_peer_that_stayed_for_a_while_is_dialled_again_soon(tmp_path):
+    world = World(tmp_path, DialSettings(None, always=[("8.1.0.1", 9999)], outgoing=0)).start()
+    for number in range(8):
+        world.connect(number, nonce=7).lose()
+        while len(world.reactor.tcpClients) == number + 1:
+            world.seconds(1)
+    line = world.connect(8, nonce=7)
+    world.seconds(40)
+    line.lose()
+    world.seconds(4)
+    assert len(world.reactor.tcpClients) == 10
 
 
 # --- looking for nodes -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 from p2pool.dash.hashes import sha256d
@@ -98,7 +99,7 @@ class Miner:
                 work=work or FakeWork(),
                 stats=stats,
                 guard=Guard(GuardSettings(), stats),
-                sessions=SessionTable(TIMEOUT),
+                sessions=SessionTable(TIMEOUT, random.Random(1)),
             )
             context.registry.work_changed(0xABCD, True, NOW)
         self.context = context

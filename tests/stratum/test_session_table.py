@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -77,19 +76,23 @@ def new_tip(harness: StratumHarness, **changes) -> None:
     harness.server.work_changed(harness.work.template.previous_block, clean=True)
 
 
-def draw_from(extranonces: Iterator[bytes], patch: pytest.MonkeyPatch) -> None:
-    """Let chance give these."""
-    chance = secrets.token_bytes
-    patch.setattr(secrets, "token_bytes", lambda size: next(extranonces) if size == 4 else chance(size))
+class Drawing(random.Random):
+    """Chance that gives these extranonces."""
+
+    def __init__(self, extranonces: Iterator[bytes]) -> None:
+        super().__init__(1)
+        self._extranonces = extranonces
+
+    def randbytes(self, n: int) -> bytes:
+        return next(self._extranonces)
 
 
 # --- the table -------------------------------------------------------------------------------------------------
 
 
-def test_an_extranonce_in_use_is_not_given_again_whether_its_owner_is_here_or_gone(monkeypatch):
+def test_an_extranonce_in_use_is_not_given_again_whether_its_owner_is_here_or_gone():
     drawn = iter([b"aaaa", b"aaaa", b"aaaa", b"bbbb", b"aaaa", b"bbbb", b"cccc", b"aaaa"])
-    table = SessionTable(TIMEOUT, random.Random(1))
-    draw_from(drawn, monkeypatch)
+    table = SessionTable(TIMEOUT, Drawing(drawn))
     first = Guest(table)
     second = Guest(table)
     assert (first.state.extranonce1, second.state.extranonce1) == (b"aaaa", b"bbbb")
@@ -199,8 +202,8 @@ def test_no_two_ever_have_the_same_extranonce_whatever_happens(steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session_table, "MAX_SAVED", 4)
         # every draw comes twice, and all of them again and again
-        draw_from(((number // 2 % 64).to_bytes(4, "big") for number in count()), patch)
-        table, live, ids, now = SessionTable(100.0, random.Random(1)), [], [], NOW
+        chance = Drawing((number // 2 % 64).to_bytes(4, "big") for number in count())
+        table, live, ids, now = SessionTable(100.0, chance), [], [], NOW
         for kind, a, b in steps:
             if kind == "open" and len(live) < 20:
                 live.append(Guest(table))

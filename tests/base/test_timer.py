@@ -54,3 +54,35 @@ def test_it_waits_for_what_takes_longer():
         clock.advance(1)
     assert len(waiting) == 2
     assert len(log.tracebacks) == 1
+
+
+def test_calls_keep_their_rhythm_and_leave_out_what_came_too_late():
+    clock, calls = Clock(), []
+    timer = Timer(clock, 1.0, lambda: calls.append(clock.seconds()), name="save the peers")
+    clock.advance(0.5)
+    clock.advance(3.0)
+    assert calls == [0, 3.5]
+    clock.advance(0.4)
+    assert calls == [0, 3.5]
+    clock.advance(0.1)
+    assert calls == [0, 3.5, 4.0]
+    timer.stop()
+
+
+def test_a_function_may_stop_its_own_timer():
+    clock, timers = Clock(), []
+    timers.append(Timer(clock, 1.0, lambda: timers[0].stop(), name="save the peers", now=False))
+    clock.pump([1.0] * 3)
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_timer_stopped_while_its_awaitable_is_under_way_ends_with_it():
+    clock, done = Clock(), Deferred()
+
+    async def function() -> None:
+        await done
+
+    timer = Timer(clock, 1.0, function, name="save the peers")
+    timer.stop()
+    done.callback(None)
+    assert clock.getDelayedCalls() == []

@@ -12,6 +12,7 @@ from tests.simulation.events import EventQueue
 if TYPE_CHECKING:
     from tests.simulation.tcp import VirtualPort
 
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 LOOPBACK = 0.00003
 """Seconds from a host to itself."""
 JITTER = 0.15
@@ -61,7 +62,7 @@ class Internet:
 
     def find(self, source: Host, address: str) -> Host | None:
         """Return the host that an address or a name means to `source`; None if there is none."""
-        if address in ("127.0.0.1", "localhost", "::1"):
+        if address in LOOPBACK_NAMES:
             return source
         return self.hosts.get(self.names.get(address, address))
 

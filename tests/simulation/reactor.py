@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.simulation.events import SimulatedCall
-from tests.simulation.network import Host, Internet
+from tests.simulation.network import LOOPBACK_NAMES, Host, Internet
 from tests.simulation.tcp import VirtualConnection, VirtualConnector, VirtualPort
 
 _log = Logger(namespace="simulation")
@@ -163,7 +163,7 @@ class _NameResolver:
         receiver.resolutionBegan(resolution)
         found = self._reactor.internet.find(self._reactor.host, hostName)
         if found is not None:
-            address = "127.0.0.1" if found is self._reactor.host else found.address
+            address = "127.0.0.1" if hostName in LOOPBACK_NAMES else found.address
             receiver.addressResolved(IPv4Address("TCP", address, portNumber))
         elif hostName.replace(".", "").isdigit():
             receiver.addressResolved(IPv4Address("TCP", hostName, portNumber))

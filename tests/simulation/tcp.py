@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.simulation.events import SimulatedCall
-from tests.simulation.network import Host, Internet, retransmission
+from tests.simulation.network import LOOPBACK_NAMES, Host, Internet, retransmission
 
 if TYPE_CHECKING:
     from tests.simulation.reactor import SimulatedReactor
@@ -452,9 +452,9 @@ class VirtualConnector:
         if not target.alive or target.host.ports.get(port.number) is not port:
             self._failed(ConnectionRefusedError)
             return
-        same = target.host is reactor.host
-        local = IPv4Address("TCP", "127.0.0.1" if same else reactor.host.address, reactor.next_port())
-        remote = IPv4Address("TCP", "127.0.0.1" if same else target.host.address, port.number)
+        loopback = self._address[0] in LOOPBACK_NAMES
+        local = IPv4Address("TCP", "127.0.0.1" if loopback else reactor.host.address, reactor.next_port())
+        remote = IPv4Address("TCP", "127.0.0.1" if loopback else target.host.address, port.number)
         near, far = VirtualConnection(reactor, local, remote), VirtualConnection(target, remote, local)
         near.join(far)
         far_protocol = target.call(port.factory.buildProtocol, local)

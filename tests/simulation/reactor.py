@@ -41,7 +41,6 @@ class SimulatedReactor:
         """How long the next call in a thread takes, in seconds."""
         self.nameResolver = _NameResolver(self)
         self._events = internet.events
-        self._booted = self._events.now
         self._port = 32_768
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -68,8 +67,9 @@ class SimulatedReactor:
     # --- IReactorTime ------------------------------------------------------------------------------------
 
     def seconds(self) -> float:
-        """Return the seconds since the process began."""
-        return self._events.now - self._booted
+        """Return the seconds since the world began. Not since the process did: the difference would be rounded,
+        and a timer that is due could find itself a trillionth of a second too early, again and again."""
+        return self._events.now
 
     def callLater(
         self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any

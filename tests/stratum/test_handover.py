@@ -48,7 +48,7 @@ def fresh(like: Miner) -> SessionContext:
         work=like.work,
         stats=stats,
         guard=Guard(GuardSettings(), stats),
-        sessions=SessionTable(TIMEOUT, random.Random(1)),
+        sessions=SessionTable(TIMEOUT, random.Random(2)),
     )
 
 

@@ -1,0 +1,169 @@
+"""A world brought to life: machines, Dash Cores, nodes and miners from a `World` and a seed."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import globalLogBeginner
+
+from p2pool.dash.address import encode_address
+from p2pool.dash.target import target_to_bits
+from tests.simulation import tempo
+from tests.simulation.dash_chain import DashChain
+from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
+from tests.simulation.disk import Disk
+from tests.simulation.events import EventQueue
+from tests.simulation.machine import Clock, Machine
+from tests.simulation.miner import SimulatedMiner
+from tests.simulation.network import Host, Internet
+from tests.simulation.pool_node import P2P_PORT, WORKER_PORT, pool_config
+from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.trace import Trace
+from tests.simulation.world import EPOCH, LATENCY, World
+
+START_SPREAD = 30.0
+"""Seconds in which all nodes start."""
+RAMDISK = Path("/dev/shm")
+
+
+class Simulation:
+    """All of a world. Only one can live in a process: logging and proof of work belong to the process."""
+
+    def __init__(self, world: World, seed: str, *, show: Callable[[str], None] | None = None) -> None:
+        self.world = world
+        self.seed = seed
+        self.network = world.network
+        self.events = events = EventQueue(f"{world.name}/{seed}")
+        self.trace = Trace(events, show=show)
+        events.failed = self.trace.failed
+        self._chance = events.chance("world")
+        self._directory = tempfile.TemporaryDirectory(
+            prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
+        )
+        self.internet = Internet(events, self._latency)
+        self.internet.delivered = self.trace.delivered
+        chain = DashChain(self.network, self._block_bits(), EPOCH)
+        others = (1 - world.pool_part) / world.block_period
+        self.dash = SimulatedRpc.daemons = DashNetwork(self.internet, chain, others=others)
+        self.machines = [self._machine(number) for number in range(world.nodes)]
+        self.miners = [self._miner(number, rate) for number, rate in enumerate(self._hash_rates())]
+        tempo.set_tempo(world.tempo)
+        _route_log(self.trace)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def _latency(self, source: str, target: str) -> float:
+        known = LATENCY.get((source, target)) or LATENCY[target, source]
+        return known * self.world.latency_factor
+
+    def _block_bits(self) -> int:
+        attempts = self.world.hash_rate / self.world.pool_part * self.world.block_period
+        return target_to_bits(int(2**256 / attempts))
+
+    def _region(self) -> str:
+        regions = self.world.regions
+        return self._chance.choices(list(regions), list(regions.values()))[0]
+
+    def _machine(self, number: int) -> Machine:
+        region = self._region()
+        host = self.internet.add(Host(f"n{number}", _node_address(number), region))
+        clock = Clock(self.events, EPOCH)
+        clock.offset = self._chance.uniform(-self.world.clock_error, self.world.clock_error)
+        disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
+        others = [other for other in range(self.world.nodes) if other != number]
+        named = self._chance.sample(others, min(self.world.named, len(others)))
+        flags = ["--share-rate", str(self.world.pseudoshare_period), "--outgoing-conns", str(self.world.outgoing)]
+        for other in named:
+            flags += ["--p2pool-node", f"{_node_address(other)}:{P2P_PORT}"]
+        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
+        return Machine(
+            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
+        )
+
+    def _hash_rates(self) -> list[float]:
+        """Return the hash rate of each miner: a whale, and a long tail."""
+        world = self.world
+        if not world.miners:
+            return []
+        tail = [1 / (rank + 1) for rank in range(world.miners - 1)]
+        rest = world.hash_rate * (1 - world.whale)
+        return [world.hash_rate - (rest if tail else 0.0), *(rest * each / sum(tail) for each in tail)]
+
+    def _miner(self, number: int, hash_rate: float) -> SimulatedMiner:
+        host = self.internet.add(Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self._region()))
+        pools = [self.machines[(number + step) % self.world.nodes] for step in range(min(3, self.world.nodes))]
+        return SimulatedMiner(
+            SimulatedReactor(self.internet, host),
+            address_of(self.network, f"miner {number}"),
+            hash_rate=hash_rate,
+            pools=[(machine.host.address, WORKER_PORT) for machine in pools],
+            chance=self.events.chance(f"miner {number}"),
+        )
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let nodes and miners start, one after another."""
+        for machine in self.machines:
+            self.events.at(self._chance.uniform(0, START_SPREAD), machine, machine.start)
+        for miner in self.miners:
+            when = START_SPREAD + self._chance.uniform(0, START_SPREAD)
+            self.events.at(when, miner.reactor, miner.start)
+        self.dash.start()
+
+    def run(self, until: float) -> None:
+        """Let time pass up to `until`, in seconds since the world began."""
+        self.events.run(until)
+
+    def collect_garbage(self) -> None:
+        """Collect garbage now: at moments that are the same in every run."""
+        gc.collect()
+
+    def close(self) -> None:
+        """Remove all files."""
+        for machine in self.machines:
+            machine.kill()
+            machine.disk.remove()
+        self._directory.cleanup()
+        gc.enable()
+
+    @property
+    def duration(self) -> float:
+        """Return the seconds that the world lasts."""
+        return self.world.hours * 3600
+
+
+def address_of(network: Any, what: str) -> str:
+    """Return the payout address of somebody."""
+    return encode_address(network.parent.addresses.pubkey_hash, key_of(what))
+
+
+def key_of(what: str) -> bytes:
+    """Return the key hash behind that address."""
+    return hashlib.sha256(what.encode()).digest()[:20]
+
+
+def _node_address(number: int) -> str:
+    """Return an address in a neighbourhood (/16) of its own as far as there are enough."""
+    return f"{11 + number % 40}.{number // 40 % 250}.{number // 10_000}.1"
+
+
+_routed: list[Trace] = []
+
+
+def _route_log(trace: Trace) -> None:
+    if not _routed:
+        globalLogBeginner.beginLoggingTo(
+            [lambda event: _routed[0].log(event)], redirectStandardIO=False, discardBuffer=True
+        )
+    _routed[:] = [trace]
+
+
+Chance = random.Random

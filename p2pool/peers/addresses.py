@@ -20,6 +20,10 @@ PROVEN = ""
 """The source of addresses to which this node was connected."""
 NAMED = "bootstrap"
 """The source of addresses that bootstrap names and lists gave, all together."""
+NEWS_AFTER = 600.0
+"""Seconds: that a node was seen again is news only if it was not heard of for so long. Addresses that are no news
+are not passed on: in a network of fewer nodes than PREFERRED_ADDRESSES they would be told in circles, several a
+second at each node."""
 MAX_BANS = 10_000
 BAN_TIME = 3600.0
 _HOUR = 3600.0
@@ -105,12 +109,13 @@ class AddressBook:
 
     def add(
         self, address: PeerAddress, seen: float, *, source: str = PROVEN, found_by: FoundBy = REMEMBERED
-    ) -> None:
+    ) -> bool:
         """Take an address where a node was seen. `source` is the neighbourhood of the peer that says so; how a
-        node became known stays what it was first."""
+        node became known stays what it was first. Return whether that is news: see NEWS_AFTER."""
         key = (address.host, address.port)
         known = self._known.get(key)
         if known is not None:
+            is_news = seen >= known.last_seen + NEWS_AFTER
             known.services = address.services
             known.last_seen = max(known.last_seen, seen)
             if known.found_by.origin is NodeOrigin.REMEMBERED:
@@ -118,8 +123,10 @@ class AddressBook:
             if source == PROVEN != known.source:
                 self._forget(key)
                 self._insert(key, known, PROVEN)
-        elif self._makes_room(source):
+            return is_news
+        if self._makes_room(source):
             self._insert(key, _Known(address.services, seen, seen, found_by=found_by), source)
+        return True
 
     def _makes_room(self, source: str) -> bool:
         """Return whether one more address of this source may be added. A source beyond its share gives up its own

@@ -327,8 +327,10 @@ class PeerHub(Hub):
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
         last_seen = float(min(seen.timestamp, int(now)))
-        self.addresses.add(address, last_seen, source=group_of(session.host), found_by=FoundBy(origin))
-        if self._rng.random() < PASS_ON:
+        is_news = self.addresses.add(
+            address, last_seen, source=group_of(session.host), found_by=FoundBy(origin)
+        )
+        if is_news and self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 
     @override

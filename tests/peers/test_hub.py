@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from p2pool.dash.block import read_header
-from p2pool.peers.addresses import AddressBook
+from p2pool.peers.addresses import NEWS_AFTER, AddressBook
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
@@ -317,6 +317,20 @@ def test_addresses_heard_are_kept_and_each_is_passed_on_to_one():
     assert times == {"8.8.8.8": int(hall.moment.unix()), "2606:4700::1": 5}
     heard = [message for guest in guests for message in guest.heard.take()]
     assert sorted(seen.timestamp for message in heard for seen in message.addresses) == [5, later.timestamp]
+
+
+def test_an_address_that_was_heard_of_a_moment_ago_is_not_passed_on_again():
+    hall = Hall()
+    guests = [hall.guest(n, f"8.{n}.0.1") for n in range(3)]
+    seen = SeenAddress(int(hall.moment.unix()) - 5, FAR)
+    guests[0].say(Addrs((seen,)))
+    assert sum(len(guest.heard.take()) for guest in guests) == 1
+    for guest in guests:
+        guest.say(Addrs((replace(seen, timestamp=seen.timestamp + 1),)))
+    assert sum(len(guest.heard.take()) for guest in guests) == 0
+    hall.moment.now += NEWS_AFTER
+    guests[0].say(Addrs((SeenAddress(int(hall.moment.unix()), FAR),)))
+    assert sum(len(guest.heard.take()) for guest in guests) == 1
 
 
 def test_our_own_address_is_not_kept_whatever_services_it_is_said_to_have():

@@ -52,6 +52,8 @@ PASSING_FILES = MAX_SILENT + MAX_LINGERING
 the system has them: without them, a flood of such connections could take those of miners."""
 SAVE_PERIOD = 5.0
 """Seconds between two checks whether the bans must be written to disk."""
+WORK_PERIOD = 1.0
+"""Seconds between two checks whether there is fresh work."""
 CERTIFICATE_PERIOD = 5.0
 """Seconds between two checks whether the certificate's files have changed."""
 
@@ -250,7 +252,7 @@ class StratumAssembly:
         """Start to serve miners."""
         self.server.start()
         self._timers = [
-            Timer(self._reactor, 1.0, self._check_work, name="check for fresh work", now=False),
+            Timer(self._reactor, WORK_PERIOD, self._check_work, name="check for fresh work", now=False),
             Timer(self._reactor, SAVE_PERIOD, self._bans.save, name="save the bans", now=False),
             Timer(
                 self._reactor,

@@ -40,6 +40,7 @@ _log = Logger(namespace="p2pool.peers")
 MAX_ATTEMPTS = 30
 DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
+TICK = 1.0
 SAVE_PERIOD = 60.0
 FEW_PEERS = 2
 """With fewer outgoing connections than this the node looks for other nodes: one could be lying, or cut off."""
@@ -132,7 +133,7 @@ class PeerService(Service):
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
-            Timer(self._reactor, 1.0, self._tick, name="keep up connections to other nodes"),
+            Timer(self._reactor, TICK, self._tick, name="keep up connections to other nodes"),
             Timer(self._reactor, SAVE_PERIOD, self.save, name="save the known nodes", now=False),
         ]
 

@@ -9,13 +9,13 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from typing_extensions import override
 
 from p2pool.base.direct_write import unsent_bytes
 from p2pool.base.environment import Environment
 from p2pool.base.hosts import site_key
+from p2pool.base.timer import Timer
 from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.guard import BANNED, Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
@@ -91,18 +91,17 @@ class StratumServer(Factory):
         self._rota_step = 0
         self.suspended = False
         """Whether new connections are closed at once."""
-        self._ticker = LoopingCall(self._tick)
-        self._ticker.clock = environment.reactor
+        self._ticker: Timer | None = None
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start checking time limits."""
-        self._ticker.start(TICK, now=False)
+        self._ticker = Timer(self._reactor, TICK, self._tick, name="look after the miners", now=False)
 
     def stop(self) -> None:
         """Close all connections for good; miners fail over to their backup pools."""
-        if self._ticker.running:
+        if self._ticker is not None:
             self._ticker.stop()
         self._broadcast.stop()
         self.suspended = True

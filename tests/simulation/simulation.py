@@ -77,11 +77,10 @@ class Simulation:
         clock = Clock(self.events, EPOCH)
         clock.offset = self._chance.uniform(-self.world.clock_error, self.world.clock_error)
         disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
-        others = [other for other in range(self.world.nodes) if other != number]
-        named = self._chance.sample(others, min(self.world.named, len(others)))
         flags = ["--share-rate", str(self.world.pseudoshare_period), "--outgoing-conns", str(self.world.outgoing)]
-        for other in named:
-            flags += ["--p2pool-node", f"{_node_address(other)}:{P2P_PORT}"]
+        for seed in range(min(self.world.seeds, self.world.nodes)):
+            if seed != number:
+                flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
         config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
         return Machine(
             self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config

@@ -17,7 +17,11 @@ _SLOW: Final = {
     "p2pool.app.dashd.FOLLOW_PERIOD": 20.0,
     "p2pool.app.dashd.LIST_PERIOD": 60.0,
     "p2pool.app.peers.PROGRESS_PERIOD": 60.0,
+    "p2pool.app.stratum.WORK_PERIOD": 10.0,
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
+    "p2pool.stratum.server.TICK": 5.0,
+    "p2pool.peers.service.TICK": 5.0,
+    "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
 }
 _usual: dict[str, float] = {}
 

@@ -67,10 +67,10 @@ class World:
     regions: dict[str, float] = field(default_factory=lambda: {"eu": 0.45, "us": 0.3, "asia": 0.25})
     """The weight of each region among nodes and miners."""
     latency_factor: float = 1.0
-    outgoing: int = 4
+    outgoing: int = 3
     """Connections that each node makes."""
-    named: int = 2
-    """Nodes that each node is given by --p2pool-node."""
+    seeds: int = 3
+    """Nodes that all know from the start, by --bootstrap."""
     whale: float = 0.25
     """The part of the hash rate that one miner has; the others have theirs by Zipf's law."""
     share_attempts: int = 4096

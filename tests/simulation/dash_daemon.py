@@ -14,7 +14,7 @@ from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, RpcError, RpcTimeout, RpcUnavailable
 from tests.simulation.dash_chain import DashChain, SimulatedBlock
-from tests.simulation.events import EventQueue, SimulatedCall
+from tests.simulation.events import WORLD, EventQueue, SimulatedCall
 from tests.simulation.network import Host, Internet
 
 RPC_TIME = 0.002
@@ -44,7 +44,6 @@ class SimulatedDaemon:
     def __init__(self, network: DashNetwork, host: Host) -> None:
         self.network = network
         self.host = host
-        self.alive = True
         self.state = DaemonState.RUNNING
         self.tip: SimulatedBlock = network.chain.genesis
         self.known: dict[int, None] = {self.tip.hash: None}
@@ -82,7 +81,7 @@ class SimulatedDaemon:
             if not answer.called and self.state is not DaemonState.DOWN:
                 answer.callback(self._template())
 
-        self.network.events.at(self.network.events.now + RPC_TIME, self, give)
+        self.network.events.at(self.network.events.now + RPC_TIME, WORLD, give)
 
     def _template(self) -> dict[str, Any]:
         return self.network.chain.template(self.tip, int(self.network.chain.epoch + self.network.events.now))
@@ -199,7 +198,6 @@ class DashNetwork:
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
-        self.alive = True
 
     def add(self, host: Host) -> SimulatedDaemon:
         """Add a daemon on a machine."""
@@ -209,7 +207,7 @@ class DashNetwork:
     def start(self) -> None:
         """Let the others mine."""
         if self._others > 0:
-            self.events.at(self.events.now + self._chance.expovariate(self._others), self, self._mine)
+            self.events.at(self.events.now + self._chance.expovariate(self._others), WORLD, self._mine)
 
     def _mine(self) -> None:
         daemons = list(self.daemons.values())
@@ -227,7 +225,7 @@ class DashNetwork:
 
     def _send(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         delay = RELAY_TIME + HOPS * self.internet.latency(source.host, target.host)
-        self.events.at(self.events.now + delay, self, self._arrive, block, source, target)
+        self.events.at(self.events.now + delay, WORLD, self._arrive, block, source, target)
 
     def _arrive(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         if target.knows(block.hash) or target.state is DaemonState.DOWN:
@@ -235,7 +233,7 @@ class DashNetwork:
         if self.internet.is_open(source.host, target.host) and target.state is not DaemonState.STUCK:
             target.take(block)
         else:
-            self.events.at(self.events.now + SYNC_PERIOD, self, self._arrive, block, source, target)
+            self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
 
     def catch_up(self, daemon: SimulatedDaemon) -> None:
         """Send a daemon the best block that another one can send it."""

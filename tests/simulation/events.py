@@ -12,12 +12,16 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 _DONE, _CANCELLED = 0, -1
+PENDING = 2**62
+"""The sequence of a call that is due while its process is frozen."""
 
 
 class Owner(Protocol):
     """Whose event it is: events of a process that has ended do not happen."""
 
     alive: bool
+    frozen: bool
+    waiting: list[SimulatedCall]
 
 
 @implementer(IDelayedCall)
@@ -80,6 +84,17 @@ def _nothing() -> None:
     pass
 
 
+class World:
+    """The owner of what happens to no process: the network, faults, the passage of time."""
+
+    alive = True
+    frozen = False
+    waiting: list[SimulatedCall] = []  # noqa: RUF012  # never used: it is never frozen
+
+
+WORLD = World()
+
+
 class EventQueue:
     """All that is going to happen, and `now`, in seconds since the world began."""
 
@@ -136,6 +151,10 @@ class EventQueue:
             if call.sequence != sequence or not call.owner.alive:
                 continue
             self.now = time
+            if call.owner.frozen:
+                call.sequence = PENDING
+                call.owner.waiting.append(call)
+                continue
             self.count += 1
             self.owner = call.owner
             call.sequence = _DONE

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from p2pool.app.config import Config
 from tests.simulation.dash_daemon import DaemonState, SimulatedDaemon
 from tests.simulation.disk import Disk
-from tests.simulation.events import EventQueue
+from tests.simulation.events import WORLD, EventQueue
 from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import PoolProcess
 from tests.simulation.reactor import SimulatedReactor
@@ -40,8 +40,6 @@ class Clock:
 
 class Machine:
     """A computer with a node. `process` is None while no node runs."""
-
-    alive = True
 
     def __init__(
         self, internet: Internet, host: Host, *, clock: Clock, disk: Disk, daemon: SimulatedDaemon, config: Config
@@ -99,7 +97,7 @@ class Machine:
 
         stopping: Deferred[None] = process.reactor.call(lambda: Deferred.fromCoroutine(process.stop()))
         stopping.addBoth(ended)
-        self.events.at(self.events.now + STOP_TIME, self, ended, None)
+        self.events.at(self.events.now + STOP_TIME, WORLD, ended, None)
 
     def cut_power(self) -> None:
         """End everything on the machine at once; what is not on the disk is lost."""

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.simulation.events import SimulatedCall
+from tests.simulation.events import PENDING, SimulatedCall
 from tests.simulation.network import LOOPBACK_NAMES, Host, Internet
 from tests.simulation.tcp import VirtualConnection, VirtualConnector, VirtualPort
 
@@ -34,6 +34,9 @@ class SimulatedReactor:
         self.internet = internet
         self.host = host
         self.alive = True
+        self.frozen = False
+        self.waiting: list[SimulatedCall] = []
+        """What has become due while it was frozen."""
         self.running = True
         self.connections: dict[VirtualConnection, None] = {}
         """Those that are open, in the order in which they began."""
@@ -58,6 +61,20 @@ class SimulatedReactor:
         for connection in list(self.connections):
             connection.cut_off(reset=not power)
         self.connections.clear()
+
+    def freeze(self) -> None:
+        """Stop as SIGSTOP does: whatever happens to the process waits until `thaw`."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Go on, with all that waited."""
+        self.frozen = False
+        waiting, self.waiting = self.waiting, []
+        for call in waiting:
+            if call.sequence == PENDING:
+                self._events.move(call, self._events.now)
+        for connection in list(self.connections):
+            connection.read_soon()
 
     def next_port(self) -> int:
         """Return a port number for a connection from here."""

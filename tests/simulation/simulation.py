@@ -6,7 +6,7 @@ import gc
 import hashlib
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from tests.simulation import tempo
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
-from tests.simulation.events import EventQueue
+from tests.simulation.events import WORLD, EventQueue
+from tests.simulation.faults import draw_faults, schedule
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
@@ -35,7 +36,15 @@ RAMDISK = Path("/dev/shm")
 class Simulation:
     """All of a world. Only one can live in a process: logging and proof of work belong to the process."""
 
-    def __init__(self, world: World, seed: str, *, show: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        seed: str,
+        *,
+        without: Container[int] = (),
+        show: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take the numbers of faults to leave out, and what is called with each line of the log."""
         self.world = world
         self.seed = seed
         self.network = world.network
@@ -53,6 +62,8 @@ class Simulation:
         self.dash = SimulatedRpc.daemons = DashNetwork(self.internet, chain, others=others)
         self.machines = [self._machine(number) for number in range(world.nodes)]
         self.miners = [self._miner(number, rate) for number, rate in enumerate(self._hash_rates())]
+        self.faults = draw_faults(world, events.chance("faults"))
+        self.without = without
         tempo.set_tempo(world.tempo)
         _route_log(self.trace)
         gc.collect()
@@ -111,11 +122,12 @@ class Simulation:
     def start(self) -> None:
         """Let nodes and miners start, one after another."""
         for machine in self.machines:
-            self.events.at(self._chance.uniform(0, START_SPREAD), machine, machine.start)
+            self.events.at(self._chance.uniform(0, START_SPREAD), WORLD, machine.start)
         for miner in self.miners:
             when = START_SPREAD + self._chance.uniform(0, START_SPREAD)
             self.events.at(when, miner.reactor, miner.start)
         self.dash.start()
+        schedule(self, [fault for fault in self.faults if fault.number not in self.without])
 
     def run(self, until: float) -> None:
         """Let time pass up to `until`, in seconds since the world began."""

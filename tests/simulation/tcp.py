@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.simulation.events import SimulatedCall
+from tests.simulation.events import WORLD, SimulatedCall
 from tests.simulation.network import LOOPBACK_NAMES, Host, Internet, retransmission
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _Direction:
             self._wait(self._arrives)
 
     def _wait(self, time: float) -> None:
-        self._call = self._internet.events.at(time, _ALWAYS, self._deliver)
+        self._call = self._internet.events.at(time, WORLD, self._deliver)
 
     def _deliver(self) -> None:
         self._call = None
@@ -93,13 +93,6 @@ class _Direction:
         """Let nothing arrive that is still under way: the sender has lost its power."""
         self._segments.clear()
         self.size = 0
-
-
-class _Always:
-    alive = True
-
-
-_ALWAYS = _Always()
 
 
 class _Handle:
@@ -209,7 +202,7 @@ class VirtualConnection:
         peer = self._peer
         if peer is not None and data:
             self.reactor.internet.delivered(peer.host, self.host, data)
-        if self._reading and not self._inbox:
+        if self._reading and not self._inbox and not self.reactor.frozen:
             self._receive(data, end)
         else:
             if data:
@@ -240,7 +233,11 @@ class VirtualConnection:
         """Read again, first what has come meanwhile."""
         if self.connected and not self.disconnecting and not self._reading:
             self._reading = True
-            self.reactor.callLater(0, self._read_inbox)
+            self.read_soon()
+
+    def read_soon(self) -> None:
+        """Read what has come, in the next turn."""
+        self.reactor.callLater(0, self._read_inbox)
 
     def _read_inbox(self) -> None:
         while self._reading and self.connected and (self._inbox or self._inbox_end is not None):
@@ -423,23 +420,26 @@ class VirtualConnector:
             return  # nobody answers
         if internet.is_open(reactor.host, target) and internet.is_open(target, reactor.host):
             there = internet.delay(reactor.host, target, 60)
-            internet.events.at(now + there, _ALWAYS, self._syn_arrived, attempt, target)
+            internet.events.at(now + there, WORLD, self._syn_arrived, attempt, target)
         else:
-            internet.events.at(now + 2.0**tries, _ALWAYS, self._send_syn, attempt, tries + 1)
+            internet.events.at(now + 2.0**tries, WORLD, self._send_syn, attempt, tries + 1)
 
     def _syn_arrived(self, attempt: int, target: Host) -> None:
         internet, source = self._reactor.internet, self._reactor.host
-        if not target.up:
-            internet.events.at(internet.events.now + 1.0, _ALWAYS, self._send_syn, attempt, 1)
+        port = target.ports.get(self._address[1])
+        if not target.up or (port is not None and port.reactor.frozen):
+            internet.events.at(internet.events.now + 1.0, WORLD, self._send_syn, attempt, 1)
             return
         back = internet.events.now + internet.delay(target, source, 60)
-        port = target.ports.get(self._address[1])
         if port is None:
-            internet.events.at(back, _ALWAYS, self._refused, attempt)
+            internet.events.at(back, WORLD, self._refused, attempt)
             return
-        internet.events.at(back, _ALWAYS, self._accepted, attempt, port)
+        internet.events.at(back, WORLD, self._accepted, attempt, port)
 
     def _refused(self, attempt: int) -> None:
+        if self._reactor.frozen:
+            self._reactor.callLater(0, self._refused, attempt)
+            return
         if attempt == self._attempt and self.state == "connecting" and self._reactor.alive:
             self._failed(ConnectionRefusedError)
 
@@ -447,6 +447,9 @@ class VirtualConnector:
         """Make both ends. The server's protocol sees the connection when its answer has arrived, which is as good
         as half a round trip later."""
         reactor, target = self._reactor, port.reactor
+        if reactor.frozen or target.frozen:
+            (reactor if reactor.frozen else target).callLater(0, self._accepted, attempt, port)
+            return
         if attempt != self._attempt or self.state != "connecting" or not reactor.alive:
             return
         if not target.alive or target.host.ports.get(port.number) is not port:

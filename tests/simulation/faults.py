@@ -1,0 +1,203 @@
+"""What goes wrong in a world: a list drawn from the seed before the world begins, so that some can be left out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.dash_daemon import DaemonState
+from tests.simulation.events import WORLD
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Machine
+    from tests.simulation.simulation import Simulation
+    from tests.simulation.world import World
+
+DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong at `time` for `seconds`, with the node `target`. `size` says how much, by kind."""
+
+    number: int
+    time: float
+    kind: str
+    target: int
+    seconds: float
+    size: float = 0.0
+
+    def __str__(self) -> str:
+        return f"fault {self.number}: {self.kind} of n{self.target} for {self.seconds:.0f} s"
+
+
+def draw_faults(world: World, chance: random.Random) -> list[Fault]:
+    """Return all faults of a world, in order of time."""
+    rates = world.faults
+    first, last = 600.0, world.hours * 3600 - rates.calm_hours * 3600
+    drawn: list[tuple[float, str, int, float, float]] = []
+    for kind in KINDS:
+        rate = getattr(rates, "partitions" if kind == "partition" else kind) / DAY
+        mean = rate * max(0.0, last - first) * (1 if kind == "partition" else world.nodes)
+        for _ in range(_poisson(mean, chance)):
+            low, high = _DURATIONS[kind]
+            seconds = chance.uniform(low, high)
+            when = chance.uniform(first, max(first, last - seconds))
+            drawn.append((when, kind, chance.randrange(world.nodes), seconds, chance.random()))
+    return [Fault(number, *each) for number, each in enumerate(sorted(drawn))]
+
+
+def _poisson(mean: float, chance: random.Random) -> int:
+    count, left = 0, mean
+    while (left := left - chance.expovariate(1.0)) > 0:
+        count += 1
+    return count
+
+
+def schedule(simulation: Simulation, faults: list[Fault]) -> None:
+    """Let faults happen when their time comes."""
+    for fault in faults:
+        simulation.events.at(fault.time, WORLD, _happen, simulation, fault)
+
+
+def _happen(simulation: Simulation, fault: Fault) -> None:
+    simulation.trace.note("world", str(fault))
+    KINDS[fault.kind](simulation, simulation.machines[fault.target], fault)
+
+
+def _later(simulation: Simulation, fault: Fault, function: Callable[[], None]) -> None:
+    def end() -> None:
+        simulation.trace.note("world", f"fault {fault.number} is over")
+        function()
+
+    simulation.events.at(simulation.events.now + fault.seconds, WORLD, end)
+
+
+def _kill(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """SIGKILL, or SIGTERM for every third; started again later."""
+    machine.kill() if fault.size < 2 / 3 else machine.stop()
+    _later(simulation, fault, machine.start)
+
+
+def _power_cut(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    machine.cut_power()
+    _later(simulation, fault, machine.power_on)
+
+
+def _data_loss(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    machine.kill()
+    machine.lose_data()
+    _later(simulation, fault, machine.start)
+
+
+def _dashd_restart(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    daemon = machine.daemon
+    if daemon.state is DaemonState.DOWN:
+        return
+    daemon.stop()
+    _later(simulation, fault, lambda: daemon.start() if machine.host.up else None)
+
+
+def _dashd_state(state: DaemonState) -> Callable[[Simulation, Machine, Fault], None]:
+    def happen(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+        daemon = machine.daemon
+        if daemon.state is not DaemonState.RUNNING:
+            return
+        daemon.state = state
+
+        def end() -> None:
+            if daemon.state is state:
+                daemon.start()
+
+        _later(simulation, fault, end)
+
+    return happen
+
+
+def _disk_full(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    machine.disk.full = True
+
+    def end() -> None:
+        machine.disk.full = False
+
+    _later(simulation, fault, end)
+
+
+def _disk_slow(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    machine.disk.delay = 0.2 + 5 * fault.size
+
+    def end() -> None:
+        machine.disk.delay = 0.0
+
+    _later(simulation, fault, end)
+
+
+def _clock_jump(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Up to ten minutes to either side, and back."""
+    jump = 1200 * (fault.size - 0.5)
+    machine.clock.offset += jump
+
+    def end() -> None:
+        machine.clock.offset -= jump
+
+    _later(simulation, fault, end)
+
+
+def _freeze(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """SIGSTOP: connections stay, nothing is answered."""
+    process = machine.process
+    if process is None:
+        return
+    process.reactor.freeze()
+    _later(simulation, fault, process.reactor.thaw)
+
+
+def _partition(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Some machines reach no others: both ways, or for every fifth partition one way only."""
+    chance = random.Random(f"{simulation.seed}/{fault.number}")
+    count = max(1, round(len(simulation.machines) * (0.1 + 0.4 * fault.size)))
+    inside = [each.host for each in chance.sample(simulation.machines, count)]
+    outside = [each.host for each in simulation.machines if each.host not in inside]
+    one_way = fault.number % 5 == 4
+    pairs = [(one, other) for one in inside for other in outside]
+    if not one_way:
+        pairs += [(other, one) for one, other in pairs]
+    for source, target in pairs:
+        simulation.internet.cut(source, target)
+
+    def end() -> None:
+        for source, target in pairs:
+            simulation.internet.mend(source, target)
+
+    _later(simulation, fault, end)
+
+
+KINDS: Final[dict[str, Callable[[Simulation, Machine, Fault], None]]] = {
+    "kill": _kill,
+    "power_cut": _power_cut,
+    "data_loss": _data_loss,
+    "dashd_restart": _dashd_restart,
+    "dashd_silent": _dashd_state(DaemonState.SILENT),
+    "dashd_stuck": _dashd_state(DaemonState.STUCK),
+    "disk_full": _disk_full,
+    "disk_slow": _disk_slow,
+    "clock_jump": _clock_jump,
+    "freeze": _freeze,
+    "partition": _partition,
+}
+_DURATIONS: Final = {
+    "kill": (1, 300),
+    "power_cut": (10, 1800),
+    "data_loss": (5, 60),
+    "dashd_restart": (5, 300),
+    "dashd_silent": (5, 600),
+    "dashd_stuck": (60, 1800),
+    "disk_full": (30, 1800),
+    "disk_slow": (30, 1800),
+    "clock_jump": (60, 3600),
+    "freeze": (2, 120),
+    "partition": (60, 3600),
+}
+"""Seconds that each kind lasts, from and to."""

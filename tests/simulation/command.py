@@ -6,8 +6,12 @@ import argparse
 import time
 from collections.abc import Sequence
 
+from tests.simulation.invariants import Violation
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import read_world
+
+
+LAST_LINES = 40
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,8 +35,18 @@ def main(arguments: Sequence[str]) -> int:
             simulation.run(minute * 60.0)
             simulation.collect_garbage()
             _print_line(simulation, time.process_time() - started)
+        simulation.finish()
+    except Violation as violation:
+        for line in list(simulation.trace.lines)[-LAST_LINES:]:
+            print(line)
+        print(f"VIOLATION at {simulation.events.now:.1f} s: {violation}")
+        print(f"seed {given.seed} of world {world.name}, {len(simulation.faults)} faults")
+        return 1
     finally:
         simulation.close()
+    for invariant in simulation.invariants:
+        for line in invariant.summary():
+            print(line)
     print("trace", simulation.trace.digest)
     return 0
 

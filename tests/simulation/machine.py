@@ -53,8 +53,10 @@ class Machine:
         self.process: PoolProcess | None = None
         self.runs = 0
         self.honest = True
-        self.changed: Callable[[Machine], None] = lambda machine: None
-        """Called after a start, before anything of the new process happens."""
+        self.started: Callable[[Machine], None] = lambda machine: None
+        """Called at a start, before anything of the new process happens."""
+        self.ending: Callable[[Machine], None] = lambda machine: None
+        """Called before the process ends."""
 
     @property
     def name(self) -> str:
@@ -75,12 +77,13 @@ class Machine:
         reactor.thread_time = lambda: DISK_TIME + self.disk.delay
         chance = self.events.chance(f"{self.name}, run {self.runs}")
         self.process = PoolProcess(reactor, self.config, clock=self.clock, chance=chance)
-        self.changed(self)
+        self.started(self)
         reactor.call(self.process.start)
 
     def kill(self) -> None:
         """End the node as SIGKILL does."""
         if self.process is not None:
+            self.ending(self)
             self.process.reactor.kill()
             self.process = None
             self.disk.killed()
@@ -105,6 +108,7 @@ class Machine:
             return
         self.host.up = False
         if self.process is not None:
+            self.ending(self)
             self.process.reactor.kill(power=True)
             self.process = None
         self.disk.cut_power()

@@ -67,6 +67,8 @@ class PoolProcess:
             run_in_daemon_thread=reactor.run_in_thread,
             chance=chance,
         )
+        self.loaded: list[Callable[[], None]] = []
+        """Called once the shares are loaded."""
         self.stats = PoolStats(clock())
         payouts = payout_addresses(config, chance)
         self.node = node = Node(
@@ -106,6 +108,8 @@ class PoolProcess:
         self.stratum.server.first_job_sent.subscribe(self.dashd.job_sent)
         self.persistence.announce.subscribe(self.peers.share_announced)
         await self.persistence.start()
+        for function in self.loaded:
+            function()
         await self.dashd.start(daemon_addresses(self.config))
         if self.dashd.pool is not None:
             await self.peers.start(self.dashd.pool)

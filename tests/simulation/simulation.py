@@ -20,6 +20,7 @@ from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
 from tests.simulation.events import WORLD, EventQueue
 from tests.simulation.faults import draw_faults, schedule
+from tests.simulation.invariants import INVARIANTS, Violation
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
@@ -64,6 +65,13 @@ class Simulation:
         self.miners = [self._miner(number, rate) for number, rate in enumerate(self._hash_rates())]
         self.faults = draw_faults(world, events.chance("faults"))
         self.without = without
+        self.share_seen: dict[int, float] = {}
+        """When each share was first held by a node, in the world's seconds."""
+        self.invariants = [kind(self) for kind in INVARIANTS]
+        self.violation: Violation | None = None
+        for machine in self.machines:
+            machine.started, machine.ending = self._started, self._ending
+        self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
         _route_log(self.trace)
         gc.collect()
@@ -130,8 +138,39 @@ class Simulation:
         schedule(self, [fault for fault in self.faults if fault.number not in self.without])
 
     def run(self, until: float) -> None:
-        """Let time pass up to `until`, in seconds since the world began."""
-        self.events.run(until)
+        """Let time pass up to `until`, in seconds since the world began. Raises Violation."""
+        while self.events.now < until:
+            self.events.run(min(until, (self.events.now // 60 + 1) * 60))
+            self._raise()
+            for invariant in self.invariants:
+                invariant.each_minute()
+
+    def finish(self) -> None:
+        """Look at everything once more, at the end. Raises Violation."""
+        for invariant in self.invariants:
+            invariant.at_end()
+
+    def _raise(self) -> None:
+        if self.violation is not None:
+            raise self.violation
+
+    def _started(self, machine: Machine) -> None:
+        assert machine.process is not None
+        seen, events = self.share_seen, self.events
+        machine.process.node.share_added.subscribe(lambda added: seen.setdefault(added[0].hash, events.now))
+        for invariant in self.invariants:
+            invariant.started(machine)
+
+    def _ending(self, machine: Machine) -> None:
+        for invariant in self.invariants:
+            invariant.ending(machine)
+
+    def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
+        try:
+            for invariant in self.invariants:
+                invariant.logged(process, text, event)
+        except Violation as violation:  # whoever logs must go on
+            self.violation = self.violation or violation
 
     def collect_garbage(self) -> None:
         """Collect garbage now: at moments that are the same in every run."""

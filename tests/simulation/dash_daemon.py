@@ -14,8 +14,10 @@ from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, RpcError, RpcTimeout, RpcUnavailable
 from tests.simulation.dash_chain import DashChain, SimulatedBlock
+from tests.simulation.dash_p2p import PORT, DashPort
 from tests.simulation.events import WORLD, EventQueue, SimulatedCall
 from tests.simulation.network import Host, Internet
+from tests.simulation.reactor import SimulatedReactor
 
 RPC_TIME = 0.002
 """Seconds that an RPC call takes."""
@@ -47,6 +49,9 @@ class SimulatedDaemon:
         self.state = DaemonState.RUNNING
         self.tip: SimulatedBlock = network.chain.genesis
         self.known: dict[int, None] = {self.tip.hash: None}
+        self.reactor = SimulatedReactor(network.internet, host)
+        self.port = DashPort(self)
+        self.reactor.listenTCP(PORT, self.port)
         self._waiting: list[tuple[Deferred[Any], int]] = []
         """Long polls, with the tip that they know."""
 
@@ -74,6 +79,7 @@ class SimulatedDaemon:
             waiting, self._waiting = self._waiting, []
             for answer, _ in waiting:
                 self._answer_later(answer)
+            self.reactor.call(self.port.announce, block)
         self.network.relay(block, self)
 
     def _answer_later(self, answer: Deferred[Any]) -> None:
@@ -86,18 +92,29 @@ class SimulatedDaemon:
     def _template(self) -> dict[str, Any]:
         return self.network.chain.template(self.tip, int(self.network.chain.epoch + self.network.events.now))
 
+    def take_raw(self, data: bytes) -> None:
+        """Take a block that came over p2p; nobody waits for an answer."""
+        taken = self.network.chain.take(data, self.host.name, self.network.events.now, self.knows)
+        if not isinstance(taken, str):
+            self.take(taken)
+
     # --- life --------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """End: calls under way fail, blocks of others are missed."""
         self.state = DaemonState.DOWN
         waiting, self._waiting = self._waiting, []
+        self.reactor.kill(power=not self.host.up)
         for answer, _ in waiting:
             if not answer.called:
                 answer.errback(RpcUnavailable(f"{self.name} closed the connection"))
 
     def start(self) -> None:
         """Run again, and catch up."""
+        if self.state is DaemonState.DOWN:
+            self.reactor = SimulatedReactor(self.network.internet, self.host)
+            self.port = DashPort(self)
+            self.reactor.listenTCP(PORT, self.port)
         self.state = DaemonState.RUNNING
         self.network.catch_up(self)
 

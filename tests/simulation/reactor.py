@@ -57,7 +57,9 @@ class SimulatedReactor:
     def kill(self, *, power: bool = False) -> None:
         """End the process at once; with `power` the machine has lost its power, and nobody hears of it."""
         self.alive = False
-        self.host.ports.clear()
+        for number, port in list(self.host.ports.items()):
+            if port.reactor is self:
+                del self.host.ports[number]
         for connection in list(self.connections):
             connection.cut_off(reset=not power)
         self.connections.clear()

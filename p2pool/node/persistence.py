@@ -123,14 +123,14 @@ class Persistence:
 
     def _stored(self, database: ShareDatabase) -> Iterator[StoredShare]:
         """Yield the stored shares; called in a thread."""
-        total, done, logged = database.count(), 0, time.monotonic()
+        total, done, logged = database.count(), 0, self._environment.monotonic()
         for item in database.read(self._node.network):
             if isinstance(item, str):
                 self._log(_log.warn, "{problem}; skipped", problem=item)
                 continue
             done += 1
-            if time.monotonic() - logged > _PROGRESS_PERIOD:
-                logged = time.monotonic()
+            if self._environment.monotonic() - logged > _PROGRESS_PERIOD:
+                logged = self._environment.monotonic()
                 self._log(_log.info, "loading shares: {done} of {total}", done=done, total=total)
             yield item
 
@@ -142,7 +142,7 @@ class Persistence:
         self, source: Callable[[], Iterator[StoredShare]], take: Callable[[list[StoredShare]], None], done: str
     ) -> None:
         """Read in a thread, and hand over what is read in portions."""
-        started = time.monotonic()
+        started = self._environment.monotonic()
 
         def read() -> int:
             shares, count = source(), 0
@@ -154,7 +154,10 @@ class Persistence:
         count = await self._in_thread(read)
         if count:
             _log.info(
-                "{count} shares {done} in {took:.1f} s", count=count, done=done, took=time.monotonic() - started
+                "{count} shares {done} in {took:.1f} s",
+                count=count,
+                done=done,
+                took=self._environment.monotonic() - started,
             )
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
@@ -197,7 +200,11 @@ class Persistence:
         )
         await self.flush()
         if database is not None and self.problem is None and not self._stopping:
-            await self._in_thread(lambda: database.set_fact(_IMPORTED, time.strftime("%F %T", time.gmtime())))
+            await self._in_thread(
+                lambda: database.set_fact(
+                    _IMPORTED, time.strftime("%F %T", time.gmtime(self._environment.clock()))
+                )
+            )
 
     def _take_imported(self, chunk: list[StoredShare]) -> None:
         self._node.load(chunk)

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import time
+from collections.abc import Callable
 
 from p2pool.dash import pow as proof_of_work
 
@@ -15,7 +18,22 @@ def digest(header: bytes) -> bytes:
     return hashlib.sha256(header).digest()
 
 
+class SystemTimeRead(AssertionError):
+    """The program read the system's clock, which a simulated process must not know of."""
+
+
+def _forbid(function: Callable[[], float]) -> Callable[[], float]:
+    def guarded() -> float:
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller.startswith("p2pool."):
+            raise SystemTimeRead(f"{caller} reads the system's clock")
+        return function()
+
+    return guarded
+
+
 def install() -> None:
     """Let every module that is imported from now on use the cheap hash."""
     proof_of_work.x11_digest = digest
     proof_of_work.PROVIDER = "simulated"
+    time.time, time.monotonic = _forbid(time.time), _forbid(time.monotonic)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 DAY: Final = 86_400.0
+SETTLING: Final = 600.0
+"""Seconds after a fault until everything must be as if there had been none."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def schedule(simulation: Simulation, faults: list[Fault]) -> None:
 
 def _happen(simulation: Simulation, fault: Fault) -> None:
     simulation.trace.note("world", str(fault))
+    simulation.disturbed_until = max(simulation.disturbed_until, fault.time + fault.seconds + SETTLING)
     KINDS[fault.kind](simulation, simulation.machines[fault.target], fault)
 
 
@@ -79,6 +82,24 @@ def _kill(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     """SIGKILL, or SIGTERM for every third; started again later."""
     machine.kill() if fault.size < 2 / 3 else machine.stop()
     _later(simulation, fault, machine.start)
+
+
+def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """SIGKILL within milliseconds after the next block that the node finds."""
+    process = machine.process
+    if process is None:
+        return
+
+    def found(block: object) -> None:
+        def end() -> None:
+            if machine.process is process:
+                machine.kill()
+                simulation.disturbed_until = max(simulation.disturbed_until, simulation.events.now + SETTLING)
+                _later(simulation, fault, machine.start)
+
+        simulation.events.at(simulation.events.now + 0.02 * fault.size, WORLD, end)
+
+    process.node.block_found.subscribe(found)
 
 
 def _power_cut(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -176,6 +197,7 @@ def _partition(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
 KINDS: Final[dict[str, Callable[[Simulation, Machine, Fault], None]]] = {
     "kill": _kill,
+    "kill_at_block": _kill_at_block,
     "power_cut": _power_cut,
     "data_loss": _data_loss,
     "dashd_restart": _dashd_restart,
@@ -189,6 +211,7 @@ KINDS: Final[dict[str, Callable[[Simulation, Machine, Fault], None]]] = {
 }
 _DURATIONS: Final = {
     "kill": (1, 300),
+    "kill_at_block": (1, 60),
     "power_cut": (10, 1800),
     "data_loss": (5, 60),
     "dashd_restart": (5, 300),

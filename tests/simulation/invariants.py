@@ -104,7 +104,7 @@ class BlocksArrive(Invariant):
     def each_minute(self) -> None:
         refusals = self.simulation.dash.refusals
         for time, daemon, why in refusals:
-            if why.startswith(("bad-", "high-", "time-too-old")):
+            if why.startswith(("bad-", "high-", "time-")):
                 raise Violation(f"{daemon} refused a block of the pool at {time:.1f} s: {why}")
         refusals.clear()
 
@@ -225,6 +225,50 @@ class AllAgree(Invariant):
         return None
 
 
+class SharesSpread(Invariant):
+    """While nothing has been wrong for a while, a share is with every node within SPREAD seconds."""
+
+    SPREAD = 20.0
+
+    def each_minute(self) -> None:
+        simulation, now = self.simulation, self.simulation.events.now
+        if now < simulation.disturbed_until:
+            return
+        recent = [each for each, seen in simulation.recent_shares(120) if now - seen > self.SPREAD]
+        for machine in simulation.machines:
+            if machine.works and machine.honest and machine.process is not None:
+                tracker = machine.process.node.tracker
+                for share_hash in recent:
+                    if share_hash not in tracker:
+                        raise Violation(f"{machine.name} has not heard of share {hash_hex(share_hash)}")
+
+
+class TheBestShareIsRight(Invariant):
+    """Each node works on the verified head with the most work at its fifth ancestor; among equals on a block, then
+    on the one that it saw first."""
+
+    def each_minute(self) -> None:
+        for machine in self.simulation.machines:
+            process = machine.process
+            if process is None or process.reactor.frozen or not machine.honest:
+                continue
+            node = process.node
+            if node._think_due or node.best_share is None or len(node.tracker.verified.trees) != 1:
+                continue
+            heads = [each.share for each in node.tracker.verified.heads.values()]
+            best = max(heads, key=lambda share: self._key(node.tracker, share))
+            if best.hash != node.best_share:
+                raise Violation(
+                    f"{machine.name} works on {hash_hex(node.best_share)} and not on {hash_hex(best.hash)}"
+                )
+
+    @staticmethod
+    def _key(tracker: Any, share: Share) -> tuple[int, bool, float, int]:
+        chain = list(tracker.ancestors(share.hash, 6))
+        work = chain[5].abswork if len(chain) == 6 else 0
+        return work, share.is_block, -tracker.arrival(share.hash).time_seen, share.hash
+
+
 class StoredSharesSurvive(Invariant):
     """Whatever ends a node: shares of its own that it has had for PROMISE seconds are there when it is back, if the
     disk took them."""
@@ -317,6 +361,8 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     BlocksArrive,
     EverybodyIsPaid,
     AllAgree,
+    SharesSpread,
+    TheBestShareIsRight,
     StoredSharesSurvive,
     TablesStayBounded,
     WorkIsPaid,

@@ -67,6 +67,8 @@ class Simulation:
         self.without = without
         self.share_seen: dict[int, float] = {}
         """When each share was first held by a node, in the world's seconds."""
+        self.disturbed_until = 600.0
+        """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
         self.invariants = [kind(self) for kind in INVARIANTS]
         self.violation: Violation | None = None
         for machine in self.machines:
@@ -149,6 +151,15 @@ class Simulation:
         """Look at everything once more, at the end. Raises Violation."""
         for invariant in self.invariants:
             invariant.at_end()
+
+    def recent_shares(self, seconds: float) -> list[tuple[int, float]]:
+        """Return the shares that were first held in the last seconds, and when."""
+        recent = []
+        for share_hash in reversed(self.share_seen):
+            if self.events.now - self.share_seen[share_hash] > seconds:
+                break
+            recent.append((share_hash, self.share_seen[share_hash]))
+        return recent
 
     def _raise(self) -> None:
         if self.violation is not None:

@@ -42,6 +42,7 @@ class FaultRates:
     """How often things go wrong: for each node and day, `partitions` in the whole world a day."""
 
     kill: float = 0.0
+    kill_at_block: float = 0.0
     power_cut: float = 0.0
     data_loss: float = 0.0
     dashd_restart: float = 0.0

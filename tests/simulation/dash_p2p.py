@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.simulation.dash_daemon import SimulatedDaemon
 
 PORT = 9999
+PING_PERIOD = 120.0
 
 
 class DashPort(Factory):
@@ -65,6 +66,12 @@ class _Link(Protocol):
         height = self._port.daemon.tip.height
         hello: dict[str, Any] = {"receiver": NO_ADDRESS, "sender": NO_ADDRESS, "nonce": 1, "sub_version": b"/Dash Core:23.1.2/"}
         self.send(Version(version=PROTOCOL_VERSION, services=NODE_NETWORK, time=now, start_height=height, **hello))
+        self._port.daemon.reactor.callLater(PING_PERIOD, self._ping)
+
+    def _ping(self) -> None:
+        if self in self._port.links:
+            self.send(Ping(1))
+            self._port.daemon.reactor.callLater(PING_PERIOD, self._ping)
 
     def send(self, message: Message) -> None:
         """Send a message."""

@@ -97,7 +97,7 @@ def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> No
                 simulation.disturbed_until = max(simulation.disturbed_until, simulation.events.now + SETTLING)
                 _later(simulation, fault, machine.start)
 
-        simulation.events.at(simulation.events.now + 0.02 * fault.size, WORLD, end)
+        simulation.events.at(simulation.events.now + 0.01 + 0.03 * fault.size, WORLD, end)
 
     process.node.block_found.subscribe(found)
 

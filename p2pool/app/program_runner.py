@@ -15,11 +15,13 @@ from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
 from p2pool.app.data_directory import DataDirectory
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.take_over import HandoverClient, HandoverServer
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.service_manager import notify_service_manager
+from p2pool.base.supervised import show_serving
 
 WORK_TIME: Final = 30.0
 """Seconds that a process that takes over waits for work, before it leaves the miners to the former one."""
@@ -53,7 +55,8 @@ class Program(Protocol):
 
 class ProgramRunner:
     """The program of this process, from its start to its end. `make` constructs it; `fail` ends the process
-    because of an error, `end` without one. Implements `take_over.Replaceable`."""
+    because of an error, `end` without one. `children` are its gateways, which stay when it is handed over.
+    Implements `take_over.Replaceable`."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class ProgramRunner:
         make: Callable[[], Program],
         fail: Callable[[Failure], None],
         end: Callable[[], None],
+        children: GatewayChildren | None = None,
     ) -> None:
         """Raise OperatorError if the data directory cannot be used."""
         self._config = config
@@ -70,6 +74,7 @@ class ProgramRunner:
         self._make = make
         self._fail = fail
         self._end = end
+        self._children = children
         self._former = HandoverClient.find(config.datadir, config.network) if config.take_over else None
         """The process that this one replaces."""
         self._directory = None if self._former is not None else DataDirectory(config.datadir)
@@ -101,6 +106,8 @@ class ProgramRunner:
             await self._environment.run_in_daemon_thread(former.confirm)
             self._adopt(handed)
         self._running = True
+        if self._config.supervised:
+            show_serving()
         HandoverServer(self._environment.reactor, self._config.datadir, self).start()
 
     async def _start_program(self, handed: HandedOver | None) -> None:
@@ -112,10 +119,11 @@ class ProgramRunner:
             raise OperatorError(f"cannot use the state of the former process: {error}", 1) from None
 
     async def _wait_for_work(self, handed: HandedOver, seconds: float) -> bool:
-        """Return whether miners can be served within some seconds; if there are none, there is nothing to wait
-        for."""
+        """Return whether miners can be served within some seconds; if there are none, here or at gateways, there
+        is nothing to wait for."""
         deadline = self._environment.monotonic() + seconds
-        while self._program is not None and handed.record.miners.connections and not self._program.has_work:
+        waiting = bool(handed.record.miners.connections) or self._children is not None
+        while self._program is not None and waiting and not self._program.has_work:
             if self._environment.monotonic() > deadline:
                 return False
             await deferLater(self._environment.reactor, _POLL, lambda: None)
@@ -133,6 +141,8 @@ class ProgramRunner:
         self._running = False
         if program is not None:
             await program.stop()
+        elif self._children is not None:
+            await self._children.stop()
 
     def release(self) -> None:
         """Release the data directory."""
@@ -144,6 +154,9 @@ class ProgramRunner:
 
     def replace(self, name: str) -> None:
         """Start a new process that takes over, because of the signal `name`."""
+        if self._config.supervised:
+            _log.info("{name} received: ignored; send it to the program that started this one", name=name)
+            return
         if not self._running:
             _log.info("{name} received: ignored, since the program has not started", name=name)
             return
@@ -176,6 +189,11 @@ class ProgramRunner:
         """End this process: `process` serves the miners now."""
         _log.info("process {process} serves the miners now", process=process)
         notify_service_manager(f"MAINPID={process}")
+        ensureDeferred(self._leave(process)).addErrback(self._fail)
+
+    async def _leave(self, process: int) -> None:
+        if self._children is not None:
+            await self._children.leave(process)
         self._end()
 
     def recover(self, handed: HandedOver) -> None:

@@ -16,12 +16,12 @@ from twisted.logger import Logger
 from p2pool import __version__
 from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
-from p2pool.app.child_process import ChildProcess
 from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
-from p2pool.app.gateway_children import GatewayChildren, child_arguments
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
+from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
 from p2pool.app.process_watch import ProcessWatch
@@ -64,7 +64,15 @@ _log = Logger(namespace="p2pool")
 class App:
     """All services of one node."""
 
-    def __init__(self, config: Config, environment: Environment, set_log_level: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment,
+        set_log_level: Callable[[str], None],
+        *,
+        children: GatewayChildren | None = None,
+    ) -> None:
+        """Take `children`, the gateways that the process starts with --gateways."""
         self.config = config
         self.environment = environment
         self.reactor = environment.reactor
@@ -74,6 +82,9 @@ class App:
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
         self._construct_pool()
+        self.children: OwnGateways | None = None
+        if children is not None:
+            self.children = OwnGateways(environment, config, stratum=self.stratum, children=children)
         self._construct_monitoring(set_log_level)
         self._timers: list[Timer] = []
         self._stopping = False
@@ -117,7 +128,6 @@ class App:
             bench=self._bench,
         )
         self.shared = None if self.gateways is None else self.gateways.share(self.stratum)
-        self.children = self._make_children()
 
     def _make_gateways(self) -> BrokerAssembly | None:
         """Return what serves gateways; None without a broker."""
@@ -134,19 +144,6 @@ class App:
             problem=self._work_problem,
             is_safe=self.dashd.is_safe,
         )
-
-    def _make_children(self) -> GatewayChildren | None:
-        """Return the gateways that this node starts; None without --gateways."""
-        if not self.config.gateways:
-            return None
-
-        def start(number: int, *, said: Callable[[str], None], ended: Callable[[int], None]) -> ChildProcess:
-            arguments = child_arguments(
-                self.config, number, port=self.stratum.port, tls_port=self.stratum.tls_port
-            )
-            return ChildProcess(self.reactor, arguments, said=said, ended=ended)
-
-        return GatewayChildren(self.reactor, self.config.gateways, start)
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
         """Construct what people see of the pool: history, alerts, web, log."""
@@ -219,6 +216,8 @@ class App:
         config = self.config
         if handed is not None:
             self.stratum.take_over(handed)
+            if self.children is not None:
+                self.children.wait_for_adoption()
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         built_in = built_in_pages()
         files = config.web_static or built_in
@@ -390,12 +389,16 @@ class App:
 
     def adopt(self) -> int:
         """Serve the miners of an earlier process from now on. Return how many they are."""
+        if self.children is not None:
+            self.children.take_over()
         return self.stratum.adopt()
 
     async def hand_over(self, *, whole: bool) -> HandedOver:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
         asked = self.stratum.prepare_handover(whole=whole)
+        if self.children is not None:
+            self.children.keep()
         await self._stop_monitoring()
         if asked:
             await deferLater(self.reactor, RECONNECT_TIME, lambda: None)

@@ -56,6 +56,18 @@ async def collect_leftovers(environment: Environment, directory: Path, *, networ
             _log.info("gateway 1 sends {count} solutions that gateway {number} left", number=number, count=moved)
 
 
+def warn_of_leftovers(directory: Path, network: str) -> None:
+    """Tell the operator of a node without gateways what gateways of an earlier run have left."""
+    found = [path for _, each in _leftovers(directory / DIRECTORY, network, 0) for path in _solutions(each)]
+    if found:
+        _log.warn(
+            "{count} solutions of gateways that are no longer started are in {directory}: start the node with "
+            "--gateways 1 once to send them",
+            count=len(found),
+            directory=str(directory / DIRECTORY),
+        )
+
+
 def _leftovers(directory: Path, network: str, count: int) -> list[tuple[int, Path]]:
     """Return the numbers and directories of gateways beyond `count`."""
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
@@ -82,25 +94,28 @@ def _move_unless_used(leftover: Path, target: Path) -> int:
     process uses the directory."""
     lock = DataDirectory(leftover)
     try:
-        return _move(leftover / SOLUTIONS, target)
+        return _move(_solutions(leftover), target)
     finally:
         lock.release()
 
 
-def _move(source: Path, target: Path) -> int:
-    """Move the solutions of a directory. Return how many there were. Raises OSError."""
-    files = list(source.glob(f"*{SUFFIX}"))
+def _solutions(leftover: Path) -> list[Path]:
+    """Return the files of solutions that a gateway left."""
+    return list((leftover / SOLUTIONS).glob(f"*{SUFFIX}"))
+
+
+def _move(files: list[Path], target: Path) -> int:
+    """Move files of one directory. Return how many there are. Raises OSError."""
     if files:
         target.mkdir(parents=True, exist_ok=True)
     for path in files:
         os.replace(path, target / path.name)  # named by its hash: the same name is the same solution
-    if files:
-        for changed in (target, source):
-            descriptor = os.open(changed, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    for changed in {target, *(path.parent for path in files)} if files else ():
+        descriptor = os.open(changed, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return len(files)
 
 

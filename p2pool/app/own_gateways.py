@@ -11,6 +11,7 @@ from p2pool.app.child_process import ChildProcess
 from p2pool.app.child_settings import child_command
 from p2pool.app.config import Config
 from p2pool.app.gateway_children import GatewayChildren
+from p2pool.app.leftover_gateways import collect_leftovers
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 
@@ -49,9 +50,6 @@ class OwnGateways:
         )
 
     async def _start(self, *, one_by_one: bool) -> None:
-        # Imported late: only nodes with gateways need the package of gateways.
-        from p2pool.app.leftover_gateways import collect_leftovers
-
         config = self._config
         await collect_leftovers(
             self._environment, config.datadir, network=config.network.name, count=config.gateways

@@ -92,7 +92,7 @@ class ProgramRunner:
 
     async def _start(self) -> None:
         former = self._former
-        if self._config.take_over and former is None:
+        if self._config.take_over and former is None and not self._config.supervised:
             _log.info("--take-over: no process to take over from; starting as usual")
         if former is None:
             notify_service_manager("READY=1")
@@ -133,6 +133,11 @@ class ProgramRunner:
         if self._program is not None:
             count = self._program.adopt()
             pause = self._environment.clock() - handed.record.paused
+            if self._children is not None and not count:
+                _log.info(
+                    "took over from the former process, {pause:.2f} s after its services stopped", pause=pause
+                )
+                return
             _log.info("took over {count} miners, who waited {pause:.2f} s", count=count, pause=pause)
 
     async def stop(self) -> None:

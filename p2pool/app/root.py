@@ -21,6 +21,7 @@ from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
 from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
+from p2pool.app.leftover_gateways import warn_of_leftovers
 from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
@@ -257,6 +258,8 @@ class App:
             self.gateways.start()
         if self.children is not None:
             self.children.start()
+        else:
+            warn_of_leftovers(config.datadir, config.network.name)
         self.merged.start()
         self.history.start(self.views.sources.cache)
         self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]

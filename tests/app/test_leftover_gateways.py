@@ -11,7 +11,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from p2pool.app.data_directory import DataDirectory
-from p2pool.app.leftover_gateways import DISMISSAL_TIME, collect_leftovers, dismiss
+from p2pool.app.leftover_gateways import DISMISSAL_TIME, collect_leftovers, dismiss, warn_of_leftovers
 from p2pool.app.take_over import NO_FORM, SOCKET_NAME, refusal_of
 from p2pool.base.handover_socket import HandoverSocket, listen
 from tests.environment import make_environment
@@ -87,6 +87,20 @@ def test_without_gateways_of_an_earlier_run_nothing_is_made(tmp_path):
     machine.collect()
     assert machine.done == [None]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_without_gateways_says_what_they_left(tmp_path):
+    with logged() as log:
+        warn_of_leftovers(tmp_path, "simnet")
+    assert log.lines == []
+    leave(tmp_path, 1)
+    leave(tmp_path, 2, name=f"{'cd' * 32}.solution")
+    with logged() as log:
+        warn_of_leftovers(tmp_path, "simnet")
+    assert log.lines == [
+        f"2 solutions of gateways that are no longer started are in {tmp_path / 'gateways'}: start the node with "
+        "--gateways 1 once to send them"
+    ]
 
 
 def test_a_directory_in_use_is_waited_for(tmp_path):

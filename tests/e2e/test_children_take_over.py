@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.daemons import DashProcess, PoolNode
+from tests.e2e.daemons import DashProcess, Miner, PoolNode
 from tests.e2e.process import free_port, wait_for
 from tests.e2e.redis_server import RedisServer
 from tests.e2e.stratum_client import ConnectionEnded, StratumClient
@@ -130,7 +130,7 @@ def test_a_node_that_fails_leaves_the_gateways_of_the_former_one(pool):
             # It takes over, and then cannot listen for other nodes: the port is the dashd's.
             with pool.node("--take-over", "--p2pool-port", f"127.0.0.1:{pool.dash.rpc_port}") as new:
                 assert new.wait_for_end(90) == 2
-            old.wait_for_line("took over 0 miners")
+            old.wait_for_line("took over from the former process")
             farm.work_on()
             farm.check()
             assert children(old) == before
@@ -170,3 +170,28 @@ def test_gateways_that_are_not_needed_any_more_send_their_miners_to_the_others(p
         with pool.node("--take-over", gateways=3) as more:
             pool.wait_for_gateways(3)
             assert len(children(more)) == 3
+
+
+def test_a_block_reaches_the_chain_while_the_node_hangs(tmp_path, redis):
+    with DashProcess(tmp_path, "dash") as dash:
+        pool = Pool(tmp_path, dash.ready(), redis)
+        with pool.node(gateways=1) as node:
+            pool.wait_for_gateways(1)
+            (child,) = children(node).values()
+            assert dash.url not in Path(f"/proc/{child}/cmdline").read_text()
+            with Miner(pool.port).login_as_rig() as miner:
+                node.process.send_signal(signal.SIGSTOP)
+                height = dash.rpc("getblockcount")
+                assert miner.mine() is True
+                wait_for("the block", lambda: dash.rpc("getblockcount") > height)
+                node.process.send_signal(signal.SIGCONT)
+                wait_for("the block at the node", lambda: "BLOCK" in node.output)
+                wait_for(
+                    "the node to store it",
+                    lambda: (
+                        (requests.get(f"http://127.0.0.1:{pool.port}/healthz", timeout=5).json())[
+                            "unsent_solutions"
+                        ]
+                        == 0
+                    ),
+                )

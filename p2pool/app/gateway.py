@@ -154,6 +154,7 @@ class GatewayApp:
         await self._end(self.shared.stop)
         await self._end(self.sessions.stop)
         await self._end(self.sums.stop)
+        await self._end(self.sender.disk.written)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
 

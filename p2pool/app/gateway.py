@@ -117,7 +117,7 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site())
+        self.stratum.listen(self._site(), dashboard="")
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())

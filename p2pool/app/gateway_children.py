@@ -189,7 +189,7 @@ class GatewayChildren:
                 "gateway {number} (process {process}) has ended: {why}",
                 number=slot.number,
                 process=process,
-                why="another process has its miners" if self._keeping and status == 0 else why,
+                why="another process has its miners" if status == 0 and not self._stopping else why,
             )
             if not self.running():
                 self._all_ended()

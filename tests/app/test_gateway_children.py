@@ -305,6 +305,9 @@ def test_they_are_stopped_when_the_process_that_took_over_has_ended():
         machine.clock.advance(CHECK)
     assert log.lines[0] == "stopping gateways that are left (1): process 77 has ended"
     assert machine.started[0].signals == ["SIGTERM"]
+    with logged() as log:
+        machine.started[0].end(0)
+    assert log.lines == ["gateway 1 (process 1000) has ended: exit status 0"]
 
 
 def test_a_signal_stops_them_while_they_wait_for_the_other_process():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -151,9 +152,9 @@ class GatewayApp:
         await self._end(self.stratum.stop)
         self.work.transactions.stop()
         await self._end(self.daemons.stop)
-        await self._end(self.shared.stop)
-        await self._end(self.sessions.stop)
-        await self._end(self.sums.stop)
+        # At the same time: a broker that hangs holds up each of them.
+        for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
+            await ending
         await self._end(self.sender.disk.written)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
@@ -161,6 +162,10 @@ class GatewayApp:
     async def _end(self, stop: Callable[[], Any]) -> None:
         try:
             await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
+        except DeferredTimeoutError:
+            _log.warn(
+                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=STOP_TIME
+            )
         except Exception:
             _log.failure("internal error while stopping")
 

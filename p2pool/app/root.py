@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.task import cooperate, deferLater
 from twisted.logger import Logger
 
@@ -451,6 +452,10 @@ class App:
             result = stop()
             if result is not None:
                 await ensureDeferred(result).addTimeout(limit, self.reactor)
+        except DeferredTimeoutError:
+            _log.warn(
+                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=limit
+            )
         except Exception:
             _log.failure("internal error while stopping")
 

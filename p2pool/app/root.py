@@ -86,7 +86,13 @@ class App:
         self._construct_pool()
         self.children: OwnGateways | None = None
         if children is not None:
-            self.children = OwnGateways(environment, config, stratum=self.stratum, children=children)
+            self.children = OwnGateways(
+                environment,
+                config,
+                stratum=self.stratum,
+                children=children,
+                has_broker=lambda: self.gateways is not None and self.gateways.broker.problem is None,
+            )
         self._construct_monitoring(set_log_level)
         self._timers: list[Timer] = []
         self._stopping = False

@@ -81,12 +81,13 @@ class StreamReader:
         if not self._positions:
             return self._begin(client)
         positions: dict[Any, Any] = dict(self._positions)
-        entries = _entries(client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000)))
-        for entry in entries:
-            self._positions[entry.stream] = entry.id
-        if not entries:
+        reply: Any = client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000))
+        for stream, entries in reply or ():
+            if entries:
+                self._positions[stream.decode()] = entries[-1][0].decode()
+        if not reply:
             self._look_for_lost_data(client)
-        return entries
+        return _entries(reply)
 
     def _begin(self, client: redis.Redis) -> list[Entry]:
         found = [newest(stream)(client) for stream in self._streams]
@@ -113,7 +114,8 @@ class GroupReader:
     """Reads a stream as the only consumer of a group: call it with a client, again and again.
 
     Entries stay in the group until they are acknowledged. `read_again` makes the next calls return those that were
-    read and not acknowledged, each once, as a new reader does first.
+    read and not acknowledged, each once, as a new reader does first. So does a call that fails: its answer, with
+    entries that count as read now, may have been lost on its way.
     """
 
     def __init__(self, stream: str, group: str) -> None:
@@ -129,6 +131,13 @@ class GroupReader:
     def __call__(self, client: redis.Redis) -> list[Entry]:
         """Return the next entries; wait for them if there are none. The group is made if it is missing: at first,
         and after the server lost its data."""
+        try:
+            return self._read(client)
+        except Exception:
+            self.read_again()
+            raise
+
+    def _read(self, client: redis.Redis) -> list[Entry]:
         position = self._position
         wait = int(WAIT * 1000) if position is None else None
         try:
@@ -139,18 +148,17 @@ class GroupReader:
             if not _create_group(client, self._stream, self._group):
                 raise error
             return []
-        if position is not None:
-            self._go_on_after(client, position, reply)
+        self._remove_unusable(client, reply)
+        if position is not None and self._position == position:  # not if `read_again` was called meanwhile
+            read = [entry_id for _, entries in reply or () for entry_id, _ in entries]
+            self._position = read[-1].decode() if read else None
         return _entries(reply)
 
-    def _go_on_after(self, client: redis.Redis, position: str, reply: Any) -> None:
-        """Move on to the next of the unacknowledged entries, and acknowledge those that the stream dropped."""
-        found = [each for _, entries in reply or () for each in entries]
-        dropped = [entry_id for entry_id, fields in found if not fields]
-        if dropped:
-            client.xack(self._stream, self._group, *dropped)
-        if self._position == position:  # not if `read_again` was called meanwhile, by another thread
-            self._position = found[-1][0].decode() if found else None
+    def _remove_unusable(self, client: redis.Redis, reply: Any) -> None:
+        """Acknowledge the entries that the stream has dropped, and those that are none of ours."""
+        ids = [entry_id for _, entries in reply or () for entry_id, fields in entries if _data(fields) is None]
+        if ids:
+            acknowledge(self._stream, self._group, ids)(client)
 
 
 def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
@@ -164,7 +172,7 @@ def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
     return True
 
 
-def acknowledge(stream: str, group: str, ids: Iterable[str]) -> Action[None]:
+def acknowledge(stream: str, group: str, ids: Iterable[str | bytes]) -> Action[None]:
     """Acknowledge entries and delete them: nobody needs them any more."""
     gone = list(ids)
 
@@ -219,10 +227,15 @@ def lease(key: str, owner: bytes, *, seconds: float) -> Action[bool]:
 
 def _entries(reply: Any) -> list[Entry]:
     """Return the entries in an answer; those that are none of ours are left out."""
-    found = []
-    for stream, entries in reply or ():
-        for entry_id, fields in entries:
-            data = fields.get(FIELD) if fields else None
-            if isinstance(data, bytes):
-                found.append(Entry(stream.decode(), entry_id.decode(), data))
-    return found
+    return [
+        Entry(stream.decode(), entry_id.decode(), data)
+        for stream, entries in reply or ()
+        for entry_id, fields in entries
+        if (data := _data(fields)) is not None
+    ]
+
+
+def _data(fields: Any) -> bytes | None:
+    """Return what an entry holds; None if it is gone, or none of ours."""
+    data = fields.get(FIELD) if fields else None
+    return data if isinstance(data, bytes) else None

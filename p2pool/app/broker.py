@@ -98,9 +98,11 @@ class BrokerAssembly:
         self._feed.stop()
         self._intake.stop()
         self._sums.stop()
-        if self._shared is not None:
-            await self._shared.stop()
-        self.broker.stop()
+        try:
+            if self._shared is not None:
+                await self._shared.stop()
+        finally:
+            self.broker.stop()
 
     async def _store(self) -> None:
         await self._persistence.flush()

@@ -185,6 +185,21 @@ def acknowledge(stream: str, group: str, ids: Iterable[str | bytes]) -> Action[N
     return act
 
 
+def count_unacknowledged(stream: str, group: str) -> Action[int]:
+    """Return how many entries were read by a group and not acknowledged; 0 if there is no such group."""
+
+    def act(client: redis.Redis) -> int:
+        try:
+            summary: Any = client.xpending(stream, group)
+        except ResponseError as error:
+            if str(error).startswith("NOGROUP"):
+                return 0
+            raise
+        return int(summary["pending"])
+
+    return act
+
+
 def put(key: str, value: bytes, *, seconds: float) -> Action[None]:
     """Set a value that expires."""
 

@@ -22,7 +22,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import Entry, GroupReader, acknowledge, append
+from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, count_unacknowledged
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.messages import SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
@@ -45,6 +45,9 @@ MAX_QUARANTINED: Final = 1_000
 """Solutions that could not be taken whose hashes are remembered."""
 AGAIN: Final = 1.0
 """Seconds until a solution is tried again that could not be taken, completed, stored or acknowledged."""
+CHECK_MISSED: Final = 2.0
+"""Seconds between two checks for solutions that another process read for this node, and left: one that is being
+replaced, or a second node by mistake."""
 ATTEMPTS: Final = 3
 """How often a solution is tried that fails by a bug."""
 GIVE_UP: Final = 3600.0
@@ -114,21 +117,25 @@ class SolutionIntake:
         self._busy = False
         self._left_out = False
         """Whether the broker has solutions that were read and are no longer in `_open`."""
-        self._timer: Timer | None = None
+        self._missed = 0
+        """How many solutions were read by another process, by the last check."""
+        self._timers: list[Timer] = []
 
     def start(self) -> None:
         """Read solutions from now on, first those that an earlier run did not finish."""
         self._fetcher.completed.subscribe(lambda _: self._go_on())
-        self._timer = Timer(
-            self._environment.reactor, AGAIN, self._go_on, name="finish the gateways' solutions", now=False
-        )
+        reactor = self._environment.reactor
+        self._timers = [
+            Timer(reactor, AGAIN, self._go_on, name="finish the gateways' solutions", now=False),
+            Timer(reactor, CHECK_MISSED, self._check_for_missed, name="check for missed solutions", now=False),
+        ]
         self._broker.follow(self._reader, self.take_entries)
 
     def stop(self) -> None:
         """Take nothing more; what is not acknowledged comes again at the next start."""
         self._fetcher.stop()
-        if self._timer is not None:
-            self._timer.stop()
+        for timer in self._timers:
+            timer.stop()
 
     def __len__(self) -> int:
         """Return how many solutions are not acknowledged yet."""
@@ -154,6 +161,18 @@ class SolutionIntake:
             if not each.done:
                 self._process(each)
         self._finish_soon()
+
+    async def _check_for_missed(self) -> None:
+        """Read all unacknowledged solutions again if there are more than are known here, by two checks: one batch
+        may be on its way from the reader."""
+        try:
+            count = await self._broker.ask(count_unacknowledged(self._names.solutions, NODE_GROUP))
+        except BrokerError:
+            return
+        before, self._missed = self._missed, 0 if self._left_out else max(0, count - len(self._open))
+        if before and self._missed:
+            self._missed = 0
+            self._reader.read_again()
 
     # --- taking ------------------------------------------------------------------------------------------
 

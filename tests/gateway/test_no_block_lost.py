@@ -20,9 +20,9 @@ from p2pool.dash.target import MAX_UINT256
 from p2pool.gateway import solution_intake
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
-from p2pool.gateway.names import Names
+from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import NotStored
-from p2pool.gateway.solution_intake import AGAIN, ATTEMPTS, GIVE_UP
+from p2pool.gateway.solution_intake import AGAIN, ATTEMPTS, CHECK_MISSED, GIVE_UP
 from p2pool.gateway.solution_sender import BLOCK_AGAIN, SEND_AGAIN, SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.transaction_fetch import FETCH_AGAIN, TransactionFetcher
@@ -605,3 +605,17 @@ def test_the_whole_block_is_one(pool, tmp_path):
     finder.found(message)
     block = parse_block(finder.delivered[0].data)
     assert len(block.transactions) == 1
+
+
+def test_a_solution_that_another_process_read_for_this_node_is_read_again(pool):
+    work(pool, 1)
+    outcome = pool.gateways[0].mine()
+    former = GroupReader(pool.node.names.solutions, NODE_GROUP)  # of a process that is being replaced
+    assert sum(len(former(pool.node.broker.client)) for _ in range(3)) == 1
+    pool.turn()
+    assert outcome.hash not in blocks(pool.home)
+    tick(pool, CHECK_MISSED)
+    assert outcome.hash not in blocks(pool.home)
+    tick(pool, CHECK_MISSED)
+    assert outcome.hash in blocks(pool.home)
+    assert len(pool.gateways[0].sender) == 0

@@ -73,7 +73,7 @@ class Broker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End all threads soon; requests that wait are dropped. Reads that wait for entries are ended at once: they
+        """End all threads soon; requests that wait are dropped. Reads that wait for entries end at once: they
         would take entries from the process that comes next."""
         self._stopped.set()
         for client in self._stream_clients:

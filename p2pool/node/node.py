@@ -364,6 +364,9 @@ class Node:
     def _take_own_share(self, share: Share, worker: str, *, dead: bool, found: float) -> None:
         if not self.tracker.add(share, found, live=True):
             return
+        if share.previous_hash not in self.tracker:
+            # It may have been found long ago: without this it would be pruned before peers could send its parent.
+            self.tracker.forest.nodes[share.hash].tree.grown = self._clock()
         self._own_shares.add(share, dead=dead)
         self.share_added.fire((share, True))
         self.stats.record_share(ShareRecord(found, share.hash, worker, dead, share.attempts))

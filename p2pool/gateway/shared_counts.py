@@ -15,8 +15,9 @@ from twisted.logger import Logger
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.shared import exchange, leave
 from p2pool.gateway.action_messages import MAX_HOSTS, HostCounts
@@ -52,6 +53,7 @@ class SharedCounts:
     ) -> None:
         self.gateways: frozenset[str] = frozenset()
         """The other gateways that published within LIFETIME."""
+        self._environment = environment
         self._reactor = environment.reactor
         self._broker = broker
         self._group = names.members
@@ -60,7 +62,7 @@ class SharedCounts:
         self._is_gateway = is_gateway
         self._timer: Timer | None = None
         self._expiry: IDelayedCall | None = None
-        self._unreadable = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
 
     def start(self) -> None:
         """Exchange counts from now on."""
@@ -85,7 +87,7 @@ class SharedCounts:
             values = await self._broker.ask(exchange(self._group, self._name, value, seconds=LIFETIME))
         except BrokerError:
             return
-        self._take(values)
+        await self._take(values)
         self._expect_until(LIFETIME)
 
     def _own(self) -> dict[str, int]:
@@ -95,22 +97,23 @@ class SharedCounts:
             return counts
         return dict(heapq.nlargest(MAX_HOSTS, counts.items(), key=lambda item: item[1]))
 
-    def _take(self, values: list[bytes]) -> None:
+    async def _take(self, values: list[bytes]) -> None:
+        time_slice = TimeSlice(self._environment)
         total: dict[str, int] = {}
-        gateways, problems = set(), []
+        gateways = set()
         for value in values:
+            await time_slice.pause_if_over()
             try:
                 counts = parse_message(HostCounts, value)
             except ParseError as error:
-                problems.append(str(error))
+                if self._unreadable.is_due(error):
+                    _log.error("cannot read the connection counts of another process: {problem}", problem=error)
                 continue
             if counts.is_gateway:
                 gateways.add(counts.name)
             for host, count in counts.hosts.items():
                 if host in total or len(total) < MAX_ELSEWHERE:
                     total[host] = total.get(host, 0) + count
-        for problem in self._unreadable.new(problems[:1]):
-            _log.error("cannot read the connection counts of another process: {problem}", problem=problem)
         self._guard.elsewhere = total
         self.gateways = frozenset(gateways)
 

@@ -19,12 +19,13 @@ from twisted.logger import Logger
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, count_unacknowledged
 from p2pool.dash.hashes import hash_hex
-from p2pool.gateway.messages import SolutionMessage, parse_message
+from p2pool.gateway.messages import MAX_SOLUTION, SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import BrokerPort, NotStored, StoreShares
 from p2pool.gateway.solution_codec import ReadSolution, SolvedBlock, read_solution
@@ -39,8 +40,11 @@ KEPT_TAKEN: Final = 20_000
 KEPT_REJECTED: Final = 1_000
 """Solutions that could not be read or taken that the broker keeps."""
 MAX_OPEN: Final = 5_000
-"""Solutions that are not acknowledged yet. Beyond that the oldest without a block are left to the broker and to
-their gateways."""
+MAX_OPEN_BYTES: Final = 64 * 1024 * 1024
+"""Solutions that are not acknowledged yet, and their bytes. Beyond that the oldest without a block are left to the
+broker and to their gateways."""
+MAX_EXCERPT: Final = 1_000
+"""Bytes that are kept of what is too large to be a solution."""
 MAX_QUARANTINED: Final = 1_000
 """Solutions that could not be taken whose hashes are remembered."""
 AGAIN: Final = 1.0
@@ -111,9 +115,10 @@ class SolutionIntake:
         self._is_safe = is_safe
         self._reader = GroupReader(names.solutions, NODE_GROUP)
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        """By the id of the entry, the oldest first. Bound: MAX_OPEN."""
+        """By the id of the entry, the oldest first. Bound: MAX_OPEN, and MAX_OPEN_BYTES of `_bytes`."""
+        self._bytes = 0
         self._quarantined: BoundedSet[bytes] = BoundedSet(MAX_QUARANTINED)
-        self._problem = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._busy = False
         self._left_out = False
         """Whether the broker has solutions that were read and are no longer in `_open`."""
@@ -141,20 +146,35 @@ class SolutionIntake:
         """Return how many solutions are not acknowledged yet."""
         return len(self._open)
 
-    def take_entries(self, entries: list[Entry]) -> None:
-        """Take entries of the stream of solutions; they are acknowledged later."""
-        now = self._environment.monotonic()
+    def take_entries(self, entries: list[Entry]) -> Deferred[None]:
+        """Take entries of the stream of solutions, so many in each turn of the reactor; they are acknowledged
+        later."""
+        return Deferred.fromCoroutine(self._take_entries(entries))
+
+    async def _take_entries(self, entries: list[Entry]) -> None:
+        time_slice = TimeSlice(self._environment)
         for entry in entries:
+            await time_slice.pause_if_over()
             if entry.id not in self._open:
-                self._open[entry.id] = each = _Open(entry, now)
+                self._open[entry.id] = each = _Open(entry, self._environment.monotonic())
                 self._process(each)
-        while len(self._open) > MAX_OPEN:
+                self._bytes += len(each.entry.data)
+                self._make_room()
+        self._finish_soon()
+
+    def _make_room(self) -> None:
+        """Leave the oldest solutions without a block to the broker; it has them until they are acknowledged."""
+        while len(self._open) > MAX_OPEN or (self._bytes > MAX_OPEN_BYTES and len(self._open) > 1):
             without_block = (
                 key for key, its in self._open.items() if its.block is None and its.block_hash is None
             )
-            del self._open[next(without_block, next(iter(self._open)))]
+            self._forget(next(without_block, next(iter(self._open))))
             self._left_out = True
-        self._finish_soon()
+
+    def _forget(self, entry_id: str) -> None:
+        each = self._open.pop(entry_id, None)
+        if each is not None:
+            self._bytes -= len(each.entry.data)
 
     def _go_on(self) -> None:
         for each in list(self._open.values()):
@@ -197,6 +217,10 @@ class SolutionIntake:
     def _read(self, each: _Open) -> None:
         if each.is_read:
             return
+        size = len(each.entry.data)
+        if size > MAX_SOLUTION:
+            each.entry = replace(each.entry, data=each.entry.data[:MAX_EXCERPT])
+            raise ParseError(f"a solution of {size} bytes, of which {MAX_EXCERPT} are kept")
         message = parse_message(SolutionMessage, each.entry.data)
         each.hash = message.hash
         if each.hash not in self._quarantined:
@@ -269,8 +293,8 @@ class SolutionIntake:
                 await self._store()
                 await self._acknowledge(finished)
                 for each in finished:
-                    self._open.pop(each.entry.id, None)
-            if self._left_out and len(self._open) < MAX_OPEN // 2:
+                    self._forget(each.entry.id)
+            if self._left_out and len(self._open) < MAX_OPEN // 2 and self._bytes < MAX_OPEN_BYTES // 2:
                 self._left_out = False
                 self._reader.read_again()
         except (BrokerError, NotStored):
@@ -281,22 +305,23 @@ class SolutionIntake:
     async def _acknowledge(self, finished: list[_Open]) -> None:
         """Tell the gateways what is stored, and remove the entries. A gateway keeps what was rejected on its disk,
         for a node that can read it. Raises BrokerError."""
-        problems = []
         for each in finished:
             if each.rejected is not None:
-                problems.append(each.rejected)
                 await self._broker.ask(append(self._names.rejected, each.entry.data, keep=KEPT_REJECTED))
+                self._log_rejected(each.rejected)
             elif each.hash not in self._quarantined:
                 await self._broker.ask(append(self._names.taken, each.hash, keep=KEPT_TAKEN))
-        for problem in self._problem.new(problems) if problems else ():
+        ids = [each.entry.id for each in finished]
+        await self._broker.ask(acknowledge(self._names.solutions, NODE_GROUP, ids))
+
+    def _log_rejected(self, problem: str) -> None:
+        if self._unreadable.is_due(problem):
             _log.error(
                 "cannot take a gateway's solution: {problem}; kept in the broker's stream {stream} and on the "
                 "gateway's disk",
                 problem=problem,
                 stream=self._names.rejected,
             )
-        ids = [each.entry.id for each in finished]
-        await self._broker.ask(acknowledge(self._names.solutions, NODE_GROUP, ids))
 
 
 def _parts(read: ReadSolution, found: float) -> Iterator[Solution]:

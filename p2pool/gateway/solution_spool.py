@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.base.files import quarantine, write_file
+from p2pool.gateway.messages import MAX_SOLUTION
 
 SUFFIX: Final = ".solution"
-MAX_SIZE: Final = 256 * 1024
-"""Bytes: a share and a coinbase of the largest size that Dash accepts, and room."""
 
 
 class SolutionSpool:
@@ -43,8 +42,8 @@ class SolutionSpool:
             except ValueError:
                 continue
             with open(path, "rb") as file:
-                if os.fstat(file.fileno()).st_size <= MAX_SIZE and len(solution_hash) == 32:
-                    yield solution_hash, file.read(MAX_SIZE)
+                if os.fstat(file.fileno()).st_size <= MAX_SOLUTION and len(solution_hash) == 32:
+                    yield solution_hash, file.read(MAX_SOLUTION)
 
     def _path(self, solution_hash: bytes) -> Path:
         return self._directory / f"{solution_hash.hex()}{SUFFIX}"

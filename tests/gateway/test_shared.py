@@ -214,7 +214,7 @@ def test_a_ban_made_without_the_broker_is_shared_when_it_is_back(pool):
 def test_rows_that_cannot_be_read_or_are_over_are_removed_and_logged_once(pool):
     now = server_time(pool.client)
     over = BanRow(since=now - 90, until=now - 1, reason="x", source="one")
-    pool.client.hset(NAMES.bans, mapping={"192.0.2.8": pack_message(over), "192.0.2.9": b"\x80", "x": b""})
+    pool.client.hset(NAMES.bans, mapping={"192.0.2.8": pack_message(over), "192.0.2.9": b"\x80", "x": b"\x80"})
     with logged() as log:
         pool.wait(SYNC)
     assert pool.client.hgetall(NAMES.bans) == {}

@@ -78,8 +78,8 @@ def exchange(group: str, name: str, value: bytes, *, seconds: float) -> Action[l
             pipe.expire(group, int(seconds) + 1)
             pipe.zrevrange(group, 0, MAX_MEMBERS)
             names = pipe.execute()[-1]
-        others = [_member(group, each.decode()) for each in names if each.decode() != name]
-        values = client.mget(others) if others else []
+        others = [each for each in (member.decode("utf-8", "replace") for member in names) if each != name]
+        values = client.mget([_member(group, each) for each in others]) if others else []
         return [each for each in values if isinstance(each, bytes)]
 
     return act

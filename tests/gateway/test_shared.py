@@ -447,3 +447,9 @@ def test_messages_of_another_format_say_so(pool):
         pool.node.broker.turn()
     assert all("run the same version in node and gateways" in line for line in log.lines)
     assert not log.tracebacks
+
+
+def test_a_member_whose_name_is_no_text_does_not_keep_the_others_from_being_counted(pool):
+    pool.client.zadd(NAMES.members, {b"\xff\xfe": 1e18})
+    pool.wait(PERIOD)
+    assert pool.node.counts.gateways == {"one", "two"}

@@ -154,3 +154,29 @@ def test_hostile_messages_are_parse_errors_with_short_texts(kind, data):
     with pytest.raises(ParseError) as raised:
         parse_message(kind, data)
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("template", {"current_time": 2**32 - 1}),
+        ("parent", {"absheight": -1}),
+        ("parent", {"absheight": 2**63 - 1}),
+        ("parent", {"abswork_modulus": b""}),
+        ("weights", {"by_script": [(b"s", b"\xff" * 64)]}),
+    ],
+)
+def test_work_of_numbers_out_of_their_range_is_a_parse_error_and_no_surprise_later(part, changes):
+    message = sent(*made(1, 3))
+    part_changed = msgspec.structs.replace(getattr(message, part), **changes)
+    changed = msgspec.structs.replace(message, **{part: part_changed})
+    with pytest.raises(ParseError, match="work that no share can be made of"):
+        context_of(parse_message(WorkMessage, pack_message(changed)), NETWORK, NOW)
+
+
+def test_rates_that_are_no_numbers_are_parse_errors():
+    message = sent(*made(1, 3))
+    for rate in (float("nan"), float("inf"), -1.0):
+        terms = msgspec.structs.replace(message.terms, local_rate=rate)
+        with pytest.raises(ParseError, match="local_rate"):
+            parse_message(WorkMessage, pack_message(msgspec.structs.replace(message, terms=terms)))

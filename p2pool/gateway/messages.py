@@ -138,6 +138,13 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
         return other is not None and (self.run, self.number) == (other.run, other.number)
 
 
+class WorkSender(msgspec.Struct, frozen=True):
+    """The part of a WorkMessage that says which run of a node sent it."""
+
+    schema: int
+    run: int
+
+
 class BlockPart(_Message, frozen=True, kw_only=True):
     """A found block without the transactions after the coinbase, which travel under `transactions`."""
 

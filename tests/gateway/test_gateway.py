@@ -24,17 +24,18 @@ from p2pool.pool_stats import PoolStats
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
+from tests.logged import logged
 from tests.support import make_template
 
 
 class NodeSide:
     """The node's end."""
 
-    def __init__(self, server: fakeredis.FakeServer, home: Home) -> None:
+    def __init__(self, server: fakeredis.FakeServer, home: Home, seed: int = 3) -> None:
         self.home = home
         self.broker = FakeBroker(server)
         self.stored = 0
-        environment = make_environment(chance=random.Random(3), clock=lambda: home.now)
+        environment = make_environment(chance=random.Random(seed), clock=lambda: home.now)
         self.clock: Any = environment.reactor
         self.names = Names(home.network.name)
         node = home.node
@@ -321,3 +322,20 @@ def test_before_anything_came_there_is_a_reason(pool):
     gateway.broker.problem = "redis://127.0.0.1:6379/0: refused"
     assert gateway.work.problem() == "redis://127.0.0.1:6379/0: refused"
     assert gateway.work.make_job(KEY, None) is None
+
+
+def test_a_second_node_on_the_broker_is_reported_and_an_earlier_run_is_not(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    with logged() as log:
+        second = NodeSide(pool.server, at_work(), seed=4)
+        second.home.node.renew_work()
+        for _ in range(3):
+            second.broker.turn()
+    assert log.lines == []
+    with logged() as log:
+        for _ in range(3):
+            for node in (pool.node, second):
+                node.clock.advance(REPEAT)
+                node.broker.turn()
+    assert ["another node sends work" in line for line in log.lines] == [True, True]

@@ -45,6 +45,19 @@ def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]
     return act
 
 
+def append_all(stream: str, items: Iterable[bytes], *, keep: int) -> Action[None]:
+    """Add entries to a stream in one request, and keep about `keep` of them."""
+    added = list(items)
+
+    def act(client: redis.Redis) -> None:
+        with client.pipeline(transaction=False) as pipe:
+            for data in added:
+                pipe.xadd(stream, {FIELD: data}, maxlen=keep, approximate=True)
+            pipe.execute()
+
+    return act
+
+
 def newest(stream: str) -> Action[Entry | None]:
     """Return the newest entry of a stream; None if it is empty."""
 

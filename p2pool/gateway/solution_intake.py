@@ -23,7 +23,7 @@ from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, count_unacknowledged
+from p2pool.broker.operations import Entry, GroupReader, acknowledge, append_all, count_unacknowledged
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.messages import MAX_SOLUTION, SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
@@ -305,12 +305,15 @@ class SolutionIntake:
     async def _acknowledge(self, finished: list[_Open]) -> None:
         """Tell the gateways what is stored, and remove the entries. A gateway keeps what was rejected on its disk,
         for a node that can read it. Raises BrokerError."""
-        for each in finished:
-            if each.rejected is not None:
-                await self._broker.ask(append(self._names.rejected, each.entry.data, keep=KEPT_REJECTED))
-                self._log_rejected(each.rejected)
-            elif each.hash not in self._quarantined:
-                await self._broker.ask(append(self._names.taken, each.hash, keep=KEPT_TAKEN))
+        rejected = [(each.rejected, each.entry.data) for each in finished if each.rejected is not None]
+        if rejected:
+            kept = [data for _, data in rejected]
+            await self._broker.ask(append_all(self._names.rejected, kept, keep=KEPT_REJECTED))
+        for problem, _ in rejected:
+            self._log_rejected(problem)
+        hashes = [each.hash for each in finished if each.rejected is None and each.hash not in self._quarantined]
+        if hashes:
+            await self._broker.ask(append_all(self._names.taken, hashes, keep=KEPT_TAKEN))
         ids = [each.entry.id for each in finished]
         await self._broker.ask(acknowledge(self._names.solutions, NODE_GROUP, ids))
 

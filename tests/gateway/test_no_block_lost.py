@@ -678,3 +678,20 @@ def test_however_solutions_are_malformed_the_log_does_not_grow_with_their_number
         pool.turn()
     assert len(log.lines) == 2
     assert not any("internal error" in line for line in log.lines)
+
+
+def test_however_many_solutions_are_stored_together_the_broker_is_asked_a_few_times(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    for _ in range(20):
+        pool.gateways[0].mine()
+    asked: list[Any] = []
+    ask = pool.node.broker.ask
+    disk: Deferred[None] = Deferred()
+    pool.node.intake._store = lambda: disk
+    pool.turn()
+    pool.node.broker.ask = lambda action, urgent=False: asked.append(action) or ask(action)
+    disk.callback(None)
+    pool.turn()
+    assert len(pool.gateways[0].sender) == 0
+    assert len(asked) < 10

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 T = TypeVar("T")
 Action = Callable[[redis.Redis], T]
@@ -136,6 +136,8 @@ class GroupReader:
         self._group = group
         self._position: str | None = NOTHING_READ
         """The last of the unacknowledged entries that were returned again; None while new ones are read."""
+        self._oldest_read: bytes | None = None
+        """The first entry that was read without a group."""
 
     def read_again(self) -> None:
         """Let the next calls return the entries that were read and not acknowledged."""
@@ -158,7 +160,11 @@ class GroupReader:
                 self._group, self._group, {self._stream: position or ">"}, count=MAX_ENTRIES, block=wait
             )
         except ResponseError as error:
-            if not _create_group(client, self._stream, self._group):
+            try:
+                made = _create_group(client, self._stream, self._group)
+            except OutOfMemoryError:
+                return self._oldest(client)
+            if not made:
                 raise error
             return []
         self._remove_unusable(client, reply)
@@ -166,6 +172,16 @@ class GroupReader:
             read = [entry_id for _, entries in reply or () for entry_id, _ in entries]
             self._position = read[-1].decode() if read else None
         return _entries(reply)
+
+    def _oldest(self, client: redis.Redis) -> list[Entry]:
+        """Return the oldest entries of the stream, for a server that is so full of them that it cannot make the
+        group: it has room when they are deleted. Raises OutOfMemoryError if they are still there."""
+        reply: Any = client.xrange(self._stream, count=MAX_ENTRIES)
+        oldest = reply[0][0] if reply else None
+        if oldest == self._oldest_read:
+            raise OutOfMemoryError("no room for a consumer group")
+        self._oldest_read = oldest
+        return _entries([(self._stream.encode(), reply)])
 
     def _remove_unusable(self, client: redis.Redis, reply: Any) -> None:
         """Acknowledge the entries that the stream has dropped, and those that are none of ours."""
@@ -186,13 +202,14 @@ def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
 
 
 def acknowledge(stream: str, group: str, ids: Iterable[str | bytes]) -> Action[None]:
-    """Acknowledge entries and delete them: nobody needs them any more."""
+    """Acknowledge entries and delete them: nobody needs them any more. Not as a transaction, which a full server
+    refuses: it would never have room again. Entries that were only deleted are acknowledged when they are read."""
     gone = list(ids)
 
     def act(client: redis.Redis) -> None:
-        with client.pipeline(transaction=True) as pipe:
-            pipe.xack(stream, group, *gone)
+        with client.pipeline(transaction=False) as pipe:
             pipe.xdel(stream, *gone)
+            pipe.xack(stream, group, *gone)
             pipe.execute()
 
     return act

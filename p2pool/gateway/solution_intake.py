@@ -303,19 +303,20 @@ class SolutionIntake:
             self._busy = False
 
     async def _acknowledge(self, finished: list[_Open]) -> None:
-        """Tell the gateways what is stored, and remove the entries. A gateway keeps what was rejected on its disk,
-        for a node that can read it. Raises BrokerError."""
+        """Remove the entries, which makes room in a full broker, then tell the gateways what is stored. A gateway
+        keeps what was rejected on its disk, for a node that can read it. Raises BrokerError."""
+        await self._broker.ask(
+            acknowledge(self._names.solutions, NODE_GROUP, [each.entry.id for each in finished])
+        )
+        hashes = [each.hash for each in finished if each.rejected is None and each.hash not in self._quarantined]
+        if hashes:
+            await self._broker.ask(append_all(self._names.taken, hashes, keep=KEPT_TAKEN))
         rejected = [(each.rejected, each.entry.data) for each in finished if each.rejected is not None]
         if rejected:
             kept = [data for _, data in rejected]
             await self._broker.ask(append_all(self._names.rejected, kept, keep=KEPT_REJECTED))
         for problem, _ in rejected:
             self._log_rejected(problem)
-        hashes = [each.hash for each in finished if each.rejected is None and each.hash not in self._quarantined]
-        if hashes:
-            await self._broker.ask(append_all(self._names.taken, hashes, keep=KEPT_TAKEN))
-        ids = [each.entry.id for each in finished]
-        await self._broker.ask(acknowledge(self._names.solutions, NODE_GROUP, ids))
 
     def _log_rejected(self, problem: str) -> None:
         if self._unreadable.is_due(problem):

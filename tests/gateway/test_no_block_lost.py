@@ -10,10 +10,11 @@ from typing import Any
 import fakeredis
 import msgspec
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from p2pool.base.time_slice import SLICE_TIME
+from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader
 from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.dash.block import parse_block
@@ -695,3 +696,21 @@ def test_however_many_solutions_are_stored_together_the_broker_is_asked_a_few_ti
     pool.turn()
     assert len(pool.gateways[0].sender) == 0
     assert len(asked) < 10
+
+
+def test_a_broker_that_is_full_of_solutions_gets_room_though_it_takes_no_answers(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    pool.gateways[0].mine()
+    ask, full = pool.node.broker.ask, True
+
+    def ask_full(action: Any, urgent: bool = False) -> Deferred[Any]:
+        return fail(BrokerError("full")) if full and "append" in action.__qualname__ else ask(action)
+
+    pool.node.broker.ask = ask_full
+    pool.turn()
+    assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+    assert len(pool.gateways[0].sender) == 1
+    full = False
+    tick(pool)
+    assert len(pool.gateways[0].sender) == 0

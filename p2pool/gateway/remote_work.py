@@ -12,7 +12,7 @@ from typing_extensions import override
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
-from p2pool.base.warn_once import WarnRarely
+from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.address import cached_address
 from p2pool.dashd.template import BlockTemplate
 from p2pool.gateway.messages import TermsPart, WorkMessage, parse_message
@@ -131,7 +131,7 @@ class RemoteWork:
         self._terms: RemoteTerms | None = None
         self._maker: JobMaker | None = None
         self.transactions = TransactionFetcher(environment, broker, names=names)
-        self._unreadable = WarnRarely(environment.monotonic)
+        self._reported = WarnOnce()
 
     # --- from the node -----------------------------------------------------------------------------------
 
@@ -143,9 +143,10 @@ class RemoteWork:
             repeated = message.repeats(self._message)
             context = self.context if repeated else context_of(message, self._network, now)
         except ParseError as error:
-            if self._unreadable.is_due(error):
-                _log.error("cannot use the node's work: {error}", error=error)
+            for text in self._reported.new([str(error)]):
+                _log.error("cannot use the node's work: {error}", error=text)
             return
+        self._reported.new([])
         self._heard = self._environment.monotonic()
         self._message = message
         self._terms = RemoteTerms(

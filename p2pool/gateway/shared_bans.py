@@ -15,9 +15,8 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key, parse_address
 from p2pool.base.text import printable
-from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnRarely
+from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.shared import News, Table, drop_rows, read_table, set_row
 from p2pool.gateway.action_messages import KEPT_ACTIONS, ActionMessage, Ban, BanRow, Unban
@@ -54,7 +53,7 @@ class SharedBans:
         self._name = name
         self._is_taking = False
         """Whether the guard is banning a host because another process did."""
-        self._unreadable = WarnRarely(environment.monotonic)
+        self._unreadable = WarnOnce()
         self._timer: Timer | None = None
         guard.banned.subscribe(self._banned)
 
@@ -147,9 +146,8 @@ class SharedBans:
             return
         rows = self._read(table)
         over = [host for host in table.rows if host not in rows or rows[host].until <= table.now]
-        now, time_slice = self._clock(), TimeSlice(self._environment)
+        now = self._clock()
         for host, row in rows.items():
-            await time_slice.pause_if_over()
             if row.until > table.now:
                 self._compare_row(host, row, ahead=table.now - now)
         for record in self._guard.bans():
@@ -159,13 +157,14 @@ class SharedBans:
             self._ask(drop_rows(self._names.bans, over))
 
     def _read(self, table: Table) -> dict[str, BanRow]:
-        rows = {}
+        rows, problems = {}, []
         for host, data in list(table.rows.items())[: 2 * MAX_BANS]:
             try:
                 rows[host] = parse_message(BanRow, data)
             except ParseError as error:
-                if self._unreadable.is_due(error):
-                    _log.error("cannot read a ban in the broker: {problem}", problem=error)
+                problems.append(str(error))
+        for problem in self._unreadable.new(problems[:1]):
+            _log.error("cannot read a ban in the broker: {problem}", problem=problem)
         return rows
 
     def _compare_row(self, host: str, row: BanRow, *, ahead: float) -> None:

@@ -15,9 +15,8 @@ from twisted.logger import Logger
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
-from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnRarely
+from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.shared import exchange, leave
 from p2pool.gateway.action_messages import MAX_HOSTS, HostCounts
@@ -35,7 +34,7 @@ LIFETIME: Final = 15.0
 LEAST_PART: Final = 100
 """A host that has less than this part of the limit at a process is not published by it."""
 MAX_ELSEWHERE: Final = 100_000
-"""Hosts of other processes that are counted."""
+"""Hosts of other processes that are counted, as often as they occur; further processes are left out."""
 
 
 class SharedCounts:
@@ -53,7 +52,6 @@ class SharedCounts:
     ) -> None:
         self.gateways: frozenset[str] = frozenset()
         """The other gateways that published within LIFETIME."""
-        self._environment = environment
         self._reactor = environment.reactor
         self._broker = broker
         self._group = names.members
@@ -62,7 +60,7 @@ class SharedCounts:
         self._is_gateway = is_gateway
         self._timer: Timer | None = None
         self._expiry: IDelayedCall | None = None
-        self._unreadable = WarnRarely(environment.monotonic)
+        self._unreadable = WarnOnce()
 
     def start(self) -> None:
         """Exchange counts from now on."""
@@ -87,7 +85,7 @@ class SharedCounts:
             values = await self._broker.ask(exchange(self._group, self._name, value, seconds=LIFETIME))
         except BrokerError:
             return
-        await self._take(values)
+        self._take(values)
         self._expect_until(LIFETIME)
 
     def _own(self) -> dict[str, int]:
@@ -97,23 +95,24 @@ class SharedCounts:
             return counts
         return dict(heapq.nlargest(MAX_HOSTS, counts.items(), key=lambda item: item[1]))
 
-    async def _take(self, values: list[bytes]) -> None:
-        time_slice = TimeSlice(self._environment)
+    def _take(self, values: list[bytes]) -> None:
         total: dict[str, int] = {}
-        gateways = set()
+        gateways, problems, left = set(), [], MAX_ELSEWHERE
         for value in values:
-            await time_slice.pause_if_over()
+            if left <= 0:
+                break
             try:
                 counts = parse_message(HostCounts, value)
             except ParseError as error:
-                if self._unreadable.is_due(error):
-                    _log.error("cannot read the connection counts of another process: {problem}", problem=error)
+                problems.append(str(error))
                 continue
             if counts.is_gateway:
                 gateways.add(counts.name)
+            left -= len(counts.hosts)
             for host, count in counts.hosts.items():
-                if host in total or len(total) < MAX_ELSEWHERE:
-                    total[host] = total.get(host, 0) + count
+                total[host] = total.get(host, 0) + count
+        for problem in self._unreadable.new(problems[:1]):
+            _log.error("cannot read the connection counts of another process: {problem}", problem=problem)
         self._guard.elsewhere = total
         self.gateways = frozenset(gateways)
 

@@ -37,8 +37,8 @@ _log = Logger(namespace="p2pool.gateway")
 
 KEPT_TAKEN: Final = 20_000
 """Hashes of stored solutions that the broker keeps for gateways to read."""
-KEPT_REJECTED: Final = 1_000
-"""Solutions that could not be read or taken that the broker keeps."""
+KEPT_REJECTED: Final = 200
+"""Solutions that could not be read or taken that the broker keeps, each once."""
 MAX_OPEN: Final = 5_000
 MAX_OPEN_BYTES: Final = 64 * 1024 * 1024
 """Solutions that are not acknowledged yet, and their bytes. Beyond that the oldest without a block are left to the
@@ -118,6 +118,8 @@ class SolutionIntake:
         """By the id of the entry, the oldest first. Bound: MAX_OPEN, and MAX_OPEN_BYTES of `_bytes`."""
         self._bytes = 0
         self._quarantined: BoundedSet[bytes] = BoundedSet(MAX_QUARANTINED)
+        self._kept: BoundedSet[int] = BoundedSet(KEPT_REJECTED)
+        """Hashes of what this run added to the stream of rejected solutions."""
         self._unreadable = WarnRarely(environment.monotonic)
         self._busy = False
         self._left_out = False
@@ -312,9 +314,11 @@ class SolutionIntake:
         if hashes:
             await self._broker.ask(append_all(self._names.taken, hashes, keep=KEPT_TAKEN))
         rejected = [(each.rejected, each.entry.data) for each in finished if each.rejected is not None]
-        if rejected:
-            kept = [data for _, data in rejected]
-            await self._broker.ask(append_all(self._names.rejected, kept, keep=KEPT_REJECTED))
+        new = {hash(data): data for _, data in rejected if hash(data) not in self._kept}
+        if new:
+            await self._broker.ask(append_all(self._names.rejected, new.values(), keep=KEPT_REJECTED))
+        for key in new:
+            self._kept.add(key)
         for problem, _ in rejected:
             self._log_rejected(problem)
 

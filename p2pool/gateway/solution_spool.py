@@ -11,6 +11,7 @@ from p2pool.base.files import quarantine, write_file
 from p2pool.gateway.messages import MAX_SOLUTION
 
 SUFFIX: Final = ".solution"
+MAX_SIZE: Final = MAX_SOLUTION
 
 
 class SolutionSpool:
@@ -42,8 +43,8 @@ class SolutionSpool:
             except ValueError:
                 continue
             with open(path, "rb") as file:
-                if os.fstat(file.fileno()).st_size <= MAX_SOLUTION and len(solution_hash) == 32:
-                    yield solution_hash, file.read(MAX_SOLUTION)
+                if os.fstat(file.fileno()).st_size <= MAX_SIZE and len(solution_hash) == 32:
+                    yield solution_hash, file.read(MAX_SIZE)
 
     def _path(self, solution_hash: bytes) -> Path:
         return self._directory / f"{solution_hash.hex()}{SUFFIX}"

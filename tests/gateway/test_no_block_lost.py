@@ -654,6 +654,14 @@ def test_what_is_too_large_to_be_a_solution_is_neither_parsed_nor_kept(pool):
     assert ["a solution of" in line for line in log.lines] == [True]
 
 
+def test_a_rejected_solution_that_comes_again_is_kept_once(pool):
+    for _ in range(3):
+        pool.node.broker.client.xadd(pool.node.names.solutions, {"data": b"garbage"})
+        pool.turn()
+    assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+    assert pool.node.broker.client.xlen(pool.node.names.rejected) == 1
+
+
 def test_the_bytes_of_solutions_that_are_not_acknowledged_are_bounded(pool, monkeypatch):
     monkeypatch.setattr(solution_intake, "MAX_OPEN_BYTES", 1000)
     pool.home.node.renew_work()

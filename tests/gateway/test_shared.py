@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from p2pool.broker.shared import FreshReader, server_time
+from p2pool.broker.shared import FreshReader, exchange, server_time
 from p2pool.gateway.action_messages import ActionMessage, BanRow, HostCounts, ShowMessage
 from p2pool.gateway.action_sender import RESULT_TIME, ActionSender
 from p2pool.gateway.action_taker import ACTION_AGE, MASK_PERIOD, ActionTaker
@@ -214,7 +214,7 @@ def test_a_ban_made_without_the_broker_is_shared_when_it_is_back(pool):
 def test_rows_that_cannot_be_read_or_are_over_are_removed_and_logged_once(pool):
     now = server_time(pool.client)
     over = BanRow(since=now - 90, until=now - 1, reason="x", source="one")
-    pool.client.hset(NAMES.bans, mapping={"192.0.2.8": pack_message(over), "192.0.2.9": b"\x80", "x": b"\x80"})
+    pool.client.hset(NAMES.bans, mapping={"192.0.2.8": pack_message(over), "192.0.2.9": b"\x80", "x": b""})
     with logged() as log:
         pool.wait(SYNC)
     assert pool.client.hgetall(NAMES.bans) == {}
@@ -453,3 +453,13 @@ def test_a_member_whose_name_is_no_text_does_not_keep_the_others_from_being_coun
     pool.client.zadd(NAMES.members, {b"\xff\xfe": 1e18})
     pool.wait(PERIOD)
     assert pool.node.counts.gateways == {"one", "two"}
+
+
+def test_so_many_hosts_of_others_are_counted(pool, monkeypatch):
+    monkeypatch.setattr("p2pool.gateway.shared_counts.MAX_ELSEWHERE", 15)
+    for name in "abc":
+        hosts = {f"192.0.2.{number}": 2 for number in range(10)}
+        counts = HostCounts(name=name, is_gateway=True, hosts=hosts)
+        exchange(NAMES.members, name, pack_message(counts), seconds=LIFETIME)(pool.client)
+    pool.node.wait(PERIOD)
+    assert set(pool.node.guard.elsewhere.values()) == {4}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from typing import Any
+from typing import Any, Self
 
 from p2pool.dash.target import difficulty_to_target
 from p2pool.simnet.miner_threads import scan_nonces
@@ -56,7 +56,7 @@ class StratumClient:
         self.mined = 0
         """Submissions so far: the next one's extranonce2 comes after it."""
 
-    def __enter__(self) -> StratumClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

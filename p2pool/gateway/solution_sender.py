@@ -143,12 +143,13 @@ class SolutionSender:
 
     def _send_again(self) -> None:
         self.disk.try_again()
-        now = self._reactor.seconds()
-        due = [each for each in self._untaken.values() if now >= each.due and not each.under_way]
+        now, broken = self._reactor.seconds(), self._broker.problem is not None
+        # The oldest first: the share that the node hears of first is the one that others build on.
+        due = [each for each in self._untaken.values() if (broken or now >= each.due) and not each.under_way]
         due.sort(key=lambda each: not each.is_block)
         for untaken in due[: self._most_at_once()]:
             self._append(untaken)
-            if untaken.is_block and self._broker.problem is None:
+            if untaken.is_block and not broken:
                 self._delayed(untaken.message)
 
     def _most_at_once(self) -> int:
@@ -157,6 +158,13 @@ class SolutionSender:
         if self._broker.problem is None:
             return MOST_AT_ONCE
         return 0 if any(each.under_way for each in self._untaken.values()) else 1
+
+    def broker_is_back(self) -> None:
+        """Send at once all that the broker may not have, the oldest first: a share that came late would find
+        younger ones in its place."""
+        for each in self._untaken.values():
+            each.due = self._reactor.seconds()
+        self._send_again()
 
     def _append(self, untaken: _Untaken) -> None:
         """Add a solution to the stream unless it is there. If that fails, it is sent again later."""

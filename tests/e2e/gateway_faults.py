@@ -16,11 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.forwarder import Forwarder
 from tests.e2e.gateway_pool import Found, GatewayPool
-from tests.e2e.process import Process, wait_for
+from tests.e2e.process import wait_for
 from tests.e2e.redis_server import RedisServer
 
 FROZEN = 10.0
@@ -50,13 +51,13 @@ class Faults:
     def kill_gateway(self) -> None:
         """Kill a gateway, and start it again a while later."""
         number = self._rng.randrange(len(self._pool.gateways))
-        _kill(self._pool.gateways[number])
+        self._pool.gateways[number].kill()
         self._pause()
         self._pool.restart_gateway(number)
 
     def kill_node(self) -> None:
         """Kill the node, and start it again a while later."""
-        _kill(self._pool.node)
+        self._pool.node.kill()
         self._pause()
         self._pool.restart_node()
 
@@ -90,11 +91,6 @@ class Faults:
         self._forwarder.heal(replica.port)
 
 
-def _kill(process: Process) -> None:
-    process.process.kill()
-    process.process.wait()
-
-
 def run_rounds(pool: GatewayPool, faults: Faults, *, rounds: int, rng: random.Random) -> None:
     """Do the rounds, each kind of fault in turn in a random order; print one line each."""
     due: list[str] = []
@@ -111,17 +107,38 @@ def run_rounds(pool: GatewayPool, faults: Faults, *, rounds: int, rng: random.Ra
         print(f"{number:3} {name:26} fresh work after {seconds:5.1f} s, {found} found meanwhile", flush=True)
 
 
-def orphans_on_the_tip(pool: GatewayPool, found: list[Found], chain: set[str]) -> list[str]:
-    """Return the shares beside the chain that were found before the share of the chain with the same parent."""
-    stored = pool.stored()
-    times = {each.hash: each.time for each in found}
-    in_chain = {stored[name].share.previous_hash: name for name in chain if name in stored}
-    lost = []
-    for name in times.keys() & stored.keys() - chain:
-        rival = in_chain.get(stored[name].share.previous_hash)
-        if rival is not None and times[name] < times.get(rival, 0.0):
-            lost.append(name)
-    return lost
+@dataclass(frozen=True)
+class Orphans:
+    """The shares that gateways found and that are not in the best chain, by the reason."""
+
+    first: list[Found]
+    """Found before all others with the same parent, which is in the chain: they should have won."""
+    later: list[Found]
+    """Another share with the same parent was found before: while gateways cannot hear of each other's shares, each
+    of them goes on on the same parent, and only one share can follow it."""
+    on_orphans: list[Found]
+    """Their parent is not in the chain either."""
+
+
+def orphans(found: list[Found], parents: dict[str, str], chain: set[str]) -> Orphans:
+    """Sort the shares that are not in `chain`. `found` is in the order of time, `parents` has the parent of each
+    share that the node stored."""
+    first: dict[str, Found] = {}
+    result = Orphans([], [], [])
+    for each in found:
+        parent = parents.get(each.hash)
+        if parent is None:
+            continue
+        winner = first.setdefault(parent, each)
+        if each.hash in chain:
+            continue
+        if parent not in chain:
+            result.on_orphans.append(each)
+        elif winner is each:
+            result.first.append(each)
+        else:
+            result.later.append(each)
+    return result
 
 
 def print_table(pool: GatewayPool) -> bool:
@@ -138,6 +155,8 @@ def print_table(pool: GatewayPool) -> bool:
     stored = pool.stored()
     lost = [each for each in shares if each.hash not in stored]
     tracebacks = [name for name, text in pool.logs() if "Traceback" in text]
+    parents = {name: f"{item.share.previous_hash or 0:064x}" for name, item in stored.items()}
+    beside = orphans(found, parents, {*rows, f"{0:064x}"})
     figures = {
         "blocks found": len(blocks),
         "blocks in the chain": in_chain,
@@ -147,7 +166,9 @@ def print_table(pool: GatewayPool) -> bool:
         "shares in the node's store": len(shares) - len(lost),
         "shares in the best chain": len({each.hash for each in shares} & set(rows)),
         "shares lost": len(lost),
-        "shares orphaned although found first on their tip": len(orphans_on_the_tip(pool, found, set(rows))),
+        "orphans of which another share was found before": len(beside.later),
+        "orphans on such orphans": len(beside.on_orphans),
+        "orphans although found first on their tip": len(beside.first),
         "shares paid twice": len(rows) - len(set(rows)),
         "coinbases that pay what a sum over the chain says": pool.check_payouts(),
         "logs with a traceback": len(tracebacks),
@@ -156,6 +177,9 @@ def print_table(pool: GatewayPool) -> bool:
         print(f"{name:52} {value:6}")
     for each in (*unknown_blocks, *lost):
         print("lost:", each)
+    for each in beside.first:
+        rivals = [other for other in found if parents.get(other.hash) == parents[each.hash] and other is not each]
+        print("first, but an orphan:", each, *(f"\n  rival: {other}" for other in rivals))
     return not (unknown_blocks or lost or tracebacks or len(rows) != len(set(rows)))
 
 

@@ -89,7 +89,9 @@ class GatewaySide:
                 solution_message(solved.outcome, gateway="g", worker=solved.worker, found=solved.found)
             )
         )
-        self.broker.follow(StreamReader(names.work), lambda entries: [self.work.take(e.data) for e in entries])
+        self.broker.follow(
+            StreamReader(names.work), lambda entries: [self.work.take(e.data, e.age) for e in entries]
+        )
         self.broker.follow(StreamReader(names.taken), lambda entries: [self.sender.taken(e.data) for e in entries])
         self.started = self.sender.start()
         from twisted.internet.defer import ensureDeferred

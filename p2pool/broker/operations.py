@@ -53,6 +53,22 @@ def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]
     return act
 
 
+def append_all(stream: str, items: Iterable[bytes], *, keep: int) -> Action[None]:
+    """Add entries to a stream in one request, and keep about `keep` of them. A failure may have added some."""
+    added = list(items)
+
+    def act(client: redis.Redis) -> None:
+        with client.pipeline(transaction=False) as pipe:
+            for data in added:
+                pipe.xadd(stream, {FIELD: data}, maxlen=keep, approximate=True)
+            # Not raised by the client: it would put the command into the text, another one for each entry.
+            for result in pipe.execute(raise_on_error=False):
+                if isinstance(result, Exception):
+                    raise result
+
+    return act
+
+
 def newest(stream: str) -> Action[Entry | None]:
     """Return the newest entry of a stream; None if it is empty."""
 

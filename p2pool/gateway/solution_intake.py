@@ -22,7 +22,7 @@ from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import Entry, GroupReader, acknowledge, append
+from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, append_all
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.messages import SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
@@ -262,13 +262,15 @@ class SolutionIntake:
     async def _acknowledge(self, finished: list[_Open]) -> None:
         """Tell the gateways what is stored, and remove the entries. A gateway keeps what was rejected on its disk,
         for a node that can read it. Raises BrokerError."""
-        problems = []
+        problems, taken = [], []
         for each in finished:
             if each.rejected is not None:
                 problems.append(each.rejected)
                 await self._broker.ask(append(self._names.rejected, each.entry.data, keep=KEPT_REJECTED))
             elif each.hash not in self._quarantined:
-                await self._broker.ask(append(self._names.taken, each.hash, keep=KEPT_TAKEN))
+                taken.append(each.hash)
+        if taken:
+            await self._broker.ask(append_all(self._names.taken, taken, keep=KEPT_TAKEN))
         for problem in self._problem.new(problems) if problems else ():
             _log.error(
                 "cannot take a gateway's solution: {problem}; kept in the broker's stream {stream} and on the "

@@ -157,6 +157,28 @@ def test_a_share_of_a_gateway_is_the_node_s_and_makes_new_work_for_all(pool):
     assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
 
 
+def test_many_solutions_are_acknowledged_with_as_many_requests_as_one(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    requests = []
+    real = pool.node.broker.ask
+
+    def ask(action: Any, *, urgent: bool = False) -> Any:
+        requests.append(action.__qualname__)
+        return real(action, urgent=urgent)
+
+    pool.node.broker.ask = ask
+    gateway = pool.gateways[0]
+    for _ in range(50):
+        gateway.mine()
+    pool.turn()
+    assert len(gateway.sender) == 0
+    assert [each.partition(".")[0] for each in requests if "append_all" in each or "acknowledge" in each] == [
+        "append_all",
+        "acknowledge",
+    ]
+
+
 def test_a_block_is_completed_with_the_transactions_of_its_own_template(pool):
     home = pool.home
     home.node.set_template(make_template(bits=EVERY_HASH_A_BLOCK, transactions=[b"\x05" * 32, b"\x06" * 32]))

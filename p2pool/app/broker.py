@@ -85,9 +85,12 @@ class BrokerAssembly:
         self._sums.start()
 
     def _broker_changed(self, problem: str | None) -> None:
-        """Send the work again as soon as the broker is back: it may be another one, or an empty one."""
+        """Send the work again as soon as the broker is back: it may be another one, or an empty one. The gateways
+        then deliver what they found meanwhile."""
         if problem is None:
             self._feed.repeat()
+        else:
+            self._intake.broker_is_gone()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""

@@ -3,6 +3,9 @@
 A solution is taken in the turn in which it came, its block first; nothing that waits for a disk or for the broker
 holds up another one. It is acknowledged once its share and its block are on disk: until then the broker keeps it,
 and a node that restarts takes it again. The same solution may come any number of times.
+
+After the broker was gone shares wait for a second, until all gateways have delivered what they found meanwhile:
+otherwise younger shares would be built on the one that came first, and the one that was found first would be lost.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedSet
@@ -45,6 +49,8 @@ MAX_QUARANTINED: Final = 1_000
 """Solutions that could not be taken whose hashes are remembered."""
 AGAIN: Final = 1.0
 """Seconds until a solution is tried again that could not be taken, completed, stored or acknowledged."""
+GATHERING: Final = 1.0
+"""Seconds for which shares wait for those of other gateways after the broker was gone."""
 ATTEMPTS: Final = 3
 """How often a solution is tried that fails by a bug."""
 GIVE_UP: Final = 3600.0
@@ -115,6 +121,10 @@ class SolutionIntake:
         self._left_out = False
         """Whether the broker has solutions that were read and are no longer in `_open`."""
         self._timer: Timer | None = None
+        self._was_gone = False
+        """Whether the broker was gone since shares were last taken."""
+        self._gathering: IDelayedCall | None = None
+        """When the shares are taken that wait for those of other gateways; None if they are taken at once."""
 
     def start(self) -> None:
         """Read solutions from now on, first those that an earlier run did not finish."""
@@ -129,6 +139,9 @@ class SolutionIntake:
         self._fetcher.stop()
         if self._timer is not None:
             self._timer.stop()
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     def __len__(self) -> int:
         """Return how many solutions are not acknowledged yet."""
@@ -137,6 +150,9 @@ class SolutionIntake:
     def take_entries(self, entries: list[Entry]) -> None:
         """Take entries of the stream of solutions; they are acknowledged later."""
         now = self._environment.monotonic()
+        if self._was_gone and self._gathering is None:
+            self._was_gone = False
+            self._gathering = self._environment.reactor.callLater(GATHERING, self._gathered)
         for entry in entries:
             if entry.id not in self._open:
                 self._open[entry.id] = each = _Open(entry, now)
@@ -149,10 +165,18 @@ class SolutionIntake:
             self._left_out = True
         self._finish_soon()
 
+    def broker_is_gone(self) -> None:
+        """Take the first shares that come when it is back together."""
+        self._was_gone = True
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._go_on()
+
     def _go_on(self) -> None:
-        for each in list(self._open.values()):
-            if not each.done:
-                self._process(each)
+        left = [each for each in self._open.values() if not each.done]
+        for each in sorted(left, key=lambda its: its.parts[0].found if its.parts else 0.0):
+            self._process(each)
         self._finish_soon()
 
     # --- taking ------------------------------------------------------------------------------------------
@@ -208,10 +232,13 @@ class SolutionIntake:
             self._reject(each, f"no transactions for block {block.part.height} {hash_hex(block.block_hash)}")
 
     def _take_parts(self, each: _Open) -> None:
-        """Take the other parts. Raises the first exception after all were tried."""
+        """Take the other parts, but no share that waits. Raises the first exception after all were tried."""
         failures: list[Exception] = []
         left = []
         for part in each.parts:
+            if part.share is not None and self._gathering is not None:
+                left.append(part)
+                continue
             try:
                 self._take(part)
             except Exception as error:

@@ -32,8 +32,8 @@ SEND_AGAIN, SEND_AGAIN_LAST = 5.0, 300.0
 each time that it was sent, up to the last, or for blocks up to BLOCK_AGAIN."""
 BLOCK_AGAIN: Final = 20.0
 """Seconds after which a block is sent again at the latest."""
-CHECK: Final = 1.0
-"""Seconds between two checks for those."""
+CHECK: Final = 0.5
+"""Seconds between two checks for those, and between two attempts while the broker is gone."""
 MOST_AT_ONCE: Final = 100
 """Solutions that one check sends again: the queue to the broker has room for new ones."""
 
@@ -166,6 +166,11 @@ class SolutionSender:
             each.due = self._reactor.seconds()
         self._send_again()
 
+    def _send_rest(self) -> None:
+        """Send what the broker never got, now that it took something: that all is well is known only later."""
+        for each in [each for each in self._untaken.values() if each.entry_id is None and not each.under_way]:
+            self._append(each)
+
     def _append(self, untaken: _Untaken) -> None:
         """Add a solution to the stream unless it is there. If that fails, it is sent again later."""
         untaken.due, untaken.under_way = self._reactor.seconds() + untaken.wait, True
@@ -176,6 +181,8 @@ class SolutionSender:
             if former is not None and entry_id != former:
                 untaken.wait = min(2 * untaken.wait, BLOCK_AGAIN if untaken.is_block else SEND_AGAIN_LAST)
             untaken.entry_id = entry_id
+            if self._broker.problem is not None:
+                self._send_rest()
 
         def failed(failure: object) -> None:
             untaken.under_way = False

@@ -12,8 +12,10 @@ from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import StreamReader
 from p2pool.gateway.messages import WorkMessage, parse_message
 from p2pool.gateway.remote_work import CLOCK_MESSAGES, NodeClock
+from p2pool.gateway.solution_intake import GATHERING
 from p2pool.gateway.solution_sender import CHECK, SEND_AGAIN
-from tests.gateway.test_gateway import GatewaySide, Pool
+from tests.gateway.test_gateway import GatewaySide, NodeSide, Pool
+from tests.home import EVERY_HASH_A_BLOCK, at_work
 from tests.support import make_template
 
 
@@ -136,10 +138,19 @@ def wait(pool: Pool, seconds: float) -> None:
 def outage(pool: Pool, problem: str | None) -> None:
     """Let the broker be gone for all, or come back, which they notice at once."""
     pool.node.broker.problem = problem
+    if problem is not None:
+        pool.node.intake.broker_is_gone()
     for gateway in pool.gateways:
         gateway.broker.problem = problem
         if problem is None:
             gateway.sender.broker_is_back()
+
+
+def gather(pool: Pool) -> None:
+    """Let the node take what waits for shares of other gateways."""
+    pool.turn()
+    pool.node.clock.advance(GATHERING)
+    pool.turn()
 
 
 def test_all_that_was_found_in_an_outage_is_sent_at_once_the_oldest_first(pool):
@@ -152,7 +163,7 @@ def test_all_that_was_found_in_an_outage_is_sent_at_once_the_oldest_first(pool):
         outcomes.append(gateway.mine())
         wait(pool, 1)
     outage(pool, None)
-    pool.turn()
+    gather(pool)
     assert all(each.hash in pool.home.tracker for each in outcomes)
     added = [value[0].hash for name, value in pool.home.told if name == "share_added"]
     assert added == [each.hash for each in outcomes]
@@ -168,23 +179,72 @@ def test_the_share_that_was_found_first_in_an_outage_wins_whoever_delivers_first
     younger = pool.gateways[1 - first].mine()
     wait(pool, 3)
     outage(pool, None)
-    pool.turn()
+    gather(pool)
     assert {older.hash, younger.hash} <= {share.hash for share in pool.home.tracker.heads()}
     assert pool.home.node.best_share == older.hash
     assert pool.gateways[0].work.context.parent.previous_hash == older.hash
 
 
-def test_a_broken_broker_is_tried_once_a_second_with_what_is_oldest(pool):
+def test_nothing_is_built_on_a_younger_share_before_the_older_one_can_have_come(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    outage(pool, "gone")
+    older = pool.gateways[0].mine()
+    wait(pool, 3)
+    younger = pool.gateways[1].mine()
+    outage(pool, None)
+    pool.gateways[0].broker.problem = "gone"  # it notices later that the broker is back
+    work = pool.home.node.context
+    pool.turn()
+    pool.node.clock.advance(GATHERING - 0.1)
+    assert pool.home.node.context is work
+    outage(pool, None)
+    pool.turn()
+    pool.node.clock.advance(0.1)
+    pool.turn()
+    assert {older.hash, younger.hash} <= {share.hash for share in pool.home.tracker.heads()}
+    assert pool.home.node.best_share == older.hash
+    assert [len(gateway.sender) for gateway in pool.gateways] == [0, 0]
+    third = pool.gateways[0].mine()  # and from now on nothing waits
+    pool.turn()
+    assert pool.home.node.best_share == third.hash
+
+
+def test_blocks_wait_for_nobody(pool):
+    pool.home.node.set_template(make_template(bits=EVERY_HASH_A_BLOCK))
+    pool.turn()
+    outage(pool, "gone")
+    outcome = pool.gateways[0].mine()
+    outage(pool, None)
+    pool.turn()
+    assert pool.home.last("block_found").block_hash == outcome.hash
+    assert outcome.hash not in pool.home.tracker
+    pool.node.intake.stop()  # the share comes again at the next start
+    pool.node.clock.advance(GATHERING)
+    assert outcome.hash not in pool.home.tracker
+    home = at_work()
+    again = NodeSide(pool.server, home)
+    for _ in range(4):
+        again.broker.turn()
+    assert outcome.hash in home.tracker
+
+
+def test_a_broken_broker_is_tried_with_what_is_oldest_and_gets_the_rest_when_it_takes_that(pool):
     pool.home.node.renew_work()
     pool.turn()
     gateway = pool.gateways[0]
     gateway.broker.problem = "gone"
-    outcome = gateway.mine()
+    outcomes = [gateway.mine() for _ in range(3)]
     slow = SlowAnswers(gateway.broker)
     gateway.clock.advance(CHECK)
-    slow.answer()  # it is back, and nobody has noticed yet
+    assert len(slow.waiting) == 1
+    slow.answer()  # it is back, but for the streams
+    assert len(slow.waiting) == 2
+    slow.answer()
+    assert slow.waiting == []
     pool.turn()
-    assert outcome.hash in pool.home.tracker
+    added = [value[0].hash for name, value in pool.home.told if name == "share_added"]
+    assert added == [each.hash for each in outcomes]
 
 
 def test_a_gateway_that_hears_the_node_late_finds_nothing_before_others_did(pool, tmp_path):

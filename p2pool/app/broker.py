@@ -87,10 +87,9 @@ class BrokerAssembly:
     def _broker_changed(self, problem: str | None) -> None:
         """Send the work again as soon as the broker is back: it may be another one, or an empty one. The gateways
         then deliver what they found meanwhile."""
+        self._intake.broker_changed(problem)
         if problem is None:
             self._feed.repeat()
-        else:
-            self._intake.broker_is_gone()
 
     def work_changed(self, context: WorkContext, *, clean: bool, more_to_come: bool) -> None:
         """Publish new work for all gateways."""

@@ -122,7 +122,7 @@ class SolutionIntake:
         """Whether the broker has solutions that were read and are no longer in `_open`."""
         self._timer: Timer | None = None
         self._was_gone = False
-        """Whether the broker was gone since shares were last taken."""
+        """Whether the broker was gone, and shares have not waited since."""
         self._gathering: IDelayedCall | None = None
         """When the shares are taken that wait for those of other gateways; None if they are taken at once."""
 
@@ -150,9 +150,7 @@ class SolutionIntake:
     def take_entries(self, entries: list[Entry]) -> None:
         """Take entries of the stream of solutions; they are acknowledged later."""
         now = self._environment.monotonic()
-        if self._was_gone and self._gathering is None:
-            self._was_gone = False
-            self._gathering = self._environment.reactor.callLater(GATHERING, self._gathered)
+        self._gather()
         for entry in entries:
             if entry.id not in self._open:
                 self._open[entry.id] = each = _Open(entry, now)
@@ -165,9 +163,19 @@ class SolutionIntake:
             self._left_out = True
         self._finish_soon()
 
-    def broker_is_gone(self) -> None:
-        """Take the first shares that come when it is back together."""
-        self._was_gone = True
+    def broker_changed(self, problem: str | None) -> None:
+        """Take the first shares together that come when the broker is back; `problem` is None then."""
+        if problem is None:
+            self._gather()
+        else:
+            self._was_gone = True
+
+    def _gather(self) -> None:
+        """Let shares wait from now on, unless they did since the broker was gone: it may refuse requests for long
+        and deliver shares all the same."""
+        if self._was_gone and self._gathering is None:
+            self._was_gone = False
+            self._gathering = self._environment.reactor.callLater(GATHERING, self._gathered)
 
     def _gathered(self) -> None:
         self._gathering = None

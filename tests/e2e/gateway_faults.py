@@ -114,27 +114,26 @@ class Orphans:
     first: list[Found]
     """Found before all others with the same parent, which is in the chain: they should have won."""
     later: list[Found]
-    """Another share with the same parent was found before: while gateways cannot hear of each other's shares, each
-    of them goes on on the same parent, and only one share can follow it."""
+    """Another share with the same parent was found before, or is a block, which the rules prefer: while gateways
+    cannot hear of each other's shares, all of them build on the same parent, and only one share can follow it."""
     on_orphans: list[Found]
     """Their parent is not in the chain either."""
 
 
 def orphans(found: list[Found], parents: dict[str, str], chain: set[str]) -> Orphans:
-    """Sort the shares that are not in `chain`. `found` is in the order of time, `parents` has the parent of each
-    share that the node stored."""
-    first: dict[str, Found] = {}
+    """Sort the shares that are not in `chain`. `parents` has the parent of each share that the node stored."""
+    winners: dict[str, Found] = {}
+    for each in sorted(found, key=lambda each: (not each.block, each.time)):
+        if each.hash in parents:
+            winners.setdefault(parents[each.hash], each)
     result = Orphans([], [], [])
     for each in found:
         parent = parents.get(each.hash)
-        if parent is None:
-            continue
-        winner = first.setdefault(parent, each)
-        if each.hash in chain:
+        if parent is None or each.hash in chain:
             continue
         if parent not in chain:
             result.on_orphans.append(each)
-        elif winner is each:
+        elif winners[parent] is each:
             result.first.append(each)
         else:
             result.later.append(each)
@@ -166,9 +165,9 @@ def print_table(pool: GatewayPool) -> bool:
         "shares in the node's store": len(shares) - len(lost),
         "shares in the best chain": len({each.hash for each in shares} & set(rows)),
         "shares lost": len(lost),
-        "orphans of which another share was found before": len(beside.later),
-        "orphans on such orphans": len(beside.on_orphans),
-        "orphans although found first on their tip": len(beside.first),
+        "orphans: another share was found before, or a block": len(beside.later),
+        "orphans: their parent is one": len(beside.on_orphans),
+        "orphans although found first on the tip": len(beside.first),
         "shares paid twice": len(rows) - len(set(rows)),
         "coinbases that pay what a sum over the chain says": pool.check_payouts(),
         "logs with a traceback": len(tracebacks),

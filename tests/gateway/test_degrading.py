@@ -138,8 +138,7 @@ def wait(pool: Pool, seconds: float) -> None:
 def outage(pool: Pool, problem: str | None) -> None:
     """Let the broker be gone for all, or come back, which they notice at once."""
     pool.node.broker.problem = problem
-    if problem is not None:
-        pool.node.intake.broker_is_gone()
+    pool.node.intake.broker_changed(problem)
     for gateway in pool.gateways:
         gateway.broker.problem = problem
         if problem is None:
@@ -208,6 +207,29 @@ def test_nothing_is_built_on_a_younger_share_before_the_older_one_can_have_come(
     third = pool.gateways[0].mine()  # and from now on nothing waits
     pool.turn()
     assert pool.home.node.best_share == third.hash
+
+
+def test_a_share_that_is_found_later_than_that_does_not_wait(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    outage(pool, "gone")
+    outage(pool, None)
+    pool.node.clock.advance(GATHERING)
+    outcome = pool.gateways[0].mine()
+    pool.turn()
+    assert pool.home.node.best_share == outcome.hash
+
+
+def test_shares_wait_once_in_an_outage_that_is_only_half_over(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    pool.node.intake.broker_changed("full")  # of what the node writes; shares come all the same
+    first = pool.gateways[0].mine()
+    gather(pool)
+    assert pool.home.node.best_share == first.hash
+    second = pool.gateways[0].mine()
+    pool.turn()
+    assert second.hash in pool.home.tracker
 
 
 def test_blocks_wait_for_nobody(pool):

@@ -95,6 +95,7 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.broker.changed.subscribe(self._broker_changed)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -112,7 +113,6 @@ class GatewayApp:
         )
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
-        self.broker.changed.subscribe(self._broker_changed)
         self.broker.start()
         # Blocks of an earlier run must not wait for the broker, as the sessions do.
         await self.daemons.start()

@@ -58,14 +58,16 @@ class NodeClock:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._run: int | None = None
+        self._by_age = False
+        """Whether only a message that had been in the broker is known."""
         self._offsets: deque[float] = deque(maxlen=CLOCK_MESSAGES)
 
     def take(self, run: int, sent: float, age: float) -> None:
         """Take what the clock showed when a message was sent, `age` seconds ago or more. Another run of the node
-        may be on another machine."""
-        if run != self._run:
-            self._run = run
+        may be on another machine; an age is right only as far as the broker's clock is."""
+        if run != self._run or self._by_age:
             self._offsets.clear()
+        self._run, self._by_age = run, age > 0
         self._offsets.append(sent + age - self._monotonic())
 
     def now(self) -> float:

@@ -304,6 +304,8 @@ def test_the_clock_of_the_node_is_that_of_the_message_that_was_under_way_shortes
     assert clock.now() == 1001.0
     clock.take(2, 500.0, 3.0)  # another machine
     assert clock.now() == 503.0
+    clock.take(2, 501.0, 0.0)  # the age was by a clock that is wrong
+    assert clock.now() == 501.0
 
 
 def test_work_of_a_node_that_died_long_ago_is_no_work(pool, tmp_path):

@@ -4,7 +4,7 @@
 Each round does one thing at a random moment: SIGKILL of a gateway, of the node, or of Redis (which comes back
 empty), SIGSTOP of Redis for ten seconds, FLUSHALL, or the promotion of a replica. At the end the miners stop,
 everything is delivered, and all that the gateways logged as found is compared with the node's store and the chain
-of Dash Core.
+of Dash Core. Meanwhile a worker submits to all gateways: what they accept of it must be counted once.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.e2e.forwarder import Forwarder
 from tests.e2e.gateway_pool import Found, GatewayPool
+from tests.e2e.gateway_rigs import Rigs, SteadyRigs
 from tests.e2e.process import wait_for
 from tests.e2e.redis_server import RedisServer
 
@@ -31,8 +32,9 @@ FROZEN = 10.0
 class Faults:
     """The faults of one pool, each of which is over when its method returns."""
 
-    def __init__(self, pool: GatewayPool, forwarder: Forwarder, rng: random.Random) -> None:
+    def __init__(self, pool: GatewayPool, forwarder: Forwarder, rigs: SteadyRigs, rng: random.Random) -> None:
         self._pool = pool
+        self._rigs = rigs
         self._forwarder = forwarder
         self._rng = rng
         self._servers = 1
@@ -49,15 +51,23 @@ class Faults:
         time.sleep(self._rng.uniform(0.5, 5.0))
 
     def kill_gateway(self) -> None:
-        """Kill a gateway, and start it again a while later."""
+        """Kill a gateway, and start it again a while later. What it has counted and not reported is lost: the
+        rigs are at rest then."""
         number = self._rng.randrange(len(self._pool.gateways))
-        self._pool.gateways[number].kill()
+        with self._rigs.settled() as rigs:
+            self._pool.gateways[number].kill()
+            rigs.leave(number)
+            rigs.absent.add(number)
         self._pause()
         self._pool.restart_gateway(number)
+        wait_for("work at the gateway", self._pool.gateways[number].has_work)
+        rigs.absent.discard(number)
 
     def kill_node(self) -> None:
-        """Kill the node, and start it again a while later."""
-        self._pool.node.kill()
+        """Kill the node, and start it again a while later. Its counts begin anew."""
+        with self._rigs.settled() as rigs:
+            self._pool.node.kill()
+            rigs.node_ended()
         self._pause()
         self._pool.restart_node()
 
@@ -140,8 +150,9 @@ def orphans(found: list[Found], parents: dict[str, str], chain: set[str]) -> Orp
     return result
 
 
-def print_table(pool: GatewayPool) -> bool:
+def print_table(pool: GatewayPool, rigs: SteadyRigs) -> bool:
     """Deliver everything, end the pool, print what became of all that was found; return whether all is well."""
+    submissions = rigs.stop()
     pool.wait_until_delivered()
     found = pool.found()
     blocks = [each for each in found if each.block]
@@ -168,6 +179,7 @@ def print_table(pool: GatewayPool) -> bool:
         "orphans: another share was found before, or a block": len(beside.later),
         "orphans: their parent is one": len(beside.on_orphans),
         "orphans although found first on the tip": len(beside.first),
+        "submissions accepted, each counted once": submissions,
         "shares paid twice": len(rows) - len(set(rows)),
         "coinbases that pay what a sum over the chain says": pool.check_payouts(),
         "logs with a traceback": len(tracebacks),
@@ -202,11 +214,13 @@ def main() -> int:
             redis=redis,
             broker=f"redis://127.0.0.1:{forwarder.port}",
             gateway_dashd=options.gateway_dashd,
+            gateway_flags=("--min-difficulty", "1e-9"),
         )
         stack.callback(lambda: pool.redis.process and pool.redis.kill())
         wait_for("work at all gateways", lambda: all(gateway.has_work() for gateway in pool.gateways))
-        run_rounds(pool, Faults(pool, forwarder, rng), rounds=options.rounds, rng=rng)
-        return 0 if print_table(pool) else 1
+        rigs = SteadyRigs(Rigs(pool))
+        run_rounds(pool, Faults(pool, forwarder, rigs, rng), rounds=options.rounds, rng=rng)
+        return 0 if print_table(pool, rigs) else 1
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ BLOCK_AGAIN: Final = 20.0
 CHECK: Final = 0.5
 """Seconds between two checks for those, and between two attempts while the broker is gone."""
 MOST_AT_ONCE: Final = 100
-"""Solutions that one check sends again: the queue to the broker has room for new ones."""
+"""Solutions that are sent again at once: the queue to the broker has room for new ones."""
 
 
 @dataclass(slots=True)
@@ -168,8 +168,10 @@ class SolutionSender:
 
     def _send_rest(self) -> None:
         """Send what the broker never got, now that it took something: that all is well is known only later."""
-        for each in [each for each in self._untaken.values() if each.entry_id is None and not each.under_way]:
-            self._append(each)
+        room = MOST_AT_ONCE - sum(each.under_way for each in self._untaken.values())
+        rest = [each for each in self._untaken.values() if each.entry_id is None and not each.under_way]
+        for untaken in rest[: max(0, room)]:
+            self._append(untaken)
 
     def _append(self, untaken: _Untaken) -> None:
         """Add a solution to the stream unless it is there. If that fails, it is sent again later."""

@@ -10,10 +10,13 @@ from twisted.internet.defer import Deferred
 
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import StreamReader
+from p2pool.gateway import solution_sender
 from p2pool.gateway.messages import WorkMessage, parse_message
 from p2pool.gateway.remote_work import CLOCK_MESSAGES, NodeClock
 from p2pool.gateway.solution_intake import GATHERING
 from p2pool.gateway.solution_sender import CHECK, SEND_AGAIN
+from tests.e2e.gateway_faults import orphans
+from tests.e2e.gateway_pool import Found
 from tests.gateway.test_gateway import GatewaySide, NodeSide, Pool
 from tests.home import EVERY_HASH_A_BLOCK, at_work
 from tests.support import make_template
@@ -269,6 +272,25 @@ def test_a_broken_broker_is_tried_with_what_is_oldest_and_gets_the_rest_when_it_
     assert added == [each.hash for each in outcomes]
 
 
+def test_so_many_are_sent_again_at_once(pool, monkeypatch):
+    monkeypatch.setattr(solution_sender, "MOST_AT_ONCE", 3)
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    gateway.broker.problem = "gone"
+    outcomes = [gateway.mine() for _ in range(9)]
+    slow = SlowAnswers(gateway.broker)
+    gateway.clock.advance(CHECK)
+    sent = []
+    while slow.waiting:
+        sent.append(len(slow.waiting))
+        slow.answer()
+    assert sent[:2] == [1, 3]
+    assert max(sent) == 3
+    pool.turn()
+    assert all(each.hash in pool.home.tracker for each in outcomes)
+
+
 def test_a_gateway_that_hears_the_node_late_finds_nothing_before_others_did(pool, tmp_path):
     home = pool.home
     home.node.renew_work()
@@ -331,3 +353,16 @@ def test_what_is_read_at_first_says_how_old_it_is():
     client.xadd("s", {"data": b"new"})
     (new,) = reader(client)
     assert new.age == 0.0
+
+
+def found(name: str, time: float, block: bool = False) -> Found:
+    return Found(name, time, "worker", block)
+
+
+def test_the_script_of_faults_knows_which_orphan_should_have_won():
+    shares = [found("a", 1), found("b", 2), found("c", 3), found("d", 4), found("e", 5, True), found("f", 6)]
+    parents = {"a": "0", "b": "0", "c": "a", "d": "b", "e": "a", "f": "e"}
+    result = orphans(shares, parents, {"0", "a", "e"})
+    assert [each.hash for each in result.first] == ["f"]
+    assert [each.hash for each in result.later] == ["b", "c"]  # b came after a; e is a block
+    assert [each.hash for each in result.on_orphans] == ["d"]

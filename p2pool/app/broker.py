@@ -85,7 +85,9 @@ class BrokerAssembly:
         self._sums.start()
 
     def _broker_changed(self, problem: str | None) -> None:
-        """Send the work again as soon as the broker is back: it may be another one, or an empty one."""
+        """Send the work again as soon as the broker is back: it may be another one, or an empty one. The gateways
+        then deliver what they found meanwhile."""
+        self._intake.broker_changed(problem)
         if problem is None:
             self._feed.repeat()
 

@@ -35,8 +35,9 @@ ANSWER_TIME: Final = 5.0
 """Seconds that Redis has to answer a request, and to accept a connection."""
 MAX_REQUESTS: Final = 1_000
 """Requests that wait for their turn; more fail at once."""
-FIRST_RETRY, LAST_RETRY = 0.2, 2.0
-"""Seconds between two attempts to read streams: doubled each time, up to the last."""
+FIRST_RETRY, LAST_RETRY = 0.2, 0.5
+"""Seconds between two attempts to read streams: doubled each time, up to the last. A process that notices much
+later than others that the server is back delivers its shares too late for the tip."""
 STOP_CHECK: Final = 1.0
 """Seconds after which a thread notices that it should end while entries are being taken."""
 SHORTEST_READ: Final = 0.05

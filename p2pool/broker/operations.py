@@ -7,7 +7,7 @@ their ids, which Redis makes from its clock and a counter. Source: the commands'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import redis
@@ -29,11 +29,19 @@ NOTHING_READ: Final = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a stream."""
+    """An entry of a stream. `age` is how many seconds it had been there when it was read, by the server's clock; 0
+    if it was read as it came."""
 
     stream: str
     id: str
     data: bytes
+    age: float = 0.0
+
+
+def server_time(client: redis.Redis) -> float:
+    """Return the server's Unix time in seconds."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
 
 
 def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]:
@@ -106,13 +114,10 @@ class StreamReader:
         return _entries(reply)
 
     def _begin(self, client: redis.Redis) -> list[Entry]:
-        found = [newest(stream)(client) for stream in self._streams]
-        positions = dict.fromkeys(self._streams, NOTHING_READ)
-        for entry in found:
-            if entry is not None:
-                positions[entry.stream] = entry.id
-        self._positions = positions
-        return [entry for entry in found if entry is not None]
+        found = [entry for stream in self._streams if (entry := newest(stream)(client)) is not None]
+        now = server_time(client)
+        self._positions = dict.fromkeys(self._streams, NOTHING_READ) | {each.stream: each.id for each in found}
+        return [replace(each, age=max(0.0, now - _order(each.id)[0] / 1000)) for each in found]
 
     def _look_for_lost_data(self, client: redis.Redis) -> None:
         for stream, position in self._positions.items():

@@ -12,18 +12,12 @@ from typing import Any, Final
 import redis
 from typing_extensions import override
 
-from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest
+from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest, server_time
 
 MAX_MEMBERS: Final = 256
 """Members of a group whose values are read; those that were silent longest are left out."""
 _TABLE_TIME: Final = 7 * 86400
 """Seconds for which a table lives after its last change."""
-
-
-def server_time(client: redis.Redis) -> float:
-    """Return the server's Unix time in seconds."""
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6
 
 
 class FreshReader(StreamReader):

@@ -102,8 +102,13 @@ class ActionSender:
     def start(self) -> None:
         """Read the results of gateways, and keep the version mask in the broker."""
         self._broker.follow(FreshReader(self._names.action_results, age=ACTION_AGE), self.take_results)
+        # Not at once: a process that takes over has the mask of its predecessor only when it has the miners.
         self._timer = Timer(
-            self._environment.reactor, MASK_PERIOD, self._store_mask, name="keep the version mask in the broker"
+            self._environment.reactor,
+            MASK_PERIOD,
+            self._store_mask,
+            name="keep the version mask in the broker",
+            now=False,
         )
 
     def stop(self) -> None:

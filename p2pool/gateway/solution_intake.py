@@ -3,6 +3,9 @@
 A solution is taken in the turn in which it came, its block first; nothing that waits for a disk or for the broker
 holds up another one. It is acknowledged once its share and its block are on disk: until then the broker keeps it,
 and a node that restarts takes it again. The same solution may come any number of times.
+
+After the broker was gone shares wait for a second, until all gateways have delivered what they found meanwhile:
+otherwise younger shares would be built on the one that came first, and the one that was found first would be lost.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedSet
@@ -52,6 +56,8 @@ AGAIN: Final = 1.0
 CHECK_MISSED: Final = 2.0
 """Seconds between two checks for solutions that another process read for this node, and left: one that is being
 replaced, or a second node by mistake."""
+GATHERING: Final = 1.0
+"""Seconds for which shares wait for those of other gateways after the broker was gone."""
 ATTEMPTS: Final = 3
 """How often a solution is tried that fails by a bug."""
 GIVE_UP: Final = 3600.0
@@ -127,6 +133,10 @@ class SolutionIntake:
         self._missed = 0
         """How many solutions were read by another process, by the last check."""
         self._timers: list[Timer] = []
+        self._was_gone = False
+        """Whether the broker was gone, and shares have not waited since."""
+        self._gathering: IDelayedCall | None = None
+        """When the shares are taken that wait for those of other gateways; None if they are taken at once."""
 
     def start(self) -> None:
         """Read solutions from now on, first those that an earlier run did not finish."""
@@ -143,6 +153,9 @@ class SolutionIntake:
         self._fetcher.stop()
         for timer in self._timers:
             timer.stop()
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     def __len__(self) -> int:
         """Return how many solutions are not acknowledged yet."""
@@ -155,6 +168,7 @@ class SolutionIntake:
 
     async def _take_entries(self, entries: list[Entry]) -> None:
         time_slice = TimeSlice(self._environment)
+        self._gather()
         for entry in entries:
             await time_slice.pause_if_over()
             if entry.id not in self._open:
@@ -178,10 +192,36 @@ class SolutionIntake:
         if each is not None:
             self._bytes -= len(each.entry.data)
 
-    def _go_on(self) -> None:
-        for each in list(self._open.values()):
-            if not each.done:
-                self._process(each)
+    def broker_changed(self, problem: str | None) -> None:
+        """Take the first shares together that come when the broker is back; `problem` is None then."""
+        if problem is None:
+            self._gather()
+        else:
+            self._was_gone = True
+
+    def _gather(self) -> None:
+        """Let shares wait from now on, unless they did since the broker was gone: it may refuse requests for long
+        and deliver shares all the same."""
+        if self._was_gone and self._gathering is None:
+            self._was_gone = False
+            self._gathering = self._environment.reactor.callLater(GATHERING, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._go_on()
+
+    def _go_on(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._take_left()).addErrback(
+            lambda failure: _log.failure("internal error: cannot go on with solutions", failure)
+        )
+
+    async def _take_left(self) -> None:
+        """Take what is left, the oldest shares first, so many in each turn of the reactor."""
+        time_slice = TimeSlice(self._environment)
+        left = [each for each in self._open.values() if not each.done]
+        for each in sorted(left, key=lambda its: its.parts[0].found if its.parts else 0.0):
+            await time_slice.pause_if_over()
+            self._process(each)
         self._finish_soon()
 
     async def _check_for_missed(self) -> None:
@@ -253,10 +293,13 @@ class SolutionIntake:
             self._reject(each, f"no transactions for block {block.part.height} {hash_hex(block.block_hash)}")
 
     def _take_parts(self, each: _Open) -> None:
-        """Take the other parts. Raises the first exception after all were tried."""
+        """Take the other parts, but no share that waits. Raises the first exception after all were tried."""
         failures: list[Exception] = []
         left = []
         for part in each.parts:
+            if part.share is not None and self._gathering is not None:
+                left.append(part)
+                continue
             try:
                 self._take(part)
             except Exception as error:

@@ -115,9 +115,14 @@ def test_full(tmp_path: Path, connect: Callable[[str], Connection]):
         assert problem.endswith("; Redis is full: raise its maxmemory")
         assert connection.ask(newest("stream")) is None
         assert connection.broker.problem is not None  # it can be read, and is full nevertheless
+        refused = connection.ask(append_all("stream", [b"one", b"two"], keep=9))
+        assert str(refused) == connection.broker.problem
+        assert len(connection.log.lines) == 1
         server.call("CONFIG", "SET", "maxmemory", "0")
         assert connection.ask(append("stream", b"data")) is None
+        assert connection.ask(append_all("stream", [b"one", b"two"], keep=9)) is None
         assert connection.broker.problem is None
+        assert server.call("XLEN", "stream") == 3
 
 
 @pytest.mark.parametrize("has_group", [True, False])

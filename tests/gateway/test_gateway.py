@@ -90,7 +90,9 @@ class GatewaySide:
                 solution_message(solved.outcome, gateway="g", worker=solved.worker, found=solved.found)
             )
         )
-        self.broker.follow(StreamReader(names.work), lambda entries: [self.work.take(e.data) for e in entries])
+        self.broker.follow(
+            StreamReader(names.work), lambda entries: [self.work.take(e.data, e.age) for e in entries]
+        )
         self.broker.follow(StreamReader(names.taken), lambda entries: [self.sender.taken(e.data) for e in entries])
         self.started = self.sender.start()
         from twisted.internet.defer import ensureDeferred
@@ -154,6 +156,28 @@ def test_a_share_of_a_gateway_is_the_node_s_and_makes_new_work_for_all(pool):
     assert len(pool.gateways[0].sender) == 0  # the node has said that it is stored
     assert list((pool.directory / "a").glob("*.solution")) == []
     assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+
+
+def test_many_solutions_are_acknowledged_with_as_many_requests_as_one(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    requests = []
+    real = pool.node.broker.ask
+
+    def ask(action: Any, *, urgent: bool = False) -> Any:
+        requests.append(action.__qualname__)
+        return real(action, urgent=urgent)
+
+    pool.node.broker.ask = ask
+    gateway = pool.gateways[0]
+    for _ in range(50):
+        gateway.mine()
+    pool.turn()
+    assert len(gateway.sender) == 0
+    assert [each.partition(".")[0] for each in requests if "append_all" in each or "acknowledge" in each] == [
+        "acknowledge",
+        "append_all",
+    ]
 
 
 def test_a_block_is_completed_with_the_transactions_of_its_own_template(pool):

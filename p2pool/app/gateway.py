@@ -96,6 +96,7 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.broker.changed.subscribe(self._broker_changed)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -171,11 +172,15 @@ class GatewayApp:
 
     # --- events ------------------------------------------------------------------------------------------
 
+    def _broker_changed(self, problem: str | None) -> None:
+        if problem is None:
+            self.sender.broker_is_back()
+
     def _came(self, entries: list[Entry]) -> None:
         """Take what the node wrote: of several works that came together, the newest."""
         works = [entry for entry in entries if entry.stream == self._names.work]
         for entry in works[-1:]:
-            self.work.take(entry.data)
+            self.work.take(entry.data, entry.age)
         for entry in entries:
             if entry.stream == self._names.taken:
                 self.sender.taken(entry.data)

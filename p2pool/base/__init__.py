@@ -4,7 +4,7 @@
   waits between attempts; `daemon_thread`
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears
 - `bounded`, `fair`: containers with a limit, and tables in which no owner can evict the others
-- `turns`, `steps`: fair scheduling of the reactor, and work in steps
+- `turns`, `time_slice`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values
 - `plain_records`: dataclasses as JSON, read strictly

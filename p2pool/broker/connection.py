@@ -1,7 +1,7 @@
-"""The connection to Redis: blocking calls in two threads, so that a slow or dead server never blocks the reactor.
+"""The connection to Redis: blocking calls in threads, so that a slow or dead server never blocks the reactor.
 
-One thread asks in the order of the requests; the other one waits for new entries of streams. Both connect again by
-themselves. The client is redis-py: see docs/adr.
+One thread asks in the order of the requests; one for each reader waits for new entries of streams. All connect
+again by themselves. The client is redis-py: see docs/adr.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ ANSWER_TIME: Final = 5.0
 """Seconds that Redis has to answer a request, and to accept a connection."""
 MAX_REQUESTS: Final = 1_000
 """Requests that wait for their turn; more fail at once."""
-FIRST_RETRY, LAST_RETRY = 0.2, 2.0
-"""Seconds between two attempts to read streams: doubled each time, up to the last."""
+FIRST_RETRY, LAST_RETRY = 0.2, 0.5
+"""Seconds between two attempts to read streams: doubled each time, up to the last. A process that notices much
+later than others that the server is back delivers its shares too late for the tip."""
 STOP_CHECK: Final = 1.0
 """Seconds after which a thread notices that it should end while entries are being taken."""
 SHORTEST_READ: Final = 0.05
@@ -60,6 +61,8 @@ class Broker:
         self._problems = Problems()
         self._client = connect(address, patience=ANSWER_TIME)
         self._requests = RequestQueue(MAX_REQUESTS)
+        self._stream_clients: list[redis.Redis] = []
+        """Bound: one for each reader of the program."""
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._stopped = threading.Event()
 
@@ -71,8 +74,12 @@ class Broker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End both threads soon; requests that wait are dropped."""
+        """End all threads soon; requests that wait are dropped. Reads that wait for entries end at once: they
+        would take entries from the process that comes next."""
         self._stopped.set()
+        for client in self._stream_clients:
+            with suppress(Exception):
+                client.connection_pool.disconnect()
         with suppress(queue.Full):
             self._requests.put_nowait(None)
 
@@ -102,7 +109,8 @@ class Broker:
         try:
             value = action(client)
         except Exception as error:
-            self._reactor.callFromThread(self._failed, error, connection, operation)
+            if not self._stopped.is_set():
+                self._reactor.callFromThread(self._failed, error, connection, operation)
             return Failure(BrokerError(self._text(error)))
         self._reactor.callFromThread(self._succeeded, connection, operation)
         return value
@@ -133,11 +141,19 @@ class Broker:
         """Call `read` again and again in a thread of its own, and `take` with what it returned on the reactor's.
         `read` may block for a few seconds; the next read begins once `take` has returned, or its Deferred has
         fired."""
-        threading.Thread(target=self._follow, args=(read, take), name="broker streams", daemon=True).start()
+        client = connect(self._address, patience=ANSWER_TIME + WAIT)
+        self._stream_clients.append(client)
+        threading.Thread(
+            target=self._follow, args=(client, read, take), name="broker streams", daemon=True
+        ).start()
 
-    def _follow(self, read: Callable[[redis.Redis], list[Entry]], take: Callable[[list[Entry]], Any]) -> None:
-        client, pause = connect(self._address, patience=ANSWER_TIME + WAIT), FIRST_RETRY
-        connection = f"streams {_name(read)}"
+    def _follow(
+        self,
+        client: redis.Redis,
+        read: Callable[[redis.Redis], list[Entry]],
+        take: Callable[[list[Entry]], Any],
+    ) -> None:
+        connection, pause = f"streams {_name(read)}", FIRST_RETRY
         while not self._stopped.is_set():
             started = time.monotonic()
             entries = self._attempt(read, client, connection)

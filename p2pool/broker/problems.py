@@ -25,6 +25,8 @@ MAX_REPORTED: Final = 16
 FORGET: Final = 60.0
 """Seconds after which a refusal that was not repeated is no longer a problem."""
 _START: Final = "start"
+_OF_PIPELINE: Final = " of pipeline caused error: "
+"""What the client puts between a command with its data and the error that it caused."""
 _ADVICE: Final = (
     (AuthenticationError, "check user and password in the broker's URL"),
     (NoPermissionError, "allow it to this user in Redis (ACL SETUSER)"),
@@ -35,7 +37,8 @@ _ADVICE: Final = (
 
 def describe(error: Exception, seconds: float) -> str:
     """Return what is wrong, for people. `seconds` is how long Redis had to answer."""
-    text = printable(str(error) or type(error).__name__, MAX_TEXT)
+    what = str(error).rpartition(_OF_PIPELINE)[2] or type(error).__name__
+    text = printable(what, MAX_TEXT)
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:g} s"
     if isinstance(error, InvalidResponse) or not isinstance(error, (RedisError, OSError)):

@@ -12,18 +12,12 @@ from typing import Any, Final
 import redis
 from typing_extensions import override
 
-from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest
+from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest, server_time
 
 MAX_MEMBERS: Final = 256
 """Members of a group whose values are read; those that were silent longest are left out."""
 _TABLE_TIME: Final = 7 * 86400
 """Seconds for which a table lives after its last change."""
-
-
-def server_time(client: redis.Redis) -> float:
-    """Return the server's Unix time in seconds."""
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6
 
 
 class FreshReader(StreamReader):
@@ -78,8 +72,8 @@ def exchange(group: str, name: str, value: bytes, *, seconds: float) -> Action[l
             pipe.expire(group, int(seconds) + 1)
             pipe.zrevrange(group, 0, MAX_MEMBERS)
             names = pipe.execute()[-1]
-        others = [_member(group, each.decode()) for each in names if each.decode() != name]
-        values = client.mget(others) if others else []
+        others = [each for each in (member.decode("utf-8", "replace") for member in names) if each != name]
+        values = client.mget([_member(group, each) for each in others]) if others else []
         return [each for each in values if isinstance(each, bytes)]
 
     return act

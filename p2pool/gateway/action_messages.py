@@ -19,6 +19,7 @@ Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+UnixTime = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class ShowMessage(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
@@ -89,8 +90,8 @@ class BanRow(msgspec.Struct, frozen=True, kw_only=True):
     """A ban as a row of the broker's table, for processes that come later. Times are the broker's."""
 
     schema: int = SCHEMA
-    since: float
-    until: float
+    since: UnixTime
+    until: UnixTime
     reason: Name
     source: Name
     lifted: bool = False

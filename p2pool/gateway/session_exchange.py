@@ -23,7 +23,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.leases import change_value, delete_all, put_all
 from p2pool.broker.operations import append
@@ -112,7 +112,7 @@ class SessionExchange:
         self._rota: list[str] = []
         """The sessions that are still to be looked at before the rota starts over."""
         self._writing = False
-        self._unreadable = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -273,8 +273,8 @@ class SessionExchange:
         wanted.done.callback(None)
 
     def _report(self, error: BaseException | None) -> None:
-        for text in self._unreadable.new([str(error)]):
-            _log.error("cannot use a session of another gateway: {error}; the miner gets a new one", error=text)
+        if self._unreadable.is_due(error):
+            _log.error("cannot use a session of another gateway: {error}; the miner gets a new one", error=error)
 
     # --- the stream of handovers -------------------------------------------------------------------------
 

@@ -32,10 +32,10 @@ SEND_AGAIN, SEND_AGAIN_LAST = 5.0, 300.0
 each time that it was sent, up to the last, or for blocks up to BLOCK_AGAIN."""
 BLOCK_AGAIN: Final = 20.0
 """Seconds after which a block is sent again at the latest."""
-CHECK: Final = 1.0
-"""Seconds between two checks for those."""
+CHECK: Final = 0.5
+"""Seconds between two checks for those, and between two attempts while the broker is gone."""
 MOST_AT_ONCE: Final = 100
-"""Solutions that one check sends again: the queue to the broker has room for new ones."""
+"""Solutions that are sent again at once: the queue to the broker has room for new ones."""
 
 
 @dataclass(slots=True)
@@ -143,12 +143,13 @@ class SolutionSender:
 
     def _send_again(self) -> None:
         self.disk.try_again()
-        now = self._reactor.seconds()
-        due = [each for each in self._untaken.values() if now >= each.due and not each.under_way]
+        now, broken = self._reactor.seconds(), self._broker.problem is not None
+        # The oldest first: the share that the node hears of first is the one that others build on.
+        due = [each for each in self._untaken.values() if (broken or now >= each.due) and not each.under_way]
         due.sort(key=lambda each: not each.is_block)
         for untaken in due[: self._most_at_once()]:
             self._append(untaken)
-            if untaken.is_block and self._broker.problem is None:
+            if untaken.is_block and not broken:
                 self._delayed(untaken.message)
 
     def _most_at_once(self) -> int:
@@ -157,6 +158,20 @@ class SolutionSender:
         if self._broker.problem is None:
             return MOST_AT_ONCE
         return 0 if any(each.under_way for each in self._untaken.values()) else 1
+
+    def broker_is_back(self) -> None:
+        """Send at once all that the broker may not have, the oldest first: a share that came late would find
+        younger ones in its place."""
+        for each in self._untaken.values():
+            each.due = self._reactor.seconds()
+        self._send_again()
+
+    def _send_rest(self) -> None:
+        """Send what the broker never got, now that it took something: that all is well is known only later."""
+        room = MOST_AT_ONCE - sum(each.under_way for each in self._untaken.values())
+        rest = [each for each in self._untaken.values() if each.entry_id is None and not each.under_way]
+        for untaken in rest[: max(0, room)]:
+            self._append(untaken)
 
     def _append(self, untaken: _Untaken) -> None:
         """Add a solution to the stream unless it is there. If that fails, it is sent again later."""
@@ -168,6 +183,8 @@ class SolutionSender:
             if former is not None and entry_id != former:
                 untaken.wait = min(2 * untaken.wait, BLOCK_AGAIN if untaken.is_block else SEND_AGAIN_LAST)
             untaken.entry_id = entry_id
+            if self._broker.problem is not None:
+                self._send_rest()
 
         def failed(failure: object) -> None:
             untaken.under_way = False

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.base.files import quarantine, write_file
+from p2pool.gateway.messages import MAX_SOLUTION
 
 SUFFIX: Final = ".solution"
-MAX_SIZE: Final = 256 * 1024
-"""Bytes: a share and a coinbase of the largest size that Dash accepts, and room."""
+MAX_SIZE: Final = MAX_SOLUTION
 
 
 class SolutionSpool:

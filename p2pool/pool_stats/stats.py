@@ -17,6 +17,7 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.histogram import Histogram
 from p2pool.base.process import ProcessFigures
 from p2pool.base.rates import DecayingRates, WindowedSum
+from p2pool.base.steps import finish
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
@@ -36,6 +37,7 @@ from p2pool.pool_stats.workers import (
     MAX_SOFTWARE,
     MAX_WORKER_NAME,
     RATE_WINDOW,
+    STEP,
     Snapshots,
     WorkerTable,
     count_code,
@@ -169,9 +171,15 @@ class PoolStats:
 
     def record_gateway(self, sums: GatewaySums, now: float) -> None:
         """Record what a gateway counted, each report once."""
+        finish(self.gateway_steps(sums, now))
+
+    def gateway_steps(self, sums: GatewaySums, now: float) -> Generator[None, None, None]:
+        """Record what a gateway counted, each report once, in steps of STEP workers."""
         part = min(1.0, RATE_WINDOW / max(sums.seconds, 1.0))
-        for worker in sums.workers:
+        for count, worker in enumerate(sums.workers, 1):
             self._record_sums(worker, part, now)
+            if count % STEP == 0:
+                yield
         security = self._security
         if sums.connected:
             security.connected += sums.connected

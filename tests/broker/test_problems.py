@@ -39,6 +39,10 @@ def succeeded(problems: Problems, operation: str = "append", now: float = 0.0) -
         ),
         (OutOfMemoryError("maxmemory"), "maxmemory; Redis is full: raise its maxmemory"),
         (
+            OutOfMemoryError("Command # 1 (HSET key field x) of pipeline caused error: maxmemory"),
+            "maxmemory; Redis is full: raise its maxmemory",
+        ),
+        (
             ConnectionError("[SSL: WRONG_VERSION_NUMBER] wrong"),
             "[SSL: WRONG_VERSION_NUMBER] wrong; check whether the server has TLS (rediss://), and its certificate "
             "(?ca=FILE)",

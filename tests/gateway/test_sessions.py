@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import fakeredis
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -152,6 +153,7 @@ class Pool:
         self.redis = fakeredis.FakeServer()
         self.names = Names("dash-regtest")
         self.gateways: list[Gateway] = []
+        self.seeds = itertools.count(1)  # never one again: gateways of the same seed would draw the same names
         self.number = 0
         self.template = make_template(bits=0x1D00FFFF)
         self.share_limit = 2**200
@@ -172,7 +174,7 @@ class Pool:
         self.new_tip(subsidy=5)
 
     def gateway(self, **changes) -> Gateway:
-        gateway = Gateway(self, len(self.gateways) + 1, **changes)
+        gateway = Gateway(self, next(self.seeds), **changes)
         self.gateways.append(gateway)
         gateway.give(self.number, self.context)
         return gateway
@@ -800,6 +802,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
+@example([("start", 0, 0), ("stop", 0, 0), ("connect", 0, 0), ("start", 0, 0), ("time", 1, 0), ("move", 1, 0)])
 def test_no_two_sessions_of_the_pool_ever_have_the_same_extranonce(steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("p2pool.broker.operations.WAIT", 0.001)

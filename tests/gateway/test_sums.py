@@ -414,7 +414,7 @@ def test_jobs_of_a_gateway_judge_an_address_by_all_of_its_miners(world):
         local_rate=world.node.stats.hash_rate(world.now),
         pool_rate=None,
     )
-    terms = RemoteTerms(part, sent=0.0, environment=make_environment(), network=DASH_REGTEST, rates=world.b.sender)
+    terms = RemoteTerms(part, node_clock=lambda: 0.0, network=DASH_REGTEST, rates=world.b.sender)
     assert terms.address_rate(KEY, world.now) == pytest.approx(terms.local_rate(world.now), rel=0.1)
     assert terms.address_rate(KEY, world.now) > 1.5 * world.b.stats.address_hash_rate(address, world.now)
 

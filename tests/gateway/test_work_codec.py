@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxWork, commit_to
-from p2pool.gateway.messages import SCHEMA, WorkMessage, pack_message, parse_message
+from p2pool.gateway.action_messages import ActionMessage, BanRow
+from p2pool.gateway.messages import MAX_MESSAGE, SCHEMA, SolutionMessage, WorkMessage, pack_message, parse_message
+from p2pool.gateway.sums_messages import SumsMessage
 from p2pool.gateway.work_codec import WorkChangeSent, context_of, work_message
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
@@ -134,3 +136,47 @@ def test_payments_that_exceed_the_subsidy_are_rejected():
     template = msgspec.structs.replace(message.template, subsidy=1, payments=[(payee, 2)])
     with pytest.raises(ParseError, match="no share can be made"):
         context_of(msgspec.structs.replace(message, template=template), NETWORK, NOW)
+
+
+@pytest.mark.parametrize("kind", [WorkMessage, SolutionMessage, SumsMessage, ActionMessage, BanRow])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\xa1a" * 100_000,
+        b"\x82\xa6schema\x01\xa1x" + b"\x91" * 100_000,
+        b"\x82\xa6schema\x01\xa3aux\xdd\xff\xff\xff\xff",
+        bytes(MAX_MESSAGE + 1),
+        msgspec.msgpack.encode({"schema": 1, "id": 1, "origin": "x", "action": {"type": "y" * 100_000}}),
+    ],
+    ids=["nested", "nested field", "huge list", "huge", "huge tag"],
+)
+def test_hostile_messages_are_parse_errors_with_short_texts(kind, data):
+    with pytest.raises(ParseError) as raised:
+        parse_message(kind, data)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("template", {"current_time": 2**32 - 1}),
+        ("parent", {"absheight": -1}),
+        ("parent", {"absheight": 2**63 - 1}),
+        ("parent", {"abswork_modulus": b""}),
+        ("weights", {"by_script": [(b"s", b"\xff" * 64)]}),
+    ],
+)
+def test_work_of_numbers_out_of_their_range_is_a_parse_error_and_no_surprise_later(part, changes):
+    message = sent(*made(1, 3))
+    part_changed = msgspec.structs.replace(getattr(message, part), **changes)
+    changed = msgspec.structs.replace(message, **{part: part_changed})
+    with pytest.raises(ParseError, match="work that no share can be made of"):
+        context_of(parse_message(WorkMessage, pack_message(changed)), NETWORK, NOW)
+
+
+def test_rates_that_are_no_numbers_are_parse_errors():
+    message = sent(*made(1, 3))
+    for rate in (float("nan"), float("inf"), -1.0):
+        terms = msgspec.structs.replace(message.terms, local_rate=rate)
+        with pytest.raises(ParseError, match="local_rate"):
+            parse_message(WorkMessage, pack_message(msgspec.structs.replace(message, terms=terms)))

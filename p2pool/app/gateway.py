@@ -98,6 +98,9 @@ class GatewayApp:
 
     # --- life --------------------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Do nothing: a gateway has nothing that it could load."""
+
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
         Raises OperatorError, and ParseError for a state that cannot be used."""

@@ -213,6 +213,11 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Load the shares that an earlier process has stored, while it still serves the miners."""
+        await self.persistence.preload()
+        _spare_shares_from_collection()
+
     async def start(self, handed: HandedOver | None = None) -> None:
         """Start all services; `handed` is what an earlier process handed over, for `adopt`. Raises OperatorError,
         and ParseError for a state that cannot be used."""
@@ -276,9 +281,7 @@ class App:
         if best is not None:
             height = self.node.tracker.height(best)
             _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
-        # The shares live for a day: looking for garbage among them costs tens of milliseconds each time.
-        gc.collect()
-        gc.freeze()
+        _spare_shares_from_collection()
 
     def _wire(self) -> None:
         node = self.node
@@ -447,6 +450,13 @@ class App:
                 await ensureDeferred(result).addTimeout(limit, self.reactor)
         except Exception:
             _log.failure("internal error while stopping")
+
+
+def _spare_shares_from_collection() -> None:
+    """Look for garbage once more, and never again among the shares: they live for a day, and looking at them costs
+    tens of milliseconds each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def built_in_pages() -> Path:

@@ -54,6 +54,10 @@ END_TIME: Final = 10.0
 _log = Logger(namespace="p2pool")
 
 
+class FormerEnded(Exception):
+    """The process that was to be replaced closed the connection before it handed anything over."""
+
+
 class Replaceable(Protocol):
     """The program that another process may replace. All methods are called in the reactor's thread."""
 
@@ -187,8 +191,14 @@ class HandoverClient:
     def find(cls, directory: Path, network: Network) -> HandoverClient | None:
         """Return a connection to the process that uses a data directory; None if there is none. Raises
         OperatorError if that process belongs to another user."""
+        path = directory / SOCKET_NAME
         try:
-            end = connect(directory / SOCKET_NAME, HELLO_TIME)
+            end = connect(path, HELLO_TIME)
+        except PermissionError as error:
+            raise OperatorError(
+                f"--take-over: cannot connect to {path}: {error.strerror}. Run this process as the user of the "
+                "process that it replaces"
+            ) from None
         except OSError:
             return None
         try:
@@ -200,7 +210,8 @@ class HandoverClient:
         return cls(end, network)
 
     def take(self) -> HandedOver:
-        """Return what the old process hands over, once it has stopped. Raises OperatorError."""
+        """Return what the old process hands over, once it has stopped. Raises OperatorError, and FormerEnded if
+        the connection is closed before everything is here."""
         sockets: list[socket.socket] = []
         try:
             self._end.set_deadline(HELLO_TIME + STOP_TIME)
@@ -213,6 +224,9 @@ class HandoverClient:
             sockets = self._end.receive_sockets(answer["sockets"])
             whole = answer.get("whole") is True
             return HandedOver.parse(document, sockets, whole=whole, network=self._network)
+        except ConnectionError:
+            close_all(sockets)
+            raise FormerEnded from None
         except (OSError, ParseError) as error:
             close_all(sockets)
             raise OperatorError(f"--take-over: {reason_of(error)}", 1) from None
@@ -222,8 +236,9 @@ class HandoverClient:
         not: then it serves the miners itself. If it is gone without a word, there is nobody else to serve them."""
         try:
             self._end.set_deadline(HELLO_TIME)
-            self._end.send({"ready": True})
             try:
+                with contextlib.suppress(BrokenPipeError):  # what it said before its end can still be read
+                    self._end.send({"ready": True})
                 answer = self._end.receive()
             except ConnectionResetError:
                 answer = {"go": True}

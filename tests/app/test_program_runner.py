@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import ensureDeferred, succeed
+from twisted.internet.defer import ensureDeferred, maybeDeferred
 from twisted.internet.task import Clock
 
 from p2pool.app import program_runner
 from p2pool.app.config import SIMNET_ADDRESS, load_config
 from p2pool.app.handover import HandedOver, HandoverRecord
 from p2pool.app.program_runner import RECOVERY_TIME, WORK_TIME, ProgramRunner
+from p2pool.app.take_over import FormerEnded
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.stratum.handover_export import export_miners
 from tests.environment import make_environment
@@ -26,6 +28,9 @@ class FakeProgram:
         self.life = life
         self.has_work = True
         self.error: Exception | None = None
+
+    async def prepare(self) -> None:
+        self.life.append("prepare")
 
     async def start(self, handed: HandedOver | None = None) -> None:
         self.life.append("start" if handed is None else "start with miners")
@@ -52,12 +57,15 @@ def one_miner() -> HandedOver:
 
 
 class Former:
-    """The process that is replaced."""
+    """The process that is replaced; `gone` if it ends before it hands over."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gone: bool = False) -> None:
         self.confirmed = False
+        self.gone = gone
 
     def take(self) -> HandedOver:
+        if self.gone:
+            raise FormerEnded
         return one_miner()
 
     def confirm(self) -> None:
@@ -76,9 +84,7 @@ class Rig:
         monkeypatch.setattr(program_runner.HandoverServer, "start", lambda _: self.life.append("listen"))
         self.runner = ProgramRunner(
             load_config(["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory),
-            make_environment(
-                self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=lambda function: succeed(function())
-            ),
+            make_environment(self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=maybeDeferred),
             make=self._make,
             fail=lambda failure: self.failures.append(failure.value),
             end=lambda: self.life.append("end"),
@@ -121,14 +127,53 @@ def test_miners_are_served_once_there_is_work(tmp_path, monkeypatch):
     rig.program.has_work = False
     rig.runner.start()
     rig.clock.advance(1)
-    assert rig.life == ["start with miners"]
+    assert rig.life == ["prepare", "start with miners"]
     assert not former.confirmed
     rig.program.has_work = True
     with logged() as log:
         rig.clock.advance(1)
-    assert rig.life == ["start with miners", "adopt", "listen"]
+    assert rig.life == ["prepare", "start with miners", "adopt", "listen"]
     assert former.confirmed
     assert log.lines == ["took over 1 miners, who waited 2.00 s"]
+    rig.runner.release()
+
+
+def test_if_the_former_process_ends_instead_it_starts_as_usual(tmp_path, monkeypatch):
+    with logged() as log:
+        rig = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+        rig.runner.start()
+    assert rig.life == ["prepare", "start", "listen"]
+    assert log.lines[-1] == "--take-over: no process to take over from; starting as usual"
+    rig.runner.release()
+
+
+def test_if_another_process_has_the_directory_by_then_it_gives_up(tmp_path, monkeypatch):
+    """As when two processes take over at once: the first one has everything, and the second one nothing."""
+    first = Rig(tmp_path, monkeypatch)
+    second = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+    second.runner.start()
+    assert second.life == ["prepare"]
+    (error,) = second.failures
+    assert "is in use by process" in str(error)
+    first.runner.release()
+
+
+def test_a_second_signal_starts_no_second_process(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    release, started = threading.Event(), []
+
+    def run(command: list[str]) -> None:
+        started.append(command)
+        release.wait(30)
+
+    monkeypatch.setattr(program_runner, "_run_and_reap", run)
+    with logged() as log:
+        rig.runner.replace("SIGUSR2")
+        rig.runner.replace("SIGUSR2")
+        release.set()
+    assert len(started) == 1
+    assert log.lines[-1] == "SIGUSR2 received: ignored, since a process that takes over is starting"
     rig.runner.release()
 
 

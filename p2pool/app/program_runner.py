@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -91,6 +92,12 @@ class ProgramRunner:
         ensureDeferred(self._start()).addErrback(self._fail)
 
     async def _start(self) -> None:
+        try:
+            await self._start_or_take_over()
+        finally:
+            gc.enable()
+
+    async def _start_or_take_over(self) -> None:
         former = self._former
         handed = None if former is None else await self._take(former)
         if self._config.take_over and handed is None:
@@ -112,6 +119,8 @@ class ProgramRunner:
         OperatorError."""
         if self._program is not None:
             await self._program.prepare()
+        # Until the miners are served: looking for garbage among millions of new objects would make them wait.
+        gc.disable()
         handed: HandedOver | None = None
         try:
             handed = await self._environment.run_in_daemon_thread(former.take)
@@ -181,8 +190,10 @@ class ProgramRunner:
             return
         self._running = False
         self._program = None
+        gc.disable()  # until the end of this process, or its recovery
 
         def failed(failure: Failure) -> None:
+            gc.enable()
             answer(None)
             self._fail(failure)
 
@@ -198,11 +209,13 @@ class ProgramRunner:
         """End this process: `process` serves the miners now."""
         _log.info("process {process} serves the miners now", process=process)
         notify_service_manager(f"MAINPID={process}")
+        gc.enable()
         self._end()
 
     def recover(self, handed: HandedOver) -> None:
         """Serve the miners again, since no other process does."""
-        ensureDeferred(self._recover(handed)).addErrback(self._fail)
+        recovered = ensureDeferred(self._recover(handed))
+        recovered.addErrback(self._fail).addBoth(lambda _: gc.enable())
 
     async def _recover(self, handed: HandedOver) -> None:
         self._directory = await self._lock_again()

@@ -233,6 +233,8 @@ class App:
         self.peers.listen()
         self._wire()
         await self._load_shares()
+        if handed is None:
+            _spare_shares_from_collection()
         if self._is_stopping():
             return
         async with self._starting:
@@ -281,7 +283,6 @@ class App:
         if best is not None:
             height = self.node.tracker.height(best)
             _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
-        _spare_shares_from_collection()
 
     def _wire(self) -> None:
         node = self.node

@@ -113,9 +113,9 @@ class GatewayApp:
                 PREPARE_TIME, self._environment.reactor
             )
         except (BrokerError, DeferredTimeoutError):
-            raise OperatorError(f"--take-over: the broker does not answer: {self.broker.problem}", 1) from None
+            raise OperatorError(f"the broker does not answer: {self.broker.problem}", 1) from None
         if not entries:
-            raise OperatorError("--take-over: the broker has no work of a node", 1)
+            raise OperatorError("the broker has no work of a node", 1)
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
@@ -134,7 +134,7 @@ class GatewayApp:
         if not self._broker_started:
             self.broker.start()
         if handed is not None:
-            self._fetch_transactions(handed)
+            self.fetch_transactions(handed)
         # Blocks of an earlier run must not wait for the broker, as the sessions do.
         await self.daemons.start()
         await self.sender.start()
@@ -187,7 +187,7 @@ class GatewayApp:
         except Exception:
             _log.failure("internal error while stopping")
 
-    def _fetch_transactions(self, handed: HandedOver) -> None:
+    def fetch_transactions(self, handed: HandedOver) -> None:
         """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on
         it while the broker is away."""
         contexts = sorted(handed.record.miners.jobs.contexts, key=lambda context: context.created)

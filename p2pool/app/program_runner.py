@@ -36,7 +36,8 @@ class Program(Protocol):
     """What runs in the process: a node or a gateway."""
 
     async def prepare(self) -> None:
-        """Do what is possible while an earlier process still serves the miners."""
+        """Do what is possible while an earlier process still serves the miners. Raises OperatorError if there
+        would be no work for them."""
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open for business; `handed` is what an earlier process left. Raises OperatorError, ParseError."""
@@ -118,7 +119,10 @@ class ProgramRunner:
         """Return what the former process hands over, and lock the data directory; None if it ended instead. Raises
         OperatorError."""
         if self._program is not None:
-            await self._program.prepare()
+            try:
+                await self._program.prepare()
+            except OperatorError as error:
+                raise OperatorError(f"--take-over: {error}. The running process continues", 1) from None
         # Until the miners are served: looking for garbage among millions of new objects would make them wait.
         gc.disable()
         handed: HandedOver | None = None

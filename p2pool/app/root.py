@@ -18,7 +18,7 @@ from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
 from p2pool.app.child_process import ChildProcess
 from p2pool.app.config import Config
-from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
+from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses, require_daemon
 from p2pool.app.gateway_children import GatewayChildren, child_arguments
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
@@ -214,7 +214,10 @@ class App:
     # --- start -------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Load the shares that an earlier process has stored, while it still serves the miners."""
+        """Load the shares that an earlier process has stored, while it still serves the miners. Raises
+        OperatorError if Dash Core does not answer: then they must not wait for work."""
+        if not self.config.embeds_simnet:
+            await require_daemon(self.environment, daemon_addresses(self.config))
         await self.persistence.preload()
         _spare_shares_from_collection()
 

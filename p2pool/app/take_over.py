@@ -3,19 +3,22 @@
 ::
 
     old process                          new process (--take-over)
-    serves miners                        reads settings, constructs its services
+    serves miners                        reads settings, constructs its services,
+                                         makes sure that there is work, loads shares
                           <-- hello --   names the form of the state that it reads
     stops all services, keeps sockets
     releases the data directory
                           -- state, sockets -->
-                                         locks the data directory, loads shares, gets work
+                                         locks the data directory, loads newer shares, gets work
                           <-- ready --
                           -- go -->      serves miners
                           <-- serving --
     exits
 
 While neither serves them, miners' bytes wait in the kernel. If the new process ends, or is not ready in time, the
-old one starts its services again and continues with the same connections. Both ends block in threads of their own.
+old one starts its services again and continues with the same connections. If the old process ends, the new one
+starts as usual, or serves the miners if it has them already; the lock of the data directory shows which of several
+new processes that is. Both ends block in threads of their own.
 """
 
 from __future__ import annotations
@@ -43,12 +46,12 @@ SOCKET_NAME: Final = "take-over"
 """The Unix socket in the data directory of a network."""
 HELLO_TIME: Final = 5.0
 """Seconds for short answers."""
-CONSTRUCTION_TIME: Final = 60.0
-"""Seconds that a new process has to construct its services, once it is connected."""
+CONSTRUCTION_TIME: Final = 180.0
+"""Seconds that a new process has to construct its services and to load shares, once it is connected."""
 STOP_TIME: Final = 60.0
 """Seconds that the old process has to stop its services."""
 READY_TIME: Final = 60.0
-"""Seconds that the new process has until it could serve miners: to load shares and to get work."""
+"""Seconds that the new process has until it could serve miners: to restore their sessions and to get work."""
 END_TIME: Final = 10.0
 """Seconds that a new process that is not ready has to end, before it is killed."""
 _log = Logger(namespace="p2pool")
@@ -113,6 +116,9 @@ class HandoverServer:
         process, user = end.peer
         if user != os.geteuid():
             self._log("rejected a take-over by user {user}", user=user)
+            return False
+        if process <= 0:  # as the kernel says of a process that this one cannot see, and could not end
+            self._log("rejected a take-over by a process of another PID namespace")
             return False
         hello = end.receive()
         refusal = refusal_of(hello)

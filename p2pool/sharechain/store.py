@@ -6,6 +6,7 @@ written and hands it, in batches, to a thread. Only the collecting is called on 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -126,8 +127,8 @@ class ShareDatabase:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open a file, `read_only` if another process uses it: then it must exist, and be of this version."""
         self.path = path
-        name = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rwc'}"
-        self._connection = sqlite3.connect(name, uri=True, check_same_thread=False, isolation_level=None)
+        name = f"file:{quote(os.fsencode(path))}?mode=ro" if read_only else path
+        self._connection = sqlite3.connect(name, uri=read_only, check_same_thread=False, isolation_level=None)
         try:
             if read_only:
                 self._check_version()

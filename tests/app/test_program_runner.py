@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from tests.logged import logged
 from tests.stratum.miner import NOW, Miner
 
 
+@pytest.fixture(autouse=True)
+def _garbage_is_collected_again():
+    yield
+    gc.enable()
+
+
 class FakeProgram:
     """A program whose life is written down in `life`."""
 
@@ -28,9 +35,12 @@ class FakeProgram:
         self.life = life
         self.has_work = True
         self.error: Exception | None = None
+        self.unprepared: Exception | None = None
 
     async def prepare(self) -> None:
         self.life.append("prepare")
+        if self.unprepared is not None:
+            raise self.unprepared
 
     async def start(self, handed: HandedOver | None = None) -> None:
         self.life.append("start" if handed is None else "start with miners")
@@ -60,10 +70,11 @@ class Former:
     """The process that is replaced; `gone` if it ends before it hands over."""
 
     def __init__(self, *, gone: bool = False) -> None:
-        self.confirmed = False
+        self.confirmed = self.asked = False
         self.gone = gone
 
     def take(self) -> HandedOver:
+        self.asked = True
         if self.gone:
             raise FormerEnded
         return one_miner()
@@ -156,6 +167,39 @@ def test_if_another_process_has_the_directory_by_then_it_gives_up(tmp_path, monk
     (error,) = second.failures
     assert "is in use by process" in str(error)
     first.runner.release()
+
+
+def test_without_work_in_sight_the_former_process_is_not_asked(tmp_path, monkeypatch):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.unprepared = OperatorError("no Dash Core answers")
+    rig.runner.start()
+    assert [str(error) for error in rig.failures] == [
+        "--take-over: no Dash Core answers. The running process continues"
+    ]
+    assert not former.asked
+    assert rig.life == ["prepare"]
+
+
+def test_nobody_looks_for_garbage_while_miners_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(program_runner.gc, "enable", lambda: looks.append(True))
+    monkeypatch.setattr(program_runner.gc, "disable", lambda: looks.append(False))
+    looks: list[bool] = []
+    old = Rig(tmp_path / "old", monkeypatch)
+    old.runner.start()
+    looks.clear()
+    handed = old.hand_over()
+    assert handed is not None
+    assert looks == [False]
+    old.runner.recover(handed)
+    assert looks == [False, True]
+    looks.clear()
+    new = Rig(tmp_path / "new", monkeypatch, "--take-over", former=Former())
+    new.runner.start()
+    assert new.life[-1] == "listen"
+    assert looks == [False, True]
+    old.runner.release()
+    new.runner.release()
 
 
 def test_a_second_signal_starts_no_second_process(tmp_path, monkeypatch):

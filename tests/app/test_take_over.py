@@ -22,8 +22,8 @@ HELLO = {"form": FORM, "basic": BASIC_FORM, "version": "1"}
 class FakeEnd:
     """The other process: says what it was given, one after another; an exception among it is raised."""
 
-    def __init__(self, *words, user: int | None = None, ends: bool = True) -> None:
-        self.peer = (4711, os.geteuid() if user is None else user)
+    def __init__(self, *words, user: int | None = None, process: int = 4711, ends: bool = True) -> None:
+        self.peer = (process, os.geteuid() if user is None else user)
         self.sent: list = []
         self.closed = False
         self._words = list(words)
@@ -119,6 +119,13 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(take_over.os, "kill", lambda *arguments: killed.append(arguments))
     serve(FakeEnd(HELLO, ends=False), tmp_path)
     assert killed == [(4711, take_over.signal.SIGKILL)]
+
+
+def test_a_process_that_cannot_be_seen_is_rejected(tmp_path):
+    """Signals to process 0 reach this process itself."""
+    end = FakeEnd(HELLO, process=0)
+    assert serve(end, tmp_path) == (False, [])
+    assert end.sent == []
 
 
 def test_another_version_gets_the_sessions_only(tmp_path):

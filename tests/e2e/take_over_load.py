@@ -48,6 +48,7 @@ class Replacement:
         self.tls_port = free_port()
         self.nodes: list[PoolNode] = []
         self.pauses: list[float] = []
+        self.pause_of_crash = 0.0
 
     def start(self, *arguments: str) -> PoolNode:
         """Start a process, which takes over if there is one already."""
@@ -78,6 +79,7 @@ class Replacement:
         await asyncio.to_thread(
             wait_for, "the former process", lambda: len(_WAITED.findall(serving.output)) > before
         )
+        self.pause_of_crash = float(_WAITED.findall(serving.output)[-1][1])
         return status != 0 and serving.process.poll() is None
 
     def shares(self) -> dict[str, int]:
@@ -113,6 +115,7 @@ async def measure(directory: Path, load: Load) -> dict[str, Any]:
                 await asyncio.to_thread(dash.rpc, "simnet_findblock", 1)
             if load.crash:
                 figures["serves_after_crash"] = await pool.crash()
+                figures["crash_pause_ms"] = round(1000 * pool.pause_of_crash)
                 await farm.work_on()
             await farm.stop()
             figures |= farm.figures()

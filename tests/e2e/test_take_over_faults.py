@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import pytest
 
 from p2pool.app.config import SIMNET_ADDRESS
 from tests.e2e.daemons import DashProcess, PoolNode
-from tests.e2e.process import wait_for
+from tests.e2e.gateway_pool import GatewayProcess
+from tests.e2e.process import free_port, wait_for
+from tests.e2e.redis_server import RedisServer
 from tests.e2e.stratum_client import StratumClient
 from tests.e2e.test_take_over import EASY, Farm, replace
 from tests.support import ROOT
@@ -68,6 +71,50 @@ def test_an_old_process_that_dies_after_it_handed_over_leaves_the_miners_to_the_
             new.wait_for_line("took over 5 miners")
             assert old.wait_for_end() == -9
             farm.work_on()
+
+
+def test_without_dash_core_the_old_process_is_not_asked(tmp_path, dash):
+    with PoolNode(tmp_path, [dash], *EASY) as old:
+        old.ready()
+        wrong = ("--dashd", f"http://u:p@127.0.0.1:{free_port()}/")
+        with Farm(old.port, 2) as farm, PoolNode(tmp_path, [], "--take-over", *EASY, *wrong, port=old.port) as new:
+            assert new.wait_for_end() == 1
+            assert "no Dash Core answers" in new.output
+            assert "Traceback" not in new.output
+            farm.work_on()
+        assert "takes over" not in old.output
+
+
+def test_a_socket_that_a_killed_process_left_is_no_process(tmp_path, dash):
+    with PoolNode(tmp_path, [dash], *EASY) as killed:
+        killed.ready()
+    assert (tmp_path / "data" / "simnet" / "take-over").exists()
+    with PoolNode(tmp_path, [dash], "--take-over", *EASY) as new:
+        new.wait_for_line("no process to take over from; starting as usual")
+        new.ready()
+        with StratumClient(new.port).login(f"{SIMNET_ADDRESS}.a+1e-9") as miner:
+            assert miner.mine() is True
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_without_a_broker_the_old_gateway_is_not_asked(tmp_path, dash):
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        PoolNode(tmp_path, [dash], "--broker", redis.url, *EASY) as node,
+        GatewayProcess(tmp_path / "gateway", redis.url, *EASY) as old,
+    ):
+        node.ready()
+        wait_for("work of the gateway", old.has_work)
+        with Farm(old.port, 2) as farm:
+            farm.work_on()
+            redis.kill()
+            flags = (*EASY, "--take-over")
+            with GatewayProcess(tmp_path / "gateway", redis.url, *flags, port=old.port) as new:
+                assert new.wait_for_end() == 1
+                assert "the broker does not answer" in new.output
+                assert "Traceback" not in new.output
+            farm.work_on()
+        assert "takes over" not in old.output
 
 
 def test_too_few_file_descriptors_leave_the_miners_to_the_old_process():

@@ -355,7 +355,10 @@ def write_now(disk: Disk) -> None:
 
 
 def test_a_store_in_use_is_loaded_in_advance(tmp_path, monkeypatch):
-    """Then the start loads what came since, and takes for verified what was verified since."""
+    """Then the start loads what came since, and takes for verified what was verified since. The path has
+    characters that mean something in a URI."""
+    tmp_path = tmp_path / "100%?#ä"
+    tmp_path.mkdir()
     old, new = Disk(tmp_path).start(), Disk(tmp_path)
     old.node.add_shares(SHARES[:20], "peer")
     Deferred.fromCoroutine(old.persistence.flush())  # without a thought: not verified yet

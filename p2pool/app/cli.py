@@ -6,17 +6,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
+from p2pool.app.child_settings import GATEWAY
 from p2pool.app.config import load_config
 from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
-
-GATEWAY: Final = "gateway"
-"""The first word of a command line that starts a gateway."""
 
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:

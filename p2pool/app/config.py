@@ -79,8 +79,8 @@ class Config(
     alerts: AlertSettings = derived(AlertSettings(), shown=Shown.COMPOSED)
     rpc_arguments: tuple[str, ...] = derived((), shown=Shown.PRESENCE, repr=False)
     """[RPCUSER] RPCPASS of the single daemon."""
-    arguments: tuple[str, ...] = derived((), shown=Shown.NEVER, repr=False)
-    """The words of the command line, for the gateways that the node starts."""
+    given: tuple[tuple[str, tuple[Given, ...]], ...] = derived((), shown=Shown.NEVER, repr=False)
+    """What was given for each setting, secrets included, for the gateways that the node starts."""
     notices: tuple[str, ...] = derived((), shown=Shown.NEVER)
     """What to warn of at the start: flags that have no effect."""
 
@@ -149,7 +149,7 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
         given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
     config = _checked(_parsed(given), words, default_datadir)
-    return replace(config, arguments=tuple(argv)) if config.gateways else config
+    return replace(config, given=tuple(given.items())) if config.gateways else config
 
 
 def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:

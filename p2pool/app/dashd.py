@@ -247,6 +247,7 @@ class DashdAssembly:
             name=address.url,
             notifications=self.notifications,
             transactions=transactions,
+            long_poll=self._node is not None,
         )
         daemon = Daemon(address.url, rpc, service, clock=self._clock)
         link = DashdLink(

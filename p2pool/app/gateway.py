@@ -139,7 +139,7 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site())
+        self.stratum.listen(self._site(), dashboard="")
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
@@ -175,15 +175,20 @@ class GatewayApp:
         await self._end(self.stratum.stop)
         self.work.transactions.stop()
         await self._end(self.daemons.stop)
-        await self._end(self.shared.stop)
-        await self._end(self.sessions.stop)
-        await self._end(self.sums.stop)
+        # At the same time: a broker that hangs holds up each of them.
+        for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
+            await ending
+        await self._end(self.sender.disk.written)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:
         try:
             await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
+        except DeferredTimeoutError:
+            _log.warn(
+                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=STOP_TIME
+            )
         except Exception:
             _log.failure("internal error while stopping")
 

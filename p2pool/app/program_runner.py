@@ -16,11 +16,13 @@ from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
 from p2pool.app.data_directory import DataDirectory
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.take_over import FormerEnded, HandoverClient, HandoverServer
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.service_manager import notify_service_manager
+from p2pool.base.supervised import show_serving
 
 WORK_TIME: Final = 30.0
 """Seconds that a process that takes over waits for work, before it leaves the miners to the former one."""
@@ -58,7 +60,8 @@ class Program(Protocol):
 
 class ProgramRunner:
     """The program of this process, from its start to its end. `make` constructs it; `fail` ends the process
-    because of an error, `end` without one. Implements `take_over.Replaceable`."""
+    because of an error, `end` without one. `children` are its gateways, which stay when it is handed over.
+    Implements `take_over.Replaceable`."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class ProgramRunner:
         make: Callable[[], Program],
         fail: Callable[[Failure], None],
         end: Callable[[], None],
+        children: GatewayChildren | None = None,
     ) -> None:
         """Raise OperatorError if the data directory cannot be used."""
         self._config = config
@@ -75,6 +79,7 @@ class ProgramRunner:
         self._make = make
         self._fail = fail
         self._end = end
+        self._children = children
         self._former = HandoverClient.find(config.datadir, config.network) if config.take_over else None
         """The process that this one replaces."""
         self._directory = None if self._former is not None else DataDirectory(config.datadir)
@@ -101,7 +106,7 @@ class ProgramRunner:
     async def _start_or_take_over(self) -> None:
         former = self._former
         handed = None if former is None else await self._take(former)
-        if self._config.take_over and handed is None:
+        if self._config.take_over and handed is None and not self._config.supervised:
             _log.info("--take-over: no process to take over from; starting as usual")
         if former is None or handed is None:
             notify_service_manager("READY=1")
@@ -113,6 +118,8 @@ class ProgramRunner:
             await self._environment.run_in_daemon_thread(former.confirm)
             self._adopt(handed)
         self._running = True
+        if self._config.supervised:
+            show_serving()
         HandoverServer(self._environment.reactor, self._config.datadir, self).start()
 
     async def _take(self, former: HandoverClient) -> HandedOver | None:
@@ -143,10 +150,11 @@ class ProgramRunner:
             raise OperatorError(f"cannot use the state of the former process: {error}", 1) from None
 
     async def _wait_for_work(self, handed: HandedOver, seconds: float) -> bool:
-        """Return whether miners can be served within some seconds; if there are none, there is nothing to wait
-        for."""
+        """Return whether miners can be served within some seconds; if there are none, here or at gateways, there
+        is nothing to wait for."""
         deadline = self._environment.monotonic() + seconds
-        while self._program is not None and handed.record.miners.connections and not self._program.has_work:
+        waiting = bool(handed.record.miners.connections) or self._children is not None
+        while self._program is not None and waiting and not self._program.has_work:
             if self._environment.monotonic() > deadline:
                 return False
             await deferLater(self._environment.reactor, _POLL, lambda: None)
@@ -156,6 +164,11 @@ class ProgramRunner:
         if self._program is not None:
             count = self._program.adopt()
             pause = self._environment.clock() - handed.record.paused
+            if self._children is not None and not count:
+                _log.info(
+                    "took over from the former process, {pause:.2f} s after its services stopped", pause=pause
+                )
+                return
             _log.info("took over {count} miners, who waited {pause:.2f} s", count=count, pause=pause)
 
     async def stop(self) -> None:
@@ -164,6 +177,8 @@ class ProgramRunner:
         self._running = False
         if program is not None:
             await program.stop()
+        elif self._children is not None:
+            await self._children.stop()
 
     def release(self) -> None:
         """Release the data directory."""
@@ -175,6 +190,9 @@ class ProgramRunner:
 
     def replace(self, name: str) -> None:
         """Start a new process that takes over, because of the signal `name`."""
+        if self._config.supervised:
+            _log.info("{name} received: ignored; send it to the program that started this one", name=name)
+            return
         if not self._running:
             _log.info("{name} received: ignored, since the program has not started", name=name)
             return
@@ -214,6 +232,11 @@ class ProgramRunner:
         _log.info("process {process} serves the miners now", process=process)
         notify_service_manager(f"MAINPID={process}")
         gc.enable()
+        ensureDeferred(self._leave(process)).addErrback(self._fail)
+
+    async def _leave(self, process: int) -> None:
+        if self._children is not None:
+            await self._children.leave(process)
         self._end()
 
     def recover(self, handed: HandedOver) -> None:

@@ -44,6 +44,8 @@ from p2pool.networks.parameters import Network
 
 SOCKET_NAME: Final = "take-over"
 """The Unix socket in the data directory of a network."""
+NO_FORM: Final = ""
+"""The form that a process names which takes no miners: they reconnect to other gateways."""
 HELLO_TIME: Final = 5.0
 """Seconds for short answers."""
 CONSTRUCTION_TIME: Final = 180.0
@@ -128,7 +130,9 @@ class HandoverServer:
             return False
         whole = hello["form"] == FORM
         self._log("process {process} takes over", process=process)
-        if not whole:
+        if hello["form"] == NO_FORM:
+            self._log("this gateway is not needed any more: asking miners to reconnect")
+        elif not whole:
             self._log(
                 "version {version} cannot read the whole state of version {own}: asking miners to reconnect",
                 version=str(hello.get("version"))[:40],

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from p2pool.base.environment import Environment
@@ -30,6 +30,7 @@ class _Lane:
         self._wanted: OrderedDict[bytes, bytes | None] = OrderedDict()
         """What a file should hold; None if it should be gone. Bound: MAX_WAITING."""
         self._busy = False
+        self._waiting: list[Deferred[None]] = []
 
     def put(self, solution_hash: bytes, data: bytes | None) -> None:
         """Replace what a file should hold."""
@@ -56,6 +57,17 @@ class _Lane:
                     return
         finally:
             self._busy = False
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)
+
+    def idle(self) -> Deferred[None]:
+        """Return a Deferred that fires when all is done, or the disk does not take it."""
+        if not self._busy:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
 
     def _act(self, solution_hash: bytes, data: bytes | None) -> None:
         if data is None:
@@ -87,6 +99,11 @@ class SolutionDisk:
         """Go on with what a disk did not take that may have room again."""
         self._shares.go_on()
         self._blocks.go_on()
+
+    async def written(self) -> None:
+        """Wait until the disk has all that it takes."""
+        await self._blocks.idle()
+        await self._shares.idle()
 
     async def load(self, most: int) -> list[tuple[bytes, bytes]]:
         """Return what an earlier run left, the oldest first, at most so many."""

@@ -447,7 +447,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         gateways=2,
         share_port=True,
         supervised=True,
-        arguments=config.arguments,
+        given=config.given,
         stats_retention=400,
         stats_node="home-1",
     )
@@ -456,7 +456,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    settable -= {"notices", "arguments", "take_over"}  # the latter is for a single start
+    settable -= {"notices", "given", "take_over"}  # the latter is for a single start
     assert len(settable) == 75, "a new setting: does the file know it?"
 
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import ensureDeferred, maybeDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from p2pool.app import program_runner
@@ -66,6 +66,11 @@ def one_miner() -> HandedOver:
     return HandedOver(HandoverRecord(NOW, (), (), record), (object(),))
 
 
+def no_miner() -> HandedOver:
+    record = export_miners(Miner().context, [], NOW)
+    return HandedOver(HandoverRecord(NOW, (), (), record), ())
+
+
 class Former:
     """The process that is replaced; `gone` if it ends before it hands over."""
 
@@ -83,10 +88,34 @@ class Former:
         self.confirmed = True
 
 
+class FakeChildren:
+    """The gateways of a node, which end when the test says so."""
+
+    def __init__(self) -> None:
+        self.left_to: int | None = None
+        self.ended: Deferred[None] = Deferred()
+        self.stopped = False
+
+    def leave(self, process: int) -> Deferred[None]:
+        self.left_to = process
+        return self.ended
+
+    def stop(self) -> Deferred[None]:
+        self.stopped = True
+        return succeed(None)
+
+
 class Rig:
     """A runner, with everything around it written down."""
 
-    def __init__(self, directory: Path, monkeypatch, *flags: str, former: Former | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        monkeypatch,
+        *flags: str,
+        former: Former | None = None,
+        children: FakeChildren | None = None,
+    ) -> None:
         self.life: list = []
         self.failures: list = []
         self.programs: list[FakeProgram] = []
@@ -99,6 +128,7 @@ class Rig:
             make=self._make,
             fail=lambda failure: self.failures.append(failure.value),
             end=lambda: self.life.append("end"),
+            children=children,  # type: ignore[arg-type]
         )
         self.runner.construct()
         self.program = self.programs[0]
@@ -290,4 +320,54 @@ def test_a_signal_before_the_start_is_ignored(tmp_path, monkeypatch):
     with logged() as log:
         rig.runner.replace("SIGUSR2")
     assert log.lines == ["SIGUSR2 received: ignored, since the program has not started"]
+    rig.runner.release()
+
+
+# --- with gateways -----------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_was_replaced_stays_until_its_gateways_have_ended(tmp_path, monkeypatch):
+    children = FakeChildren()
+    rig = Rig(tmp_path, monkeypatch, children=children)
+    rig.runner.start()
+    rig.hand_over()
+    rig.runner.leave(77)
+    assert children.left_to == 77
+    assert "end" not in rig.life
+    children.ended.callback(None)
+    assert rig.life[-1] == "end"
+    assert not children.stopped
+
+
+def test_a_process_that_was_replaced_and_is_stopped_stops_its_gateways(tmp_path, monkeypatch):
+    children = FakeChildren()
+    rig = Rig(tmp_path, monkeypatch, children=children)
+    rig.runner.start()
+    rig.hand_over()
+    rig.runner.leave(77)
+    ensureDeferred(rig.runner.stop())
+    assert children.stopped
+    assert "stop" not in rig.life
+
+
+def test_a_node_without_work_does_not_replace_one_with_gateways(tmp_path, monkeypatch):
+    former = Former()
+    monkeypatch.setattr(Former, "take", lambda _: no_miner())
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former, children=FakeChildren())
+    rig.program.has_work = False
+    rig.runner.start()
+    for _ in range(int(WORK_TIME / 0.02) + 2):
+        rig.clock.advance(0.02)
+    assert not former.confirmed
+    assert isinstance(rig.failures[0], OperatorError)
+    rig.runner.release()
+
+
+def test_a_gateway_of_a_node_shows_that_it_serves_and_is_replaced_by_the_node_only(tmp_path, monkeypatch, capsys):
+    rig = Rig(tmp_path, monkeypatch, "--supervised", "--take-over")
+    with logged() as log:
+        rig.runner.start()
+        assert capsys.readouterr().out == "serving\n"
+        rig.runner.replace("SIGUSR2")
+    assert log.lines == ["SIGUSR2 received: ignored; send it to the program that started this one"]
     rig.runner.release()

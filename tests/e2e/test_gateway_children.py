@@ -211,8 +211,9 @@ def test_bans_and_the_limit_of_a_host_are_those_of_the_pool(tmp_path, redis):
         assert served(node, "192.0.2.10", 3) == 3
 
         answer = node.act("unban", host="192.0.2.9")
-        assert (answer["was_banned"], answer["gateways"]) == (True, 3)
-        assert served(node, "192.0.2.9", 3) == 3
+        assert answer["was_banned"] is True
+        assert answer["gateways"] + answer["gateways_silent"] == 3  # a busy machine may answer late
+        wait_for("the end of the ban at all gateways", lambda: served(node, "192.0.2.9", 6) == 6)
 
         # Connections of a host are counted over all gateways: none of them has as many as the limit.
         held = [connect(node, "192.0.2.11", SUBSCRIBE) for _ in range(limit)]

@@ -25,8 +25,8 @@ from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
-from p2pool.broker.connection import Broker
-from p2pool.broker.operations import Entry, StreamReader
+from p2pool.broker.connection import Broker, BrokerError
+from p2pool.broker.operations import Entry, StreamReader, recent
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
 from p2pool.gateway.remote_work import RemoteWork, Solved
@@ -35,6 +35,7 @@ from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.sums_collector import SumsCollector
 from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
+from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics.page import render_metrics
@@ -42,6 +43,8 @@ from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
+PREPARE_TIME: Final = 10.0
+"""Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
 RECONNECT_TIME: Final = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 _log = Logger(namespace="p2pool.gateway")
@@ -97,8 +100,23 @@ class GatewayApp:
         )
         self.process_watch = ProcessWatch(environment, self.stats)
         self.broker.changed.subscribe(self._broker_changed)
+        self._broker_started = False
 
     # --- life --------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Connect to the broker while an earlier process still serves the miners. Raises OperatorError if there is
+        no work: then they must not wait for it."""
+        self.broker.start()
+        self._broker_started = True
+        try:
+            entries = await self.broker.ask(recent(self._names.work, 1)).addTimeout(
+                PREPARE_TIME, self._environment.reactor
+            )
+        except (BrokerError, DeferredTimeoutError):
+            raise OperatorError(f"the broker does not answer: {self.broker.problem}", 1) from None
+        if not entries:
+            raise OperatorError("the broker has no work of a node", 1)
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
@@ -114,7 +132,10 @@ class GatewayApp:
         )
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
-        self.broker.start()
+        if not self._broker_started:
+            self.broker.start()
+        if handed is not None:
+            self.fetch_transactions(handed)
         # Blocks of an earlier run must not wait for the broker, as the sessions do.
         await self.daemons.start()
         await self.sender.start()
@@ -139,7 +160,9 @@ class GatewayApp:
     async def hand_over(self, *, whole: bool) -> HandedOver:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
-        if self.stratum.prepare_handover(whole=whole):
+        asked = self.stratum.prepare_handover(whole=whole)
+        await self._end(self.sessions.pause)
+        if asked:
             await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
         handed = self.stratum.hand_over(whole=whole)
         await self.stop()
@@ -169,6 +192,13 @@ class GatewayApp:
             )
         except Exception:
             _log.failure("internal error while stopping")
+
+    def fetch_transactions(self, handed: HandedOver) -> None:
+        """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on
+        it while the broker is away."""
+        contexts = sorted(handed.record.miners.jobs.contexts, key=lambda context: context.created)
+        for context in contexts:
+            self.work.transactions.request(previous_block_of(context.template), context.transactions_key)
 
     # --- events ------------------------------------------------------------------------------------------
 

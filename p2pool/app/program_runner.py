@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from p2pool.app.config import Config
 from p2pool.app.data_directory import DataDirectory
 from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
-from p2pool.app.take_over import HandoverClient, HandoverServer
+from p2pool.app.take_over import FormerEnded, HandoverClient, HandoverServer
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.service_manager import notify_service_manager
@@ -35,6 +36,10 @@ _log = Logger(namespace="p2pool")
 
 class Program(Protocol):
     """What runs in the process: a node or a gateway."""
+
+    async def prepare(self) -> None:
+        """Do what is possible while an earlier process still serves the miners. Raises OperatorError if there
+        would be no work for them."""
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open for business; `handed` is what an earlier process left. Raises OperatorError, ParseError."""
@@ -81,6 +86,8 @@ class ProgramRunner:
         self._program: Program | None = None
         self._running = False
         """Whether the program has started, so that it can be handed over."""
+        self._successor: threading.Thread | None = None
+        """Waits for the end of the process that a signal started."""
 
     def construct(self) -> None:
         """Construct the program: after the log and the signals, before the reactor runs. Raises OperatorError."""
@@ -91,15 +98,20 @@ class ProgramRunner:
         ensureDeferred(self._start()).addErrback(self._fail)
 
     async def _start(self) -> None:
+        try:
+            await self._start_or_take_over()
+        finally:
+            gc.enable()
+
+    async def _start_or_take_over(self) -> None:
         former = self._former
-        if self._config.take_over and former is None and not self._config.supervised:
+        handed = None if former is None else await self._take(former)
+        if self._config.take_over and handed is None and not self._config.supervised:
             _log.info("--take-over: no process to take over from; starting as usual")
-        if former is None:
+        if former is None or handed is None:
             notify_service_manager("READY=1")
             await self._start_program(None)
         else:
-            handed = await self._environment.run_in_daemon_thread(former.take)
-            self._directory = DataDirectory(self._config.datadir)
             await self._start_program(handed)
             if not await self._wait_for_work(handed, WORK_TIME):
                 raise OperatorError(f"--take-over: no work within {WORK_TIME:g} s", 1)
@@ -109,6 +121,25 @@ class ProgramRunner:
         if self._config.supervised:
             show_serving()
         HandoverServer(self._environment.reactor, self._config.datadir, self).start()
+
+    async def _take(self, former: HandoverClient) -> HandedOver | None:
+        """Return what the former process hands over, and lock the data directory; None if it ended instead. Raises
+        OperatorError."""
+        if self._program is not None:
+            try:
+                await self._program.prepare()
+            except OperatorError as error:
+                raise OperatorError(f"--take-over: {error}. The running process continues", 1) from None
+        # Until the miners are served: looking for garbage among millions of new objects would make them wait.
+        gc.disable()
+        handed: HandedOver | None = None
+        try:
+            handed = await self._environment.run_in_daemon_thread(former.take)
+        except FormerEnded:
+            _log.info("--take-over: the running process closed the connection without handing over")
+        # A former process that lives has it still: then this one ends.
+        self._directory = DataDirectory(self._config.datadir)
+        return handed
 
     async def _start_program(self, handed: HandedOver | None) -> None:
         if self._program is None:
@@ -165,9 +196,13 @@ class ProgramRunner:
         if not self._running:
             _log.info("{name} received: ignored, since the program has not started", name=name)
             return
+        if self._successor is not None and self._successor.is_alive():
+            _log.info("{name} received: ignored, since a process that takes over is starting", name=name)
+            return
         command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != FLAG), FLAG]
         _log.info("{name} received: starting a process that takes over", name=name)
-        threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True).start()
+        self._successor = threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True)
+        self._successor.start()
 
     def hand_over(self, whole: bool, answer: Callable[[HandedOver | None], None]) -> None:
         """Stop all services, and answer with the miners' connections, or with None before the start."""
@@ -177,8 +212,10 @@ class ProgramRunner:
             return
         self._running = False
         self._program = None
+        gc.disable()  # until the end of this process, or its recovery
 
         def failed(failure: Failure) -> None:
+            gc.enable()
             answer(None)
             self._fail(failure)
 
@@ -194,6 +231,7 @@ class ProgramRunner:
         """End this process: `process` serves the miners now."""
         _log.info("process {process} serves the miners now", process=process)
         notify_service_manager(f"MAINPID={process}")
+        gc.enable()
         ensureDeferred(self._leave(process)).addErrback(self._fail)
 
     async def _leave(self, process: int) -> None:
@@ -203,7 +241,8 @@ class ProgramRunner:
 
     def recover(self, handed: HandedOver) -> None:
         """Serve the miners again, since no other process does."""
-        ensureDeferred(self._recover(handed)).addErrback(self._fail)
+        recovered = ensureDeferred(self._recover(handed))
+        recovered.addErrback(self._fail).addBoth(lambda _: gc.enable())
 
     async def _recover(self, handed: HandedOver) -> None:
         self._directory = await self._lock_again()

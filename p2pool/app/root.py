@@ -18,7 +18,7 @@ from p2pool import __version__
 from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
 from p2pool.app.config import Config
-from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
+from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses, require_daemon
 from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
@@ -218,6 +218,14 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Load the shares that an earlier process has stored, while it still serves the miners. Raises
+        OperatorError if Dash Core does not answer: then they must not wait for work."""
+        if not self.config.embeds_simnet:
+            await require_daemon(self.environment, daemon_addresses(self.config))
+        await self.persistence.preload()
+        _spare_shares_from_collection()
+
     async def start(self, handed: HandedOver | None = None) -> None:
         """Start all services; `handed` is what an earlier process handed over, for `adopt`. Raises OperatorError,
         and ParseError for a state that cannot be used."""
@@ -235,6 +243,8 @@ class App:
         self.peers.listen()
         self._wire()
         await self._load_shares()
+        if handed is None:
+            _spare_shares_from_collection()
         if self._is_stopping():
             return
         async with self._starting:
@@ -285,9 +295,6 @@ class App:
         if best is not None:
             height = self.node.tracker.height(best)
             _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
-        # The shares live for a day: looking for garbage among them costs tens of milliseconds each time.
-        gc.collect()
-        gc.freeze()
 
     def _wire(self) -> None:
         node = self.node
@@ -464,6 +471,13 @@ class App:
             )
         except Exception:
             _log.failure("internal error while stopping")
+
+
+def _spare_shares_from_collection() -> None:
+    """Look for garbage once more, and never again among the shares: they live for a day, and looking at them costs
+    tens of milliseconds each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def built_in_pages() -> Path:

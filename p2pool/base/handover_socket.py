@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
+import resource
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +27,8 @@ MAX_MESSAGE: Final = 1 << 30
 MAX_SOCKETS: Final = 100_000
 _AT_ONCE: Final = 200
 """Sockets in one system call; Linux allows 253."""
+_PAUSE: Final = 0.02
+"""Seconds between two attempts to send sockets when too many are under way."""
 _LENGTH: Final = struct.Struct("<Q")
 _CREDENTIALS: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
@@ -80,9 +85,19 @@ class HandoverSocket:
     def send_sockets(self, sockets: Sequence[socket.socket]) -> None:
         """Send open sockets; they stay open here as well."""
         for start in range(0, len(sockets), _AT_ONCE):
+            self._send_portion([each.fileno() for each in sockets[start : start + _AT_ONCE]])
+
+    def _send_portion(self, numbers: list[int]) -> None:
+        while True:
             self._hurry()
-            portion = [each.fileno() for each in sockets[start : start + _AT_ONCE]]
-            socket.send_fds(self._socket, [b"s"], portion)
+            try:
+                socket.send_fds(self._socket, [b"s"], numbers)
+                return
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+            # Processes of this user have as many under way as they may open: until the others have read theirs.
+            threading.Event().wait(_PAUSE)
 
     def receive_sockets(self, count: int) -> list[socket.socket]:
         """Return so many sockets, in the order in which they were sent."""
@@ -96,7 +111,15 @@ class HandoverSocket:
                     1, socket.CMSG_SPACE(_AT_ONCE * array.array("i").itemsize), socket.MSG_CMSG_CLOEXEC
                 )
                 received += _sockets_of(ancillary)
-                if not data or not ancillary or flags & socket.MSG_CTRUNC:
+                if not data:
+                    raise ConnectionResetError("the other process closed the connection")
+                if flags & socket.MSG_CTRUNC:
+                    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+                    raise ParseError(
+                        f"{len(received)} sockets instead of {count}: this process may open {limit} files; raise "
+                        "the limit with ulimit -n"
+                    )
+                if not ancillary:
                     raise ParseError(f"{len(received)} sockets instead of {count}")
         except BaseException:
             close_all(received)

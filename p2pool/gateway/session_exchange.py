@@ -112,6 +112,8 @@ class SessionExchange:
         self._rota: list[str] = []
         """The sessions that are still to be looked at before the rota starts over."""
         self._writing = False
+        self._paused = False
+        """Whether miners wait for another process with their requests for sessions."""
         self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
@@ -119,6 +121,12 @@ class SessionExchange:
         """Keep sessions in the broker, and let miners resume those of others."""
         self._context.other_servers = self
         self._timer = Timer(self._reactor, PERIOD, self.write, name="write sessions to the broker", now=False)
+
+    def pause(self) -> Deferred[Any]:
+        """Let miners that ask for sessions of others wait for the process that takes over. The Deferred fires when
+        no session is looked for any more."""
+        self._paused = True
+        return DeferredList([_fired_with(wanted.done) for wanted in self._wanted.values()])
 
     def stop(self) -> Deferred[Any]:
         """Write all sessions for the last time; the Deferred fires when the broker has them."""
@@ -203,6 +211,8 @@ class SessionExchange:
         """Bring a session of another gateway into the SessionTable: see `OtherServers`."""
         if self._broker.problem is not None or self._keep <= 0 or not _ID.fullmatch(session_id):
             return None
+        if self._paused:
+            return Deferred()
         if session_id in self._wanted or len(self._wanted) >= MAX_WANTED or self._asked >= MAX_ASKED:
             return None
         wanted = self._wanted[session_id] = _Wanted(site)
@@ -358,6 +368,18 @@ def _summary(state: MinerState) -> tuple[Any, ...]:
         state.extranonce_changes,
         state.knows_ping,
     )
+
+
+def _fired_with(other: Deferred[None]) -> Deferred[None]:
+    """Return a Deferred that fires when another one does, whose result stays as it is."""
+    made: Deferred[None] = Deferred()
+
+    def fired(result: None) -> None:
+        made.callback(None)
+        return result
+
+    other.addCallback(fired)
+    return made
 
 
 def _ignore(failure: Any) -> None:

@@ -176,10 +176,18 @@ class Node:
                 if stored.own:
                     self._own_shares.add(share)
 
-    def loaded(self) -> None:
-        """Choose the best share, now that everything stored is loaded."""
+    def trust_loaded(self) -> None:
+        """Take for verified, of the shares loaded so far, those that were verified before."""
         verified, self._verified_before = self._verified_before, []
         self.tracker.trust_stored(verified)
+
+    def were_verified(self, share_hashes: Iterable[int]) -> None:
+        """Note which of the loaded shares were verified after they were loaded."""
+        self._verified_before += share_hashes
+
+    def loaded(self) -> None:
+        """Choose the best share, now that everything stored is loaded."""
+        self.trust_loaded()
         for tree in self.tracker.forest.trees.values():
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()

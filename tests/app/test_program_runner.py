@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from p2pool.app import program_runner
 from p2pool.app.config import SIMNET_ADDRESS, load_config
 from p2pool.app.handover import HandedOver, HandoverRecord
 from p2pool.app.program_runner import RECOVERY_TIME, WORK_TIME, ProgramRunner
+from p2pool.app.take_over import FormerEnded
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.stratum.handover_export import export_miners
 from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.miner import NOW, Miner
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_collected_again():
+    yield
+    gc.enable()
 
 
 class FakeProgram:
@@ -26,6 +35,12 @@ class FakeProgram:
         self.life = life
         self.has_work = True
         self.error: Exception | None = None
+        self.unprepared: Exception | None = None
+
+    async def prepare(self) -> None:
+        self.life.append("prepare")
+        if self.unprepared is not None:
+            raise self.unprepared
 
     async def start(self, handed: HandedOver | None = None) -> None:
         self.life.append("start" if handed is None else "start with miners")
@@ -57,12 +72,16 @@ def no_miner() -> HandedOver:
 
 
 class Former:
-    """The process that is replaced."""
+    """The process that is replaced; `gone` if it ends before it hands over."""
 
-    def __init__(self) -> None:
-        self.confirmed = False
+    def __init__(self, *, gone: bool = False) -> None:
+        self.confirmed = self.asked = False
+        self.gone = gone
 
     def take(self) -> HandedOver:
+        self.asked = True
+        if self.gone:
+            raise FormerEnded
         return one_miner()
 
     def confirm(self) -> None:
@@ -105,9 +124,7 @@ class Rig:
         monkeypatch.setattr(program_runner.HandoverServer, "start", lambda _: self.life.append("listen"))
         self.runner = ProgramRunner(
             load_config(["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory),
-            make_environment(
-                self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=lambda function: succeed(function())
-            ),
+            make_environment(self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=maybeDeferred),
             make=self._make,
             fail=lambda failure: self.failures.append(failure.value),
             end=lambda: self.life.append("end"),
@@ -151,14 +168,86 @@ def test_miners_are_served_once_there_is_work(tmp_path, monkeypatch):
     rig.program.has_work = False
     rig.runner.start()
     rig.clock.advance(1)
-    assert rig.life == ["start with miners"]
+    assert rig.life == ["prepare", "start with miners"]
     assert not former.confirmed
     rig.program.has_work = True
     with logged() as log:
         rig.clock.advance(1)
-    assert rig.life == ["start with miners", "adopt", "listen"]
+    assert rig.life == ["prepare", "start with miners", "adopt", "listen"]
     assert former.confirmed
     assert log.lines == ["took over 1 miners, who waited 2.00 s"]
+    rig.runner.release()
+
+
+def test_if_the_former_process_ends_instead_it_starts_as_usual(tmp_path, monkeypatch):
+    with logged() as log:
+        rig = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+        rig.runner.start()
+    assert rig.life == ["prepare", "start", "listen"]
+    assert log.lines[-1] == "--take-over: no process to take over from; starting as usual"
+    rig.runner.release()
+
+
+def test_if_another_process_has_the_directory_by_then_it_gives_up(tmp_path, monkeypatch):
+    """As when two processes take over at once: the first one has everything, and the second one nothing."""
+    first = Rig(tmp_path, monkeypatch)
+    second = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+    second.runner.start()
+    assert second.life == ["prepare"]
+    (error,) = second.failures
+    assert "is in use by process" in str(error)
+    first.runner.release()
+
+
+def test_without_work_in_sight_the_former_process_is_not_asked(tmp_path, monkeypatch):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.unprepared = OperatorError("no Dash Core answers")
+    rig.runner.start()
+    assert [str(error) for error in rig.failures] == [
+        "--take-over: no Dash Core answers. The running process continues"
+    ]
+    assert not former.asked
+    assert rig.life == ["prepare"]
+
+
+def test_nobody_looks_for_garbage_while_miners_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(program_runner.gc, "enable", lambda: looks.append(True))
+    monkeypatch.setattr(program_runner.gc, "disable", lambda: looks.append(False))
+    looks: list[bool] = []
+    old = Rig(tmp_path / "old", monkeypatch)
+    old.runner.start()
+    looks.clear()
+    handed = old.hand_over()
+    assert handed is not None
+    assert looks == [False]
+    old.runner.recover(handed)
+    assert looks == [False, True]
+    looks.clear()
+    new = Rig(tmp_path / "new", monkeypatch, "--take-over", former=Former())
+    new.runner.start()
+    assert new.life[-1] == "listen"
+    assert looks == [False, True]
+    old.runner.release()
+    new.runner.release()
+
+
+def test_a_second_signal_starts_no_second_process(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    release, started = threading.Event(), []
+
+    def run(command: list[str]) -> None:
+        started.append(command)
+        release.wait(30)
+
+    monkeypatch.setattr(program_runner, "_run_and_reap", run)
+    with logged() as log:
+        rig.runner.replace("SIGUSR2")
+        rig.runner.replace("SIGUSR2")
+        release.set()
+    assert len(started) == 1
+    assert log.lines[-1] == "SIGUSR2 received: ignored, since a process that takes over is starting"
     rig.runner.release()
 
 

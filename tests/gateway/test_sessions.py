@@ -10,6 +10,7 @@ from typing import Any
 
 import fakeredis
 import msgspec
+import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from twisted.internet.task import Clock
 
 from p2pool.app.shared_sessions import STOP_TIME, SharedSessions
 from p2pool.base.errors import ParseError
+from p2pool.base.plain_records import from_plain, to_plain
 from p2pool.broker.operations import recent
 from p2pool.dash.target import MAX_UINT256
 from p2pool.gateway import prefix_lease, session_codec, session_exchange
@@ -34,6 +36,7 @@ from p2pool.networks import DASH_REGTEST
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum import session_table
+from p2pool.stratum.handover_records import MinersRecord
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.server import StratumServer
@@ -475,6 +478,59 @@ def test_a_connection_that_ends_while_it_waits_leaves_nothing_behind(pool):
     assert len(b.server) == 0
     b.broker.answer()
     assert b.shared.exchange._wanted == {}
+
+
+def taken_over(old: Gateway) -> tuple[Gateway, list[tuple[StratumProtocol, Transport]]]:
+    """Hand all connections over to another process, and return it and them."""
+    paused = ensureDeferred(old.shared.pause())
+    old.pool.clock.advance(DEADLINE)
+    assert paused.called
+    record, transports = old.server.hand_over()
+    old.stop()
+    old.pool.gateways.remove(old)
+    new = old.pool.gateway()
+    read = from_plain(MinersRecord, orjson.loads(orjson.dumps(to_plain(record))))
+    restored = new.server.restore_shared(read).connections
+    assert len(restored) == len(transports)
+    made = []
+    for connection, restore in restored:
+        protocol, transport = new.server.adopt(connection, restore), Transport()
+        protocol.makeConnection(transport)
+        if connection.unread:
+            protocol.dataReceived(b"")
+        made.append((protocol, transport))
+    old.pool.turn()
+    return new, made
+
+
+def test_a_miner_that_waits_for_a_session_finds_it_after_a_take_over(pool):
+    a, old = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    pool.write()
+    paused = ensureDeferred(old.shared.pause())
+    assert paused.called
+    protocol, wire = old.connect()
+    request = line("mining.subscribe", "rig/1", first.session_id)
+    protocol.dataReceived(request + line("mining.ping"))
+    assert wire.messages() == []
+    _, ((_, there),) = taken_over(old)
+    welcome, pong, *_ = there.messages()
+    assert welcome["result"][1] == first.extranonce1.hex()
+    assert pong["result"] == "pong"
+    assert wire.messages() == []
+
+
+def test_a_session_that_was_being_looked_for_is_handed_over_as_it_came(pool):
+    """The take-over waits until the miner has its answer."""
+    a, old = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    pool.write()
+    protocol, wire = old.connect()
+    protocol.dataReceived(line("mining.subscribe", "rig/1", first.session_id))
+    assert wire.messages() == []
+    new, _ = taken_over(old)
+    assert wire.messages()[0]["result"][1] == first.extranonce1.hex()
+    assert new.table.get(first.session_id) is not None
 
 
 def test_what_is_sent_while_it_waits_is_bounded(pool):

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from p2pool.base.errors import ParseError
 from p2pool.base.plain_records import form_of, from_plain, to_plain
+from p2pool.stratum import job_registry
 from p2pool.stratum.guard import Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
 from p2pool.stratum.handover_import import restore_shared
@@ -106,6 +107,23 @@ def test_shares_of_the_new_process_are_those_of_the_old_one():
         assert getattr(after, name) == getattr(before, name), name
     assert after.context.tip == before.context.tip
     assert notify[0] == miner.session.state.newest.issued.job_id
+
+
+def test_a_job_that_many_miners_of_a_site_share_counts_once(monkeypatch):
+    """Else the jobs of a large farm would be released as too many."""
+    monkeypatch.setattr(job_registry, "MAX_HELD", 4)
+    miners = [Miner()]
+    for number in range(2, 9):
+        miners.append(Miner(context=miners[0].context))
+        miners[-1].session.state.extranonce1 = miners[-1].extranonce1 = bytes([number]) * 4
+    notifies_of_all = [miner.login() for miner in miners]
+    miners[0].registry.work_changed(0xABCD, False, NOW)
+    for miner in miners:
+        miner.session.send_work(NOW)
+        miner.out()
+    moved(*miners)
+    for miner, notify in zip(miners, notifies_of_all, strict=True):
+        assert miner.submit(notify, miner.find(notify, EASY))[0]["result"] is True
 
 
 def test_new_work_follows_with_another_id():

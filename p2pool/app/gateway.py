@@ -28,6 +28,7 @@ from p2pool.broker.connection import Broker
 from p2pool.broker.operations import Entry, StreamReader
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
+from p2pool.gateway.node_watch import NodeWatch
 from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
@@ -95,6 +96,7 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -117,13 +119,14 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site())
+        self.stratum.listen(self._site(), page="healthz")
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+        self.node_watch.start()
 
     @property
     def has_work(self) -> bool:
@@ -147,6 +150,7 @@ class GatewayApp:
         """Close the ports and connections; what the node has not stored yet is on disk."""
         _log.info("stopping")
         self.process_watch.stop()
+        self.node_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
         self.work.transactions.stop()
@@ -197,9 +201,14 @@ class GatewayApp:
 
     def _site(self) -> GuardedSite:
         root = Resource()
+        root.putChild(b"", _Answer(self._hint, "text/plain; charset=utf-8"))
         root.putChild(b"healthz", _Answer(self._health, "application/json"))
         root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
         return GuardedSite(self._environment, root)
+
+    def _hint(self) -> bytes:
+        """Return what to read for people who look for pages here."""
+        return b"This is a gateway of a p2pool-dash node, which has the pages. Here are /healthz and /metrics.\n"
 
     def _health(self) -> bytes:
         problem = self.work.problem()

@@ -20,10 +20,12 @@ from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, newest
 from p2pool.gateway.messages import pack_message, parse_message
+from p2pool.gateway.name_watch import NameWatch
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.sums_messages import MAX_COUNTED, MAX_RATES, CountedMessage, SumsMessage
 from p2pool.pool_stats import PoolStats
+from p2pool.pool_stats.gateways import GATEWAY_SILENCE
 
 _log = Logger(namespace="p2pool.gateway")
 
@@ -63,6 +65,7 @@ class SumsIntake:
         self._counted: BoundedDict[int, int] = BoundedDict(MAX_COUNTED)
         """The last report that is counted, by the run of the gateway; the one that was heard last at the end."""
         self._present: set[str] = set()
+        self._name_watch = NameWatch()
         self._reported = WarnOnce()
         self._timer: Timer | None = None
 
@@ -109,6 +112,9 @@ class SumsIntake:
         self._counted[report.run] = max(last, report.number)
         if report.number > last:
             self._stats.record_gateway(report, self._environment.clock())
+            problem = self._name_watch.problem(report)
+            if problem is not None:
+                _log.error("{problem}", problem=problem)
 
     def _answer(self, rates: dict[str, float] | None) -> Callable[[Any], None]:
         message = CountedMessage(run=self._run, counted=dict(self._counted), rates=rates)
@@ -133,10 +139,11 @@ class SumsIntake:
                     connections=gateway.connections,
                 )
             elif gateway.name in self._present - present:
+                silent = now - gateway.last_heard
                 _log.warn(
-                    "gateway {name} is gone: it has reported nothing for {seconds:.0f} s, or stopped",
+                    "gateway {name} {what}",
                     name=gateway.name,
-                    seconds=now - gateway.last_heard,
+                    what=f"is gone: no report for {silent:.0f} s" if silent > GATEWAY_SILENCE else "has stopped",
                 )
         self._present = present
 

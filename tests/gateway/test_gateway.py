@@ -24,6 +24,7 @@ from p2pool.pool_stats import PoolStats
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
+from tests.logged import logged
 from tests.support import make_template
 
 
@@ -153,6 +154,19 @@ def test_a_share_of_a_gateway_is_the_node_s_and_makes_new_work_for_all(pool):
     assert len(pool.gateways[0].sender) == 0  # the node has said that it is stored
     assert list((pool.directory / "a").glob("*.solution")) == []
     assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+
+
+def test_a_solution_is_logged_as_sent_only_while_the_broker_takes_it(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    with logged() as log:
+        gateway.mine()
+        gateway.broker.problem = "gone"
+        gateway.mine()
+    sent, waits = (line for line in log.lines if line.startswith("solution "))
+    assert "of me.rig sent to the node: " in sent
+    assert "of me.rig waits for the broker: " in waits
 
 
 def test_a_block_is_completed_with_the_transactions_of_its_own_template(pool):

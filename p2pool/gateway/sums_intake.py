@@ -16,7 +16,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnSeldom
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, newest
 from p2pool.gateway.messages import pack_message, parse_message
@@ -33,6 +33,8 @@ KEPT_ANSWERS: Final = 256
 """Answers that the broker keeps; gateways need the newest ones."""
 ANSWER_PERIOD: Final = 10.0
 """Seconds between two answers with hash rates, which show gateways which node is there."""
+REPORT_AGAIN: Final = 3600.0
+"""Seconds after which it is logged again that reports cannot be read: those of other gateways come in between."""
 
 
 class _AnswersFirst:
@@ -66,7 +68,7 @@ class SumsIntake:
         """The last report that is counted, by the run of the gateway; the one that was heard last at the end."""
         self._present: set[str] = set()
         self._name_watch = NameWatch()
-        self._reported = WarnOnce()
+        self._reported = WarnSeldom(REPORT_AGAIN)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -95,7 +97,7 @@ class SumsIntake:
                     self._count(parse_message(SumsMessage, entry.data))
             except ParseError as error:
                 problems.append(str(error))
-        for problem in self._reported.new(problems):
+        for problem in self._reported.new(problems, self._environment.monotonic()):
             _log.error("cannot count what a gateway reports: {problem}", problem=problem)
         await self._try(self._answer(None))
         reports = [entry.id for entry in entries if entry.stream == self._names.sums]

@@ -319,6 +319,19 @@ def test_work_that_is_repeated_makes_no_broadcast_but_shows_that_the_node_lives(
     assert len(gateway.changes) == count
 
 
+def test_a_gateway_that_cannot_read_the_work_says_so_wherever_it_says_why_there_is_none(pool):
+    gateway = pool.gateways[0]
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
+    pool.home.node.renew_work()
+    pool.turn()
+    assert gateway.work.problem() is None
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem() is None
+    gateway.clock.advance(SILENCE + 1)
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
+
+
 def test_work_that_cannot_be_read_leaves_the_former_work(pool):
     pool.home.node.renew_work()
     pool.turn()

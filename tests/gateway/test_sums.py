@@ -448,6 +448,12 @@ def test_what_cannot_be_read_is_logged_once_and_holds_up_nobody(world):
             world.turn()
     assert not log.tracebacks
     assert "cannot count what a gateway reports" in "\n".join(log.lines)
+    with logged() as log:
+        for data in hostile:  # between reports that are well
+            world.wait(HEARTBEAT + 2)
+            client.xadd(NAMES.sums, {"data": data})
+            world.turn()
+    assert log.lines == []
     world.a.submit()
     world.wait(3)
     assert world.pool.accepted == 1

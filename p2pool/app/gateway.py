@@ -10,6 +10,7 @@ import orjson
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.web.http import SERVICE_UNAVAILABLE
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
@@ -119,7 +120,7 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site(), page="healthz")
+        self.stratum.listen(GuardedSite(self._environment, self.site_root()), page="healthz")
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
@@ -199,12 +200,15 @@ class GatewayApp:
 
     # --- web ---------------------------------------------------------------------------------------------
 
-    def _site(self) -> GuardedSite:
+    def site_root(self) -> Resource:
+        """Return what browsers and health checks get on the worker port."""
         root = Resource()
         root.putChild(b"", _Answer(self._hint, "text/plain; charset=utf-8"))
-        root.putChild(b"healthz", _Answer(self._health, "application/json"))
+        root.putChild(
+            b"healthz", _Answer(self._health, "application/json", is_well=lambda: self.work.problem() is None)
+        )
         root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
-        return GuardedSite(self._environment, root)
+        return root
 
     def _hint(self) -> bytes:
         """Return what to read for people who look for pages here."""
@@ -231,17 +235,22 @@ class GatewayApp:
 
 
 class _Answer(Resource):
-    """A resource without children that is made when it is asked for."""
+    """A resource without children that is made when it is asked for, with status 503 unless all `is_well`."""
 
     isLeaf = True
 
-    def __init__(self, make: Callable[[], bytes], content_type: str) -> None:
+    def __init__(
+        self, make: Callable[[], bytes], content_type: str, *, is_well: Callable[[], bool] = lambda: True
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._make = make
+        self._is_well = is_well
         self._content_type = content_type
 
     def render_GET(self, request: Request) -> bytes:
         """Return the answer to a GET."""
         request.setHeader(b"content-type", self._content_type.encode())
         request.setHeader(b"cache-control", b"no-store")
+        if not self._is_well():
+            request.setResponseCode(SERVICE_UNAVAILABLE)
         return self._make()

@@ -318,6 +318,13 @@ def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
     assert not is_said("the moon ... is full")
 
 
+@pytest.mark.parametrize("head", ["line of a gateway's log", "line of the node's log"])
+def test_lines_about_gateways_are_what_is_logged(head):
+    quoted = [re.findall(r"`([^`]+)`", cells[0]) for cells in table(ROOT / "docs" / "scaling.md", head)]
+    assert len(quoted) >= 4
+    assert [line for (line,) in quoted if not is_said(line)] == []
+
+
 def test_offences_of_the_guide_are_those_that_the_node_charges():
     rows = table(ROOT / "docs" / "miners.md", "offence")
     listed = [(re.match(r"`([^`]+)`: ", row[0]), re.match(r"[0-9]+", row[1])) for row in rows]

@@ -142,11 +142,12 @@ class SumsIntake:
                 )
             elif gateway.name in self._present - present:
                 silent = now - gateway.last_heard
-                _log.warn(
-                    "gateway {name} {what}",
-                    name=gateway.name,
-                    what=f"is gone: no report for {silent:.0f} s" if silent > GATEWAY_SILENCE else "has stopped",
-                )
+                if silent > GATEWAY_SILENCE:
+                    _log.warn(
+                        "gateway {name} is gone: no report for {seconds:.0f} s", name=gateway.name, seconds=silent
+                    )
+                else:
+                    _log.info("gateway {name} has stopped", name=gateway.name)
         self._present = present
 
     async def _try(self, action: Callable[[Any], None]) -> None:

@@ -364,6 +364,20 @@ def test_work_of_a_long_outage_does_not_look_like_that_of_a_second(world):
     assert world.node.stats.hash_rate(world.now) == pytest.approx(100, rel=0.1)
 
 
+def test_work_of_the_time_without_a_node_does_not_look_like_that_of_the_second_in_which_it_returned(world):
+    world.node.intake.stop()
+    world.node.broker.problem = "gone"
+    for _ in range(300):
+        world.a.submit(attempts=100.0)
+        world.clock.advance(1.0)
+        world.a.broker.turn()
+    world.restart_node()
+    world.wait(5)
+    assert world.pool.accepted == 300
+    assert world.node.stats.hash_rate(world.now) == pytest.approx(100, rel=0.1)
+    assert world.row("a").hash_rate == pytest.approx(100, rel=0.1)
+
+
 def test_more_workers_than_one_report_holds_follow_in_the_next_one(world):
     count = MAX_WORKERS_SENT + 5
     for number in range(count):

@@ -10,7 +10,6 @@ import orjson
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.http import SERVICE_UNAVAILABLE
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
@@ -120,7 +119,7 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(GuardedSite(self._environment, self.site_root()), page="healthz")
+        self.stratum.listen(self._site(), dashboard="")
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
@@ -200,19 +199,11 @@ class GatewayApp:
 
     # --- web ---------------------------------------------------------------------------------------------
 
-    def site_root(self) -> Resource:
-        """Return what browsers and health checks get on the worker port."""
+    def _site(self) -> GuardedSite:
         root = Resource()
-        root.putChild(b"", _Answer(self._hint, "text/plain; charset=utf-8"))
-        root.putChild(
-            b"healthz", _Answer(self._health, "application/json", is_well=lambda: self.work.problem() is None)
-        )
+        root.putChild(b"healthz", _Answer(self._health, "application/json"))
         root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
-        return root
-
-    def _hint(self) -> bytes:
-        """Return what to read for people who look for pages here."""
-        return b"This is a gateway of a p2pool-dash node, which has the pages. Here are /healthz and /metrics.\n"
+        return GuardedSite(self._environment, root)
 
     def _health(self) -> bytes:
         problem = self.work.problem()
@@ -235,22 +226,17 @@ class GatewayApp:
 
 
 class _Answer(Resource):
-    """A resource without children that is made when it is asked for, with status 503 unless all `is_well`."""
+    """A resource without children that is made when it is asked for."""
 
     isLeaf = True
 
-    def __init__(
-        self, make: Callable[[], bytes], content_type: str, *, is_well: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, make: Callable[[], bytes], content_type: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._make = make
-        self._is_well = is_well
         self._content_type = content_type
 
     def render_GET(self, request: Request) -> bytes:
         """Return the answer to a GET."""
         request.setHeader(b"content-type", self._content_type.encode())
         request.setHeader(b"cache-control", b"no-store")
-        if not self._is_well():
-            request.setResponseCode(SERVICE_UNAVAILABLE)
         return self._make()

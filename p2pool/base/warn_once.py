@@ -1,16 +1,16 @@
-"""Warnings that last or repeat themselves: each is logged once, and not again before something has changed."""
+"""Warnings that last are logged once, those that others cause are rate-limited."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from p2pool.base.bounded import BoundedDict
-
-MAX_TEXTS: Final = 64
-"""Texts that a WarnSeldom remembers."""
 _DIGITS = re.compile(r"[0-9]+")
+PERIOD: Final = 600.0
+"""Seconds in which a warning that others cause is logged once."""
+MOST: Final = 8
+"""Such warnings of one kind that are logged in that time."""
 
 
 class WarnOnce:
@@ -28,21 +28,22 @@ class WarnOnce:
         return new
 
 
-class WarnSeldom:
-    """Remembers for so many seconds which warnings were logged, for what comes between other things that are well.
-    Two texts that differ only in their numbers are the same."""
+class WarnRarely:
+    """Limits warnings that others cause with what they send: each text is logged once in PERIOD, and at most MOST
+    of them. `monotonic` gives seconds. Two texts that differ only in their numbers are the same."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._logged: BoundedDict[str, float] = BoundedDict(MAX_TEXTS)
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._logged: set[str] = set()
+        """Bound: MOST."""
+        self._end = float("-inf")
 
-    def new(self, texts: Iterable[str], now: float) -> list[str]:
-        """Return those of the texts that were not returned in the last seconds."""
-        new = []
-        for text in texts:
-            key = _DIGITS.sub("", text)
-            if now - self._logged.get(key, now - self._seconds) >= self._seconds:
-                self._logged.pop(key, None)
-                self._logged[key] = now
-                new.append(text)
-        return new
+    def is_due(self, problem: object) -> bool:
+        """Return whether to log a warning now: a text, or an exception with one."""
+        now, key = self._monotonic(), _DIGITS.sub("", str(problem))
+        if now >= self._end:
+            self._logged, self._end = set(), now + PERIOD
+        if key in self._logged or len(self._logged) >= MOST:
+            return False
+        self._logged.add(key)
+        return True

@@ -16,7 +16,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnSeldom
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, newest
 from p2pool.gateway.messages import pack_message, parse_message
@@ -33,8 +33,6 @@ KEPT_ANSWERS: Final = 256
 """Answers that the broker keeps; gateways need the newest ones."""
 ANSWER_PERIOD: Final = 10.0
 """Seconds between two answers with hash rates, which show gateways which node is there."""
-REPORT_AGAIN: Final = 3600.0
-"""Seconds after which it is logged again that reports cannot be read: those of other gateways come in between."""
 
 
 class _AnswersFirst:
@@ -68,7 +66,7 @@ class SumsIntake:
         """The last report that is counted, by the run of the gateway; the one that was heard last at the end."""
         self._present: set[str] = set()
         self._name_watch = NameWatch()
-        self._reported = WarnSeldom(REPORT_AGAIN)
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -88,7 +86,6 @@ class SumsIntake:
 
     async def take_entries(self, entries: list[Entry]) -> None:
         """Count reports, answer, and acknowledge them. An answer of an earlier run says what it had counted."""
-        problems = []
         for entry in entries:
             try:
                 if entry.stream == self._names.counted:
@@ -96,9 +93,8 @@ class SumsIntake:
                 else:
                     self._count(parse_message(SumsMessage, entry.data))
             except ParseError as error:
-                problems.append(str(error))
-        for problem in self._reported.new(problems, self._environment.monotonic()):
-            _log.error("cannot count what a gateway reports: {problem}", problem=problem)
+                if self._unreadable.is_due(error):
+                    _log.error("cannot count what a gateway reports: {problem}", problem=error)
         await self._try(self._answer(None))
         reports = [entry.id for entry in entries if entry.stream == self._names.sums]
         if reports:

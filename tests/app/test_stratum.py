@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.protocol import Factory
@@ -96,13 +94,6 @@ def test_addresses_of_ports_have_brackets_in_log_lines(tmp_path, interface, host
     assert f"miners (X11) connect to stratum+tcp://{host}:" in plain
     assert f"dashboard: http://{host}:" in plain
     assert f"miners through TLS connect to stratum+ssl://{host}:" in tls
-
-
-def test_a_port_without_pages_names_the_page_that_it_has(tmp_path):
-    farm = Farm(tmp_path, "-w", "127.0.0.1:7903")
-    with logged() as log:
-        farm.mining.listen(Factory(), page="healthz")
-    assert re.search(r", healthz: http://127\.0\.0\.1:[0-9]+/healthz$", log.lines[-1])
 
 
 def test_a_node_with_gateways_keeps_the_ports_for_them_and_shows_them(tmp_path):

@@ -1,8 +1,8 @@
-"""Warnings that last are logged once."""
+"""Warnings that last are logged once, those that others cause are rate-limited."""
 
 from __future__ import annotations
 
-from p2pool.base.warn_once import MAX_TEXTS, WarnOnce, WarnSeldom
+from p2pool.base.warn_once import MOST, PERIOD, WarnOnce, WarnRarely
 
 
 def test_a_warning_is_new_once_and_again_when_it_comes_back():
@@ -14,17 +14,15 @@ def test_a_warning_is_new_once_and_again_when_it_comes_back():
     assert warnings.new([]) == []
 
 
-def test_what_repeats_itself_is_reported_once_in_a_time_whatever_comes_between():
-    warnings = WarnSeldom(60.0)
-    assert warnings.new(["format 1"], 0.0) == ["format 1"]
-    assert warnings.new([], 1.0) == []
-    assert warnings.new(["format 2", "other"], 59.0) == ["other"]
-    assert warnings.new(["format 3", "format 4"], 60.0) == ["format 3"]
-    assert warnings.new(["format 1"], 100.0) == []
-
-
-def test_the_texts_that_are_remembered_are_bounded():
-    warnings = WarnSeldom(60.0)
-    for number in range(2 * MAX_TEXTS):
-        assert warnings.new(["x" * number], 0.0)
-    assert len(warnings._logged) == MAX_TEXTS
+def test_warnings_that_others_cause_are_limited_however_they_alternate():
+    now = 0.0
+    warnings = WarnRarely(lambda: now)
+    assert [warnings.is_due(text) for text in ("size 1", "field a", "size 2", "field a")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert sum(warnings.is_due("x" * n) for n in range(1000)) == MOST - 2
+    now = PERIOD
+    assert warnings.is_due("size 3")

@@ -136,11 +136,19 @@ class Config(
         return round(65535 * self.give_author / 100)
 
 
-def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """Return the configuration of a command line (without the program's name). Raises OperatorError; `--help`,
-    `--version` and unknown flags end the program as argparse does."""
+def load_config(
+    argv: Sequence[str],
+    default_datadir: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    gateway: bool = False,
+) -> Config:
+    """Return the configuration of a node's or a `gateway`'s command line, without the words before the flags.
+
+    Raises OperatorError; `--help`, `--version` and unknown flags end the program as argparse does.
+    """
     settings = all_settings()
-    given, words = parse_command_line(expand_files(argv), default_datadir)
+    given, words = parse_command_line(expand_files(argv), default_datadir, gateway=gateway)
     check_positional(words)
     if "config" in given:
         path = settings["config"].parse(given["config"])

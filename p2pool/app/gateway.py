@@ -29,6 +29,7 @@ from p2pool.broker.connection import Broker, BrokerError
 from p2pool.broker.operations import Entry, StreamReader, recent
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
+from p2pool.gateway.node_watch import NodeWatch
 from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
@@ -101,6 +102,7 @@ class GatewayApp:
         self.process_watch = ProcessWatch(environment, self.stats)
         self.broker.changed.subscribe(self._broker_changed)
         self._broker_started = False
+        self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -147,6 +149,7 @@ class GatewayApp:
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+        self.node_watch.start()
 
     @property
     def has_work(self) -> bool:
@@ -172,6 +175,7 @@ class GatewayApp:
         """Close the ports and connections; what the node has not stored yet is on disk."""
         _log.info("stopping")
         self.process_watch.stop()
+        self.node_watch.stop()
         self.sender.stop()
         await self._end(self.stratum.stop)
         self.work.transactions.stop()

@@ -192,6 +192,7 @@ class App:
             dashd=self.dashd.figures,
             store_problem=lambda: self.persistence.problem,
             lost_databases=self._lost_databases,
+            broker_problem=lambda: None if self.gateways is None else self.gateways.broker.problem,
             peers=self.peers.figures,
             fee=config.fee,
             donation=config.give_author,

@@ -7,6 +7,7 @@ again by themselves. The client is redis-py: see docs/adr.
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.environment import Environment
+from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.observable import Event
 from p2pool.broker.operations import WAIT, Entry
 from p2pool.broker.problems import Problems, describe
@@ -52,6 +54,8 @@ class Broker:
     """Asks Redis. `changed` fires with the problem, or None, when the connection is lost and when it is back."""
 
     def __init__(self, environment: Environment, address: BrokerAddress) -> None:
+        """Raise OperatorError if a certificate or key cannot be used."""
+        check_files(address)
         self.changed: Event[str | None] = Event()
         self.problem: str | None = "not connected yet"
         """Why Redis cannot be used; None while it can."""
@@ -201,12 +205,37 @@ def connect(address: BrokerAddress, patience: float) -> redis.Redis:
         "retry": Retry(NoBackoff(), 0),
     }
     if address.tls:
-        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
-        options |= {} if address.ca_file is None else {"ssl_ca_certs": address.ca_file}
+        options |= _tls_options(address)
     if address.master is None:
         host, port = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
-    sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME, "retry": options["retry"]}, **options
-    )
+    # Sentinels have no databases and no users of their own: their default user has the password, if they have one.
+    of_sentinels = options | {"db": 0, "socket_timeout": ANSWER_TIME, "username": address.password and "default"}
+    sentinels = Sentinel(list(address.hosts), sentinel_kwargs=of_sentinels, **options)  # type: ignore[no-untyped-call]
     return sentinels.master_for(address.master)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def check_files(address: BrokerAddress) -> None:
+    """Raise OperatorError if a certificate or key that the URL names cannot be used."""
+    if not address.tls:
+        return
+    context = ssl.create_default_context()
+    try:
+        if address.ca_file is not None:
+            shown = f"?ca={address.ca_file}"
+            context.load_verify_locations(address.ca_file)
+        if address.certificate_file is not None:
+            shown = f"?cert={address.certificate_file}&key={address.key_file}"
+            context.load_cert_chain(address.certificate_file, address.key_file, password=lambda: b"")
+    except OSError as error:  # errors of TLS are of this class, too
+        raise OperatorError(
+            f"--broker: {shown}: {reason_of(error)}; give files in PEM that this user may read"
+        ) from None
+
+
+def _tls_options(address: BrokerAddress) -> dict[str, Any]:
+    options: dict[str, Any] = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    options |= {} if address.ca_file is None else {"ssl_ca_certs": address.ca_file}
+    if address.certificate_file is not None:
+        options |= {"ssl_certfile": address.certificate_file, "ssl_keyfile": address.key_file}
+    return options

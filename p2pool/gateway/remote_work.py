@@ -159,6 +159,8 @@ class RemoteWork:
         self._maker: JobMaker | None = None
         self.transactions = TransactionFetcher(environment, broker, names=names)
         self._reported = WarnOnce()
+        self._unusable: str | None = None
+        """Why the newest message cannot be used; None if it can."""
 
     # --- from the node -----------------------------------------------------------------------------------
 
@@ -171,9 +173,11 @@ class RemoteWork:
             repeated = message.repeats(self._message)
             context = self.context if repeated else context_of(message, self._network, now - age)
         except ParseError as error:
-            for text in self._reported.new([str(error)]):
-                _log.error("cannot use the node's work: {error}", error=text)
+            self._unusable = f"cannot use the node's work: {error}"
+            for text in self._reported.new([self._unusable]):
+                _log.error("{problem}", problem=text)
             return
+        self._unusable = None
         self._reported.new([])
         self._heard = self._environment.monotonic() - age
         self._message = message
@@ -207,11 +211,11 @@ class RemoteWork:
     def problem(self) -> str | None:
         """Return why there is no fresh work, for people; None if there is."""
         if self._heard is None:
-            return self._broker.problem or "the node has not sent any work yet"
+            return self._broker.problem or self._unusable or "the node has not sent any work yet"
         silent = self._environment.monotonic() - self._heard
         if silent <= SILENCE:
             return None
-        return self._broker.problem or f"the node has sent nothing for {silent:.0f} s"
+        return self._broker.problem or self._unusable or f"the node has sent nothing for {silent:.0f} s"
 
     # --- for stratum -------------------------------------------------------------------------------------
 

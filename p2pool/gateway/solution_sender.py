@@ -120,7 +120,9 @@ class SolutionSender:
         self._add(message.hash, message, data)
         self.disk.keep(message.hash, data, is_block=message.block is not None)
         _log.info(
-            "solution {hash} of {worker} sent to the node: {what}",
+            "solution {hash} of {worker} sent to the node: {what}"
+            if self._broker.problem is None
+            else "solution {hash} of {worker} waits for the broker: {what}",
             hash=hash_hex(int.from_bytes(message.hash, "little")),
             worker=message.worker,
             what="BLOCK" if message.block is not None else "share",

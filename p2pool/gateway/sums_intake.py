@@ -21,10 +21,12 @@ from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, newest
 from p2pool.gateway.messages import pack_message, parse_message
+from p2pool.gateway.name_watch import NameWatch
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.sums_messages import MAX_COUNTED, MAX_RATES, CountedMessage, SumsMessage
 from p2pool.pool_stats import PoolStats
+from p2pool.pool_stats.gateways import GATEWAY_SILENCE
 
 _log = Logger(namespace="p2pool.gateway")
 
@@ -64,6 +66,7 @@ class SumsIntake:
         self._counted: BoundedDict[int, int] = BoundedDict(MAX_COUNTED)
         """The last report that is counted, by the run of the gateway; the one that was heard last at the end."""
         self._present: set[str] = set()
+        self._name_watch = NameWatch()
         self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
@@ -110,6 +113,9 @@ class SumsIntake:
         self._counted[report.run] = max(last, report.number)
         if report.number > last:
             yield from self._stats.gateway_steps(report, self._environment.clock())
+            problem = self._name_watch.problem(report)
+            if problem is not None:
+                _log.error("{problem}", problem=problem)
         yield
 
     def _answer(self, rates: dict[str, float] | None) -> Callable[[Any], None]:
@@ -135,11 +141,13 @@ class SumsIntake:
                     connections=gateway.connections,
                 )
             elif gateway.name in self._present - present:
-                _log.warn(
-                    "gateway {name} is gone: it has reported nothing for {seconds:.0f} s, or stopped",
-                    name=gateway.name,
-                    seconds=now - gateway.last_heard,
-                )
+                silent = now - gateway.last_heard
+                if silent > GATEWAY_SILENCE:
+                    _log.warn(
+                        "gateway {name} is gone: no report for {seconds:.0f} s", name=gateway.name, seconds=silent
+                    )
+                else:
+                    _log.info("gateway {name} has stopped", name=gateway.name)
         self._present = present
 
     async def _try(self, action: Callable[[Any], None]) -> None:

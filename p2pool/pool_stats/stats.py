@@ -175,9 +175,8 @@ class PoolStats:
 
     def gateway_steps(self, sums: GatewaySums, now: float) -> Generator[None, None, None]:
         """Record what a gateway counted, each report once, in steps of STEP workers."""
-        part = min(1.0, RATE_WINDOW / max(sums.seconds, 1.0))
         for count, worker in enumerate(sums.workers, 1):
-            self._record_sums(worker, part, now)
+            self._record_sums(worker, sums.seconds, now)
             if count % STEP == 0:
                 yield
         security = self._security
@@ -191,8 +190,8 @@ class PoolStats:
             security.count(security.offences, printable(what, MAX_REASON), count)
         self._gateways.take(sums, now)
 
-    def _record_sums(self, sums: WorkerSums, part: float, now: float) -> None:
-        """Record what was counted of one worker; `part` of its attempts lies in the window of rates."""
+    def _record_sums(self, sums: WorkerSums, seconds: float, now: float) -> None:
+        """Record what was counted of one worker in so many seconds. Rates take the part that fits their window."""
         accepted, refused = sums.accepted, sum(sums.refused.values()) if sums.refused else 0
         if not accepted and not refused:
             return
@@ -200,10 +199,11 @@ class PoolStats:
         self._security.refused += refused
         self._accepted += accepted
         self._dead += sums.dead
-        self._work.add(sums.attempts * part, now)
+        part, span = min(1.0, RATE_WINDOW / max(seconds, 1.0)), min(seconds, RATE_WINDOW)
+        self._work.add(sums.attempts * part, now, span=span)
         self._rates.add(sums.attempts)
         if sums.dead:
-            self._dead_work.add(sums.dead_attempts * part, now)
+            self._dead_work.add(sums.dead_attempts * part, now, span=span)
         for code, count in sums.refused.items():
             count_code(self._refused, code, count)
         if not sums.name:

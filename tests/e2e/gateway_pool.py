@@ -27,7 +27,10 @@ from tests.e2e.test_mining import assert_pays_the_chain
 HASH_RATE = 2_500
 """Hashes a second of each miner."""
 BLOCK_ATTEMPTS, BLOCK_PERIOD = 20_000, 4
-_FOUND = re.compile(r"^(\S+ \S+) info .*\bsolution ([0-9a-f]{64}) of (\S+) sent to the node: (.*)$", re.MULTILINE)
+_FOUND = re.compile(
+    r"^(\S+ \S+) info .*\bsolution ([0-9a-f]{64}) of (\S+) (?:sent to the node|waits for the broker): (.*)$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def test_tls_of_a_stranger(tmp_path: Path, connect: Callable[[str], Connection])
 def test_tls_where_there_is_none(tmp_path: Path, connect: Callable[[str], Connection]):
     with RedisServer(tmp_path) as server:
         problem = connect(server.url.replace("redis://", "rediss://")).problem_of(get("key"))
-        assert "check whether the server has TLS" in problem or problem == f"no answer within {FAST:g} s"
+        assert "whether the server has TLS" in problem
 
 
 def test_nobody_listens(connect: Callable[[str], Connection]):

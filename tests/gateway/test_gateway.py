@@ -180,6 +180,19 @@ def test_many_solutions_are_acknowledged_with_as_many_requests_as_one(pool):
     ]
 
 
+def test_a_solution_is_logged_as_sent_only_while_the_broker_takes_it(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    with logged() as log:
+        gateway.mine()
+        gateway.broker.problem = "gone"
+        gateway.mine()
+    sent, waits = (line for line in log.lines if line.startswith("solution "))
+    assert "of me.rig sent to the node: " in sent
+    assert "of me.rig waits for the broker: " in waits
+
+
 def test_a_block_is_completed_with_the_transactions_of_its_own_template(pool):
     home = pool.home
     home.node.set_template(make_template(bits=EVERY_HASH_A_BLOCK, transactions=[b"\x05" * 32, b"\x06" * 32]))
@@ -328,6 +341,19 @@ def test_work_that_is_repeated_makes_no_broadcast_but_shows_that_the_node_lives(
     pool.turn()
     assert gateway.work.problem() is None
     assert len(gateway.changes) == count
+
+
+def test_a_gateway_that_cannot_read_the_work_says_so_wherever_it_says_why_there_is_none(pool):
+    gateway = pool.gateways[0]
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
+    pool.home.node.renew_work()
+    pool.turn()
+    assert gateway.work.problem() is None
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem() is None
+    gateway.clock.advance(SILENCE + 1)
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
 
 
 def test_work_that_cannot_be_read_leaves_the_former_work(pool):

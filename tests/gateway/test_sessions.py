@@ -891,6 +891,7 @@ def test_no_two_sessions_of_the_pool_ever_have_the_same_extranonce(steps):
                 gateway.stop()
             elif kind == "away":
                 gateway.broker.problem = None if gateway.broker.problem else "gone"
+                pool.turn()  # one that is back reads what was taken over from it
             elif kind == "time":
                 for _ in range(3 * one):
                     pool.clock.advance(1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -147,8 +148,8 @@ class GatewayApp:
         """Close the ports and connections; what the node has not stored yet is on disk."""
         _log.info("stopping")
         self.process_watch.stop()
-        self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sender.stop)
         self.work.transactions.stop()
         await self._end(self.daemons.stop)
         await self._end(self.shared.stop)
@@ -160,6 +161,9 @@ class GatewayApp:
     async def _end(self, stop: Callable[[], Any]) -> None:
         try:
             await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
+        except DeferredTimeoutError:
+            name = getattr(stop, "__qualname__", "a part")
+            _log.warn("{name} did not end within {time:g} s; stopping without it", name=name, time=STOP_TIME)
         except Exception:
             _log.failure("internal error while stopping")
 

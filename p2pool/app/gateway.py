@@ -26,10 +26,11 @@ from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.broker.connection import Broker
-from p2pool.broker.operations import Entry, StreamReader
+from p2pool.broker.operations import Entry
+from p2pool.broker.shared import TimelyReader
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
-from p2pool.gateway.remote_work import RemoteWork, Solved
+from p2pool.gateway.remote_work import WORK_AGE, RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
@@ -120,7 +121,15 @@ class GatewayApp:
         await self.sessions.start()
         self.stratum.listen(self._site())
         names = self._names
-        self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
+        reader = TimelyReader(
+            names.work,
+            names.taken,
+            names.counted,
+            aging=names.work,
+            age=WORK_AGE,
+            monotonic=self._environment.monotonic,
+        )
+        self.broker.follow(reader, self._came)
         self.sums.start(self._identity())
         self.shared.start()
         self.stratum.start()

@@ -59,6 +59,37 @@ class FreshReader(StreamReader):
                     self._positions[stream] = NOTHING_READ
 
 
+class TimelyReader(StreamReader):
+    """Reads streams as StreamReader does, but leaves out entries of the stream `aging` that waited in it for more
+    than about `age` seconds: what its writer, which is gone since, said last.
+
+    Only the first read, and one after a pause, can bring such entries; only then the server is asked for its time.
+    """
+
+    def __init__(self, *streams: str, aging: str, age: float, monotonic: Callable[[], float]) -> None:
+        super().__init__(*streams)
+        self._aging = aging
+        self._age = age
+        self._monotonic = monotonic
+        self._read_at: float | None = None
+        """When the last call that succeeded began."""
+
+    @override
+    def __call__(self, client: redis.Redis) -> list[Entry]:
+        began, former = self._monotonic(), self._read_at
+        if former is not None and began - former < self._age / 2:
+            entries = super().__call__(client)
+        else:
+            oldest = 1000 * (server_time(client) - self._age)
+            entries = [
+                entry
+                for entry in super().__call__(client)
+                if entry.stream != self._aging or _milliseconds(entry.id) >= oldest
+            ]
+        self._read_at = began
+        return entries
+
+
 def _milliseconds(entry_id: str) -> int:
     return int(entry_id.partition("-")[0])
 

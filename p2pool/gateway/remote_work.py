@@ -31,6 +31,10 @@ _log = Logger(namespace="p2pool.gateway")
 SILENCE: Final = 30.0
 """Seconds without a message after which the node counts as gone: it repeats its work three times as often."""
 
+WORK_AGE: Final = 60.0
+"""Seconds after which work that waits in the broker is left there: the node is gone, and miners that come now are
+better off at their backup pools than with work that others may have outdated."""
+
 
 class Rates(Protocol):
     """The part of the statistics that jobs are made from."""

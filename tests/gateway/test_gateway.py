@@ -11,8 +11,9 @@ import pytest
 from twisted.internet.task import Clock
 
 from p2pool.broker.operations import GroupReader, StreamReader
+from p2pool.broker.shared import TimelyReader, server_time
 from p2pool.gateway.names import Names
-from p2pool.gateway.remote_work import SILENCE, RemoteWork
+from p2pool.gateway.remote_work import SILENCE, WORK_AGE, RemoteWork
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_intake import SolutionIntake
 from p2pool.gateway.solution_sender import SEND_AGAIN, SolutionSender
@@ -89,7 +90,8 @@ class GatewaySide:
                 solution_message(solved.outcome, gateway="g", worker=solved.worker, found=solved.found)
             )
         )
-        self.broker.follow(StreamReader(names.work), lambda entries: [self.work.take(e.data) for e in entries])
+        reader = TimelyReader(names.work, aging=names.work, age=WORK_AGE, monotonic=self.clock.seconds)
+        self.broker.follow(reader, lambda entries: [self.work.take(e.data) for e in entries])
         self.broker.follow(StreamReader(names.taken), lambda entries: [self.sender.taken(e.data) for e in entries])
         self.started = self.sender.start()
         from twisted.internet.defer import ensureDeferred
@@ -303,6 +305,55 @@ def test_work_that_is_repeated_makes_no_broadcast_but_shows_that_the_node_lives(
     pool.turn()
     assert gateway.work.problem() is None
     assert len(gateway.changes) == count
+
+
+def _said_seconds_ago(pool: Pool, seconds: float) -> None:
+    """Let the node's last work be that old in the broker."""
+    client, stream = pool.node.broker.client, pool.node.names.work
+    ((_, fields),) = client.xrevrange(stream, count=1)
+    client.delete(stream)
+    client.xadd(stream, fields, id=f"{int(1000 * (server_time(client) - seconds))}-0")
+
+
+@pytest.mark.parametrize(("seconds", "is_taken"), [(WORK_AGE - 5, True), (WORK_AGE + 5, False)])
+def test_a_gateway_that_starts_while_the_node_is_gone_for_long_makes_no_jobs_of_its_last_work(
+    pool, tmp_path, seconds, is_taken
+):
+    pool.home.node.renew_work()
+    _said_seconds_ago(pool, seconds)
+    late = GatewaySide(pool.server, pool.home, tmp_path / "late")
+    late.broker.turn()
+    assert (late.work.make_job(KEY, None) is not None) is is_taken
+    assert (late.work.problem() is None) is is_taken
+    pool.home.node.renew_work()
+    late.broker.turn()
+    assert late.work.problem() is None
+
+
+def test_a_gateway_that_was_cut_off_does_not_take_what_the_node_said_long_ago_for_news(pool, monkeypatch):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    gateway.broker.problem = "cut off"
+    pool.home.node.renew_work()
+    gateway.clock.advance(2 * WORK_AGE)
+    monkeypatch.setattr("p2pool.broker.shared.server_time", lambda client: server_time(client) + 2 * WORK_AGE)
+    gateway.broker.problem = None
+    gateway.broker.turn()
+    assert "has sent nothing for 120 s" in gateway.work.problem()
+
+
+def test_the_server_is_asked_for_its_time_after_a_pause_only(pool, monkeypatch):
+    pool.turn()
+    asked: list[Any] = []
+    monkeypatch.setattr("p2pool.broker.shared.server_time", lambda client: asked.append(client) or 0.0)
+    pool.home.node.renew_work()
+    pool.turn()
+    assert asked == []
+    assert pool.gateways[0].work.context is not None
+    pool.gateways[0].clock.advance(WORK_AGE)
+    pool.turn()
+    assert len(asked) == 1
 
 
 def test_work_that_cannot_be_read_leaves_the_former_work(pool):

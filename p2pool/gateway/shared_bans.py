@@ -3,6 +3,9 @@
 A ban that one process makes is written to the broker's table and announced in the stream of actions at once; the
 others take it over with the time that it has left. The table is for those that come later, and is compared with
 the own bans every SYNC seconds: what the broker lost is written again. A process never bans its own allow-list.
+
+One bad miner must not get a farm banned whose good miners are at other gateways. So a process where they work
+turns a ban that was made by another one's guard, not by an operator, into a limit of new connections for all.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.shared import News, Table, drop_rows, read_table, set_row
-from p2pool.gateway.action_messages import KEPT_ACTIONS, ActionMessage, Ban, BanRow, Unban
+from p2pool.gateway.action_messages import KEPT_ACTIONS, ActionMessage, Ban, BanRow, Limit, Unban
 from p2pool.gateway.messages import pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
@@ -74,18 +77,27 @@ class SharedBans:
         record = self._guard.ban_of(host)
         if record is not None and not self._is_taking:
             now = self._clock()
-            action = Ban(host=host, seconds=max(record.until - now, 1.0), reason=record.reason)
+            action = Ban(
+                host=host,
+                seconds=max(record.until - now, 1.0),
+                reason=record.reason,
+                automatic=record.is_automatic,
+            )
             self._set_row(record, now, action)
 
     def lift(self, host: str) -> None:
         """Announce that the ban of a host (an address, or a key as bans are listed) was lifted here."""
         host = host_key(host.partition("/")[0])
+        self._set_lifted(host, Unban(host=host), LIFTED_TIME)
+
+    def _set_lifted(self, host: str, action: Unban | Limit, seconds: float) -> None:
+        """Announce why a host is not banned, and remember it for those who still have the ban."""
 
         def row(now: float) -> bytes:
-            until = now + LIFTED_TIME
+            until = now + seconds
             return pack_message(BanRow(since=now, until=until, reason="", source=self._name, lifted=True))
 
-        self._ask(set_row(self._names.bans, host, row, most=MAX_BANS, news=self._news(Unban(host=host))))
+        self._ask(set_row(self._names.bans, host, row, most=MAX_BANS, news=self._news(action)))
 
     def _set_row(self, record: BanRecord, now: float, action: Ban | None) -> None:
         age, rest = now - record.since, record.until - now
@@ -93,13 +105,19 @@ class SharedBans:
 
         def row(server_now: float) -> bytes:
             return pack_message(
-                BanRow(since=server_now - age, until=server_now + rest, reason=record.reason, source=source)
+                BanRow(
+                    since=server_now - age,
+                    until=server_now + rest,
+                    reason=record.reason,
+                    source=source,
+                    automatic=record.is_automatic,
+                )
             )
 
         news = None if action is None else self._news(action)
         self._ask(set_row(self._names.bans, record.host, row, most=MAX_BANS, news=news))
 
-    def _news(self, action: Ban | Unban) -> News:
+    def _news(self, action: Ban | Limit | Unban) -> News:
         self.last_id = self._environment.nonce() >> 1
         message = ActionMessage(id=self.last_id, origin=self._name, action=action)
         return News(self._names.actions, pack_message(message), KEPT_ACTIONS)
@@ -114,25 +132,34 @@ class SharedBans:
 
     def take(self, ban: Ban, source: str) -> int:
         """Take over a ban that another process announced. Return how many connections it ends."""
-        return self._take(ban.host, seconds=ban.seconds, reason=ban.reason, source=source)
+        return self._take(ban, source)
+
+    def take_limit(self, limit: Limit) -> None:
+        """Limit a host instead of banning it, as a process announced where some of its miners work."""
+        self._guard.vouched_for(limit.host, now=self._clock(), seconds=limit.seconds)
 
     def take_lifted(self, host: str) -> None:
         """Lift a ban because another process did."""
         self._guard.unban(host)
 
-    def _take(self, host: str, *, seconds: float, reason: str, source: str) -> int:
-        guard = self._guard
+    def _take(self, ban: Ban, source: str) -> int:
+        guard, host, now = self._guard, ban.host, self._clock()
+        reason = printable(ban.reason, MAX_REASON)
         if parse_address(host.partition("/")[0]) is None or guard.never_banned(host):
+            return 0
+        if ban.automatic and guard.limit_settled(host, now=now, seconds=ban.seconds, reason=reason):
+            self._set_lifted(host, Limit(host=host, seconds=ban.seconds), ban.seconds)
             return 0
         count = len(guard.connections_of(host))
         self._is_taking = True
         try:
             guard.ban(
                 host,
-                now=self._clock(),
-                seconds=seconds,
-                reason=printable(reason, MAX_REASON),
+                now=now,
+                seconds=ban.seconds,
+                reason=reason,
                 source=printable(source, MAX_SOURCE),
+                is_automatic=ban.automatic,
             )
         finally:
             self._is_taking = False
@@ -174,4 +201,5 @@ class SharedBans:
             if own is not None and own.since + ahead <= row.since + SLACK:
                 self._guard.unban(host)
         elif own is None or own.until + ahead < row.until - SLACK:
-            self._take(host, seconds=row.until - ahead - self._clock(), reason=row.reason, source=row.source)
+            seconds = row.until - ahead - self._clock()
+            self._take(Ban(host=host, seconds=seconds, reason=row.reason, automatic=row.automatic), row.source)

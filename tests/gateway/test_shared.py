@@ -16,7 +16,7 @@ from p2pool.gateway.messages import SCHEMA, pack_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.shared_bans import SYNC, SharedBans
 from p2pool.gateway.shared_counts import LIFETIME, PERIOD, SharedCounts
-from p2pool.stratum.guard import BANNED, TOO_MANY_OF_HOST, GuardSettings, ip_network
+from p2pool.stratum.guard import BANNED, LIMITED, TOO_MANY_OF_HOST, GuardSettings, ip_network
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.reputation import Offence
 from tests.environment import make_environment
@@ -228,6 +228,83 @@ def test_what_is_no_host_is_not_banned(pool):
     pool.client.hset(NAMES.bans, "everybody", row)
     pool.wait(SYNC)
     assert pool.node.guard.bans() == ()
+
+
+# --- a host with good and bad miners -----------------------------------------------------------------------------
+
+
+def settled(side: Side, host: str = HOST) -> Any:
+    """Return a miner's connection that has done work."""
+    connection = side.guard.connected(host, side.harness.now())
+    side.guard.authorized(connection, side.harness.now())
+    side.guard.submission(connection, False, side.harness.now())
+    return connection
+
+
+def misbehave(side: Side, host: str = HOST) -> None:
+    connection = side.guard.connected(host, side.harness.now())
+    side.guard.offence(connection, Offence.SUBMISSIONS, side.harness.now())
+
+
+def test_a_bad_miner_at_one_gateway_does_not_get_its_host_banned_where_good_ones_work(pool):
+    good = settled(pool.one)
+    with logged() as log:
+        misbehave(pool.two)
+        assert pool.two.turned_away() == BANNED
+        pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
+    assert pool.one.guard.connections_of(HOST) == [good]
+    assert any(f"limiting new connections from {HOST}" in line for line in log.lines)
+    assert Side(pool.server, "late").turned_away() is None
+
+
+def test_such_a_host_is_limited_at_all_gateways_where_it_misbehaved(pool):
+    settled(pool.one)
+    misbehave(pool.two)
+    pool.turn()
+    for side in (pool.one, pool.two):
+        answers = []
+        for _ in range(20):
+            answers.append(side.turned_away())
+        assert answers.count(LIMITED) > 10, side.name
+        assert BANNED not in answers
+    misbehave(pool.two)
+    assert pool.two.turned_away() == LIMITED
+    pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
+
+
+def test_the_limit_ends_and_a_host_whose_good_miners_left_is_banned(pool):
+    good = settled(pool.one)
+    misbehave(pool.two)
+    pool.turn()
+    now = pool.one.harness.now()
+    pool.one.guard.disconnected(good, lasted=60, authorized=True, earned=True, now=now)
+    pool.wait(pool.one.guard.settings.ban_duration)
+    misbehave(pool.two)
+    pool.turn()
+    assert [side.turned_away() for side in pool.sides] == [BANNED] * 3
+
+
+def test_a_ban_by_the_operator_strikes_good_miners_too(pool):
+    settled(pool.one)
+    pool.node.operator.ban(HOST, 60)
+    pool.turn()
+    pool.wait(SYNC)
+    assert [side.turned_away() for side in pool.sides] == [BANNED] * 3
+
+
+def test_a_gateway_that_learns_of_the_ban_from_the_table_spares_its_good_miners(pool):
+    settled(pool.one)
+    pool.one.broker.problem = "gone"
+    misbehave(pool.two)
+    pool.turn()
+    assert pool.node.turned_away() == BANNED
+    pool.client.delete(NAMES.actions)
+    pool.one.broker.problem = None
+    pool.wait(SYNC)
+    pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
 
 
 # --- connections by host -----------------------------------------------------------------------------------------

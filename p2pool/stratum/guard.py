@@ -48,6 +48,8 @@ _MAX_TIME = 1e11
 MAX_ABSENT_HOSTS = 10_000
 """Hosts without a connection whose cost is remembered. Beyond it the site that has most of them loses one."""
 _SHOWN_HOSTS = 50
+_NAMED = 5
+"""Hosts, and processes that banned them, that one log line names."""
 _LOGGED_HOSTS = 1000
 """Hosts and kinds of log lines that are remembered. Beyond it the site with most of them loses one."""
 _LOG_PERIOD = 60.0
@@ -342,6 +344,24 @@ class Guard:
         )
         self.banned.fire(key)
         return record
+
+    def take_bans(self, records: Sequence[BanRecord]) -> None:
+        """Take over many bans at once; none of them may be of an exempt host."""
+        if not records:
+            return
+        for record in records:
+            self._bans.pop(record.host, None)
+            self._keep_ban(record)
+        self._changed()
+        _log.warn(
+            "took over {count} bans of {sources}: {hosts}{more}",
+            count=len(records),
+            sources=", ".join(sorted({record.source for record in records})[:_NAMED]),
+            hosts=", ".join(record.host for record in records[:_NAMED]),
+            more=", ..." if len(records) > _NAMED else "",
+        )
+        for record in records:
+            self.banned.fire(record.host)
 
     def _keep_ban(self, record: BanRecord) -> None:
         """Store a ban. If there are too many, the oldest one of the site with most bans is dropped."""

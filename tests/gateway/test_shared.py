@@ -14,7 +14,7 @@ from p2pool.gateway.action_sender import RESULT_TIME, ActionSender
 from p2pool.gateway.action_taker import ACTION_AGE, MASK_PERIOD, ActionTaker
 from p2pool.gateway.messages import SCHEMA, pack_message
 from p2pool.gateway.names import Names
-from p2pool.gateway.shared_bans import SYNC, SharedBans
+from p2pool.gateway.shared_bans import PORTION, SYNC, SharedBans
 from p2pool.gateway.shared_counts import LIFETIME, PERIOD, SharedCounts
 from p2pool.stratum.guard import BANNED, LIMITED, TOO_MANY_OF_HOST, GuardSettings, ip_network
 from p2pool.stratum.operator import Operator
@@ -220,6 +220,68 @@ def test_rows_that_cannot_be_read_or_are_over_are_removed_and_logged_once(pool):
     assert pool.client.hgetall(NAMES.bans) == {}
     assert len(log.lines) == 1
     assert not log.tracebacks
+
+
+def _many_bans(pool: Pool, count: int) -> None:
+    now = server_time(pool.client)
+    row = pack_message(BanRow(since=now, until=now + 900, reason="x", source="one"))
+    pool.client.hset(NAMES.bans, mapping={f"10.0.{number >> 8}.{number & 255}": row for number in range(count)})
+
+
+def test_many_bans_are_taken_over_in_portions_with_one_log_line_each(pool):
+    _many_bans(pool, 2 * PORTION + 1)
+    with logged() as log:
+        late = Side(pool.server, "late")
+        assert len(late.guard.bans()) == PORTION
+        late.wait(1)
+        late.wait(1)
+    assert len(late.guard.bans()) == 2 * PORTION + 1
+    lines = [line for line in log.lines if "took over" in line]
+    assert len(lines) == 3
+    assert lines[0].startswith(f"took over {PORTION} bans of one: 10.0.0.0, ")
+
+
+def test_many_bans_that_the_broker_lost_are_one_request(pool):
+    _many_bans(pool, 2 * PORTION)
+    late = Side(pool.server, "late")
+    late.wait(2)
+    pool.client.flushall()
+    asked: list[Any] = []
+    ask = late.broker.ask
+    late.broker.ask = lambda action, urgent=False: asked.append(action) or ask(action)
+    ensureDeferred(late.bans.compare())
+    assert len(asked) == 2  # the table is read, and written
+    assert pool.client.hlen(NAMES.bans) == 2 * PORTION
+    assert pool.client.ttl(NAMES.bans) > 0
+
+
+def test_a_comparison_never_overwrites_that_a_ban_was_lifted_meanwhile(pool):
+    pool.one.operator.ban(HOST, 600)
+    pool.client.flushall()
+    ask = pool.one.broker.ask
+
+    def lifted_after_reading(action: Any, urgent: bool = False) -> Any:
+        answer = ask(action)
+        if action.__qualname__.startswith("read_bans"):
+            pool.node.bans.lift(HOST)
+        return answer
+
+    pool.one.broker.ask = lifted_after_reading
+    ensureDeferred(pool.one.bans.compare())
+    pool.one.broker.ask = ask
+    pool.turn()
+    pool.wait(SYNC)
+    assert [side.turned_away() for side in pool.sides] == [None] * 3
+
+
+def test_rows_beyond_the_bound_are_not_added(pool, monkeypatch):
+    monkeypatch.setattr("p2pool.gateway.shared_bans.MAX_BANS", 3)
+    _many_bans(pool, 2)
+    for number in range(3):
+        pool.one.guard.ban(f"10.1.0.{number}", now=pool.one.harness.now(), seconds=600, reason="x")
+    pool.client.hdel(NAMES.bans, "10.1.0.0")
+    pool.wait(SYNC)
+    assert pool.client.hlen(NAMES.bans) == 3
 
 
 def test_what_is_no_host_is_not_banned(pool):

@@ -13,6 +13,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError, reason_of
 from p2pool.base.timer import Timer
 from p2pool.broker.connection import BrokerError
+from p2pool.broker.request_queue import Urgency
 from p2pool.broker.tables import append_unless_there
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
@@ -95,7 +96,7 @@ class SolutionSender:
             message = await self._message_of(file)
             if message is not None and message.hash not in self._untaken and isinstance(file.content, bytes):
                 sent += 1
-                self._add(message.hash, message, file.content)
+                self._add(message.hash, message, file.content, is_new=False)
                 if message.block is not None:
                     self._left(message)
         if sent:
@@ -130,7 +131,7 @@ class SolutionSender:
     def send(self, message: SolutionMessage) -> None:
         """Send a new solution, and write it to disk meanwhile."""
         data = pack_message(message)
-        self._add(message.hash, message, data)
+        self._add(message.hash, message, data, is_new=True)
         self.disk.keep(message.hash, data, is_block=message.block is not None)
         _log.info(
             "solution {hash} of {worker} sent to the node: {what}",
@@ -147,12 +148,12 @@ class SolutionSender:
 
     # --- sending -----------------------------------------------------------------------------------------
 
-    def _add(self, solution_hash: bytes, message: SolutionMessage, data: bytes) -> None:
+    def _add(self, solution_hash: bytes, message: SolutionMessage, data: bytes, *, is_new: bool) -> None:
         untaken = self._untaken[solution_hash] = _Untaken(data, message, self._reactor.seconds())
         if len(self._untaken) > MAX_UNTAKEN:
             oldest = next((key for key, each in self._untaken.items() if not each.is_block), solution_hash)
             del self._untaken[oldest]
-        self._append(untaken)
+        self._append(untaken, is_new=is_new)
 
     def _send_again(self) -> None:
         self.disk.try_again()
@@ -171,8 +172,9 @@ class SolutionSender:
             return MOST_AT_ONCE
         return 0 if any(each.under_way for each in self._untaken.values()) else 1
 
-    def _append(self, untaken: _Untaken) -> None:
-        """Add a solution to the stream unless it is there. If that fails, it is sent again later."""
+    def _append(self, untaken: _Untaken, *, is_new: bool = False) -> None:
+        """Add a solution to the stream unless it is there: at once if `is_new`, since a share is worth less each
+        second, or if it is a block. If that fails, it is sent again later."""
         untaken.due, untaken.under_way = self._reactor.seconds() + untaken.wait, True
         former = untaken.entry_id
 
@@ -190,5 +192,5 @@ class SolutionSender:
 
         self._broker.ask(
             append_unless_there(self._names.solutions, untaken.data, entry_id=former, keep=KEPT_SOLUTIONS),
-            urgent=untaken.is_block,
+            urgent=Urgency.BLOCK if untaken.is_block else Urgency.SHARE if is_new else Urgency.USUAL,
         ).addCallbacks(added, failed)

@@ -506,6 +506,18 @@ def test_so_many_are_looked_for_at_a_time(pool, monkeypatch, limit):
     assert b.shared.exchange.fetch(ids[0], "s") is not None
 
 
+def test_one_site_does_not_use_up_what_belongs_to_all(pool, monkeypatch):
+    monkeypatch.setattr(session_exchange, "MAX_ASKED_BY_SITE", 2)
+    b = pool.gateway()
+    b.broker.slow = True
+    ids = [f"d{number:031x}" for number in range(8)]
+    assert [b.shared.exchange.fetch(each, "s") is None for each in ids[:3]] == [False, False, True]
+    assert b.shared.exchange.fetch(ids[3], "other") is not None
+    b.broker.answer()
+    assert b.shared.exchange.fetch(ids[4], "s") is not None
+    assert not b.shared.exchange._asked
+
+
 # --- hostile records -------------------------------------------------------------------------------------------
 
 

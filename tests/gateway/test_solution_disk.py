@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import fakeredis
+import msgspec
 import pytest
 from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
 
 from p2pool.base.files import write_file
-from p2pool.gateway.messages import SolutionMessage, pack_message
+from p2pool.broker.request_queue import Urgency
+from p2pool.gateway.messages import BlockPart, SolutionMessage, pack_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import MAX_SIZE, SolutionSpool
@@ -96,6 +98,18 @@ def test_a_corrupt_file_is_quarantined_not_deleted(tmp_path, left, name, content
     assert not (left / name).exists()
     assert (left / f"{name}.damaged").read_bytes() == content
     assert [line for line in log.lines if "quarantined" in line and name in line]
+
+
+def test_what_was_solved_now_goes_before_what_an_earlier_run_left(tmp_path, left):
+    gateway = Gateway(tmp_path)
+    asked: list[Any] = []
+    ask = gateway.broker.ask
+    gateway.broker.ask = lambda action, urgent=None: asked.append(urgent) or ask(action)  # type: ignore[assignment]
+    gateway.start()
+    gateway.sender.send(solution(5))
+    block = BlockPart(header=bytes(80), coinbase=b"", height=1, subsidy=1, transactions=b"")
+    gateway.sender.send(msgspec.structs.replace(solution(6), block=block))
+    assert asked == [Urgency.USUAL, Urgency.USUAL, Urgency.SHARE, Urgency.BLOCK]
 
 
 def test_a_stop_waits_until_solutions_are_on_disk(tmp_path):

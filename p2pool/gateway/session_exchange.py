@@ -143,7 +143,7 @@ class SessionExchange:
             self._rota = list(self._session_ids())
             self._delete_ended()
         values: dict[str, bytes] = {}
-        now = self._clock()
+        now = self._reactor.seconds()
         for _ in range(_MAX_EXAMINED):
             if not self._rota or len(values) >= MAX_WRITTEN:
                 break

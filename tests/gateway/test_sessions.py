@@ -741,6 +741,18 @@ def test_sessions_expire_in_the_broker_unless_they_live(pool):
     assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
 
 
+def test_a_clock_that_is_set_back_lets_no_session_expire(pool, monkeypatch):
+    a = pool.gateway(timeout=100.0)
+    first = Rig(pool, a)
+    pool.write()
+    real = pool.now
+    monkeypatch.setattr(a.shared.exchange, "_clock", lambda: real() - 3600)
+    pool.client.pexpire(pool.names.session(first.session_id), 10)
+    for _ in range(60):
+        pool.write()
+    assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
+
+
 def test_without_a_session_timeout_nothing_travels(pool):
     a, b = pool.gateway(timeout=0.0), pool.gateway(timeout=0.0)
     first = Rig(pool, a)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import Any
 
 import fakeredis
@@ -26,6 +28,7 @@ from tests.stratum.miner import ADDRESS
 from tests.stratum.wire import StratumHarness
 
 HOST = "192.0.2.7"
+_seeds = itertools.count()
 NAMES = Names("simnet")
 
 
@@ -38,7 +41,9 @@ class Side:
         self.guard = self.harness.server.guard
         self.operator = Operator(self.harness.server, self.harness.now)
         self.broker = FakeBroker(server)
-        self.environment = make_environment(self.harness.reactor, clock=self.harness.now)
+        self.environment = make_environment(
+            self.harness.reactor, clock=self.harness.now, chance=random.Random(next(_seeds))
+        )
         common: dict[str, Any] = {"names": NAMES, "name": name}
         self.bans = SharedBans(self.environment, self.broker, guard=self.guard, **common)
         is_gateway = name != "node"
@@ -422,6 +427,26 @@ def test_without_the_broker_each_goes_by_its_own_counts():
 def test_keys_of_counts_expire(pool):
     assert 0 < pool.client.pttl(f"{NAMES.members}:one") <= 1000 * LIFETIME
     assert 0 < pool.client.ttl(NAMES.members) <= LIFETIME + 1
+
+
+def test_two_gateways_of_one_name_are_reported_once(pool):
+    with logged() as log:
+        again = Side(pool.server, "one")
+        for _ in range(4):
+            again.wait(PERIOD)
+            pool.one.wait(PERIOD)
+    assert [line for line in log.lines if "is named one as well" in line] == 2 * [
+        "another gateway is named one as well, which confuses the figures and bans of both: start each with a "
+        "--gateway-name of its own"
+    ]
+
+
+def test_an_earlier_run_of_a_gateway_is_no_other_one(pool):
+    pool.one.counts.stop()
+    with logged() as log:
+        again = Side(pool.server, "one")
+        again.wait(3 * PERIOD)
+    assert not [line for line in log.lines if "is named" in line]
 
 
 def test_small_counts_are_not_published():

@@ -35,6 +35,7 @@ from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.sums_collector import SumsCollector
 from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
 from p2pool.gateway.work_codec import WorkChangeSent
+from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
 
 STOP_TIME: Final = 3.0
@@ -115,7 +116,8 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(gateway_site(self._environment, config, stats=self.stats, health=self._health))
+        site = gateway_site(self._environment, config, stats=self.stats, health=self._health)
+        self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         reader = TimelyReader(
             names.work,

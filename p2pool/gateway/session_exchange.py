@@ -131,7 +131,8 @@ class SessionExchange:
             self._timer.stop()
         ids = list(self._session_ids())
         pieces = range(0, len(ids), _WRITTEN_AT_STOP)
-        return DeferredList([self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces])
+        writes = [self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces]
+        return DeferredList(writes, consumeErrors=True)
 
     # --- records -----------------------------------------------------------------------------------------
 

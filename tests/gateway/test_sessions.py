@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from dataclasses import replace
@@ -793,11 +794,15 @@ def test_a_stop_does_not_wait_for_a_broker_that_is_silent(pool):
     a = pool.gateway()
     Rig(pool, a)
     a.broker.slow = True
-    stopped = ensureDeferred(a.shared.stop())
-    assert not stopped.called
-    pool.clock.advance(STOP_TIME)
-    assert stopped.called
-    assert stopped.result is None
+    with logged() as log:
+        stopped = ensureDeferred(a.shared.stop())
+        assert not stopped.called
+        pool.clock.advance(STOP_TIME)
+        assert stopped.called
+        assert stopped.result is None
+        a.broker.held.clear()
+        gc.collect()
+    assert not log.tracebacks
 
 
 # --- prefixes --------------------------------------------------------------------------------------------------

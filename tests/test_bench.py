@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.bench import (
     floods_peers,
     floods_stratum,
     floods_web,
+    gateway,
     history,
     measure,
     peers,
@@ -52,6 +54,19 @@ SMALL_DASHD = {
     "FOUND": 5,
     "PAYEES": 2,
     "SHARES": 4,
+}
+SMALL_GATEWAY = {
+    "GATEWAYS": (0, 2),
+    "CONNECTIONS": 4,
+    "SECONDS": 0.3,
+    "WARM_UP": 0.1,
+    "TIP_CONNECTIONS": 20,
+    "TIP_GATEWAYS": 2,
+    "BLOCKS": 2,
+    "ADDRESSES": 5,
+    "PAYEES": 2,
+    "SHARES": 4,
+    "BLOCK_ATTEMPTS": 2**10,
 }
 SMALL_WEB = {
     "WATCHERS": 20,
@@ -124,6 +139,8 @@ def small(monkeypatch):
     monkeypatch.setattr(stratum_processes, "LOOK", 0.05)
     for name, value in SMALL_STRATUM.items():
         monkeypatch.setattr(stratum, name, value)
+    for name, value in SMALL_GATEWAY.items():
+        monkeypatch.setattr(gateway, name, value)
     for name, value in SMALL_WEB.items():
         monkeypatch.setattr(web, name, value)
     for name, value in SMALL_STATISTICS.items():
@@ -135,7 +152,7 @@ def small(monkeypatch):
     for module, values in SMALL_FLOODS.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(web.shutil, "which", lambda name: None)  # the generator of our own
+    monkeypatch.setattr(web, "which", lambda name: None)  # the generator of our own
 
 
 @pytest.mark.parametrize(
@@ -159,6 +176,18 @@ def test_the_last_line_is_json_of_its_figures(name, keys, capsys):
     assert all(isinstance(value, int | float) and value >= 0 for value in figures.values())
     assert figures["x11_us"] > 0
     assert figures.get("refused_by_changes", 0) == figures.get("at_once_lost", 0) == 0
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_the_figures_of_gateways_are_json_too(capsys):
+    gateway.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {
+        *("single_submit_x11", "gateway_submit_x11_2", "node_per_submit_x11_2"),
+        *("submits_per_cpu_s_2_all", "tip_20_ms", "broker_bytes_per_tip", "broker_bytes_per_share"),
+    } <= set(figures)
+    assert figures["broker_bytes_per_tip"] > 500
+    assert figures["broker_bytes_per_share"] > 200
 
 
 def test_the_figures_of_statistics_are_json_as_well(capsys):

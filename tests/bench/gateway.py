@@ -1,4 +1,5 @@
 """Gateways, end to end: a node, a redis-server and gateways as real processes, under the load of `stratum_load`.
+Beside them one process that does all.
 
 If there are two cores, the load generator has one, and all else shares the other: processor time is what counts.
 Sizes are constants, so that a test can run it in small.
@@ -7,14 +8,19 @@ Sizes are constants, so that a test can run it in small.
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import Any
 
+from p2pool.dash.address import encode_address
+from p2pool.gateway.messages import pack_message
+from p2pool.gateway.names import Names
+from p2pool.gateway.solution_codec import solution_message
+from p2pool.networks import SIMNET
 from tests.bench.measure import Table
 from tests.bench.stratum_load import DIFFICULTY, cpu_seconds
 from tests.bench.stratum_processes import (
@@ -29,8 +35,10 @@ from tests.bench.stratum_processes import (
 from tests.e2e.gateway_pool import GatewayProcess
 from tests.e2e.process import Process, wait_for
 from tests.e2e.redis_server import RedisServer
+from tests.home import at_work
 
-GATEWAYS = (1, 2, 4)
+GATEWAYS = (0, 1, 2, 4)
+"""0: the node has the miners itself."""
 CONNECTIONS = 100
 """That submit, of all gateways together."""
 IN_FLIGHT = 4
@@ -47,25 +55,33 @@ class Pool:
     """The processes of one measurement."""
 
     dash: SimulatedDash
-    redis: RedisServer
+    redis: RedisServer | None
     node: BenchNode
     gateways: list[GatewayProcess]
     loads: list[LoadProcess]
 
     def cpu(self) -> tuple[float, float, float]:
         """Return the processor time of all gateways, of the node and of Redis."""
-        assert self.redis.process is not None
+        server = None if self.redis is None else self.redis.process
         return (
             sum(cpu_seconds(each.process.pid) for each in self.gateways),
             cpu_seconds(self.node.process.pid),
-            cpu_seconds(self.redis.process.pid),
+            0.0 if server is None else cpu_seconds(server.pid),
         )
 
     def sent_bytes(self) -> int:
         """Return how many bytes Redis has sent and received."""
+        assert self.redis is not None
         with self.redis.client() as client:
             stats: Any = client.info("stats")
         return int(stats["total_net_output_bytes"]) + int(stats["total_net_input_bytes"])
+
+    def work_bytes(self) -> int:
+        """Return the size of the newest work that Redis has."""
+        assert self.redis is not None
+        with self.redis.client() as client:
+            [(_, fields)] = client.xrevrange(Names(SIMNET.name).work, count=1)  # type: ignore[misc]
+        return sum(map(len, fields.values()))
 
 
 def _pool(stack: ExitStack, directory: Path, count: int, flags: set[str]) -> Pool:
@@ -75,30 +91,37 @@ def _pool(stack: ExitStack, directory: Path, count: int, flags: set[str]) -> Poo
     dash = stack.enter_context(SimulatedDash(directory, BLOCK_ATTEMPTS))
     pin(dash, load_core)
     dash.wait_until_ready()
-    server = stack.enter_context(RedisServer(directory / "redis"))
+    server = stack.enter_context(RedisServer(directory / "redis")) if count else None
     most = str(2 * TIP_CONNECTIONS)
-    wishes = {"--min-difficulty": str(DIFFICULTY), "--broker": server.url}
+    wishes = {"--min-difficulty": str(DIFFICULTY), "--max-connections": most, "--max-connections-per-ip": most}
+    if server is not None:
+        wishes["--broker"] = server.url
     node = stack.enter_context(BenchNode(directory, dash, directory.parent / "shares", flags, wishes, "node"))
     pin(node, node_core)
     node.wait_until_ready()
-    limits = ["--min-difficulty", str(DIFFICULTY), "--max-connections", most, "--max-connections-per-ip", most]
-    gateways = [
-        stack.enter_context(GatewayProcess(directory / f"gateway-{number}", server.url, *limits))
-        for number in range(count)
-    ]
-    loads = []
-    for number, gateway in enumerate(gateways):
-        pin(gateway, node_core)
-        wait_for("work of a gateway", gateway.has_work, PATIENCE)
-        (directory / f"load-{number}").mkdir()
-        arguments = directory / f"load-{number}", gateway.port, gateway.process.pid
-        load = stack.enter_context(LoadProcess(*arguments, ADDRESSES, "tcp"))
-        pin(load, load_core)
-        loads.append(load)
+    pool = Pool(dash, server, node, gateways=[], loads=[])
+    if server is None:
+        pool.loads.append(_load(stack, directory / "load", node.port, node))
+        return pool
     assert server.process is not None
     if node_core is not None:
         os.sched_setaffinity(server.process.pid, node_core)
-    return Pool(dash, server, node, gateways, loads)
+    limits = ["--min-difficulty", str(DIFFICULTY), "--max-connections", most, "--max-connections-per-ip", most]
+    for number in range(count):
+        gateway = stack.enter_context(GatewayProcess(directory / f"gateway-{number}", server.url, *limits))
+        pool.gateways.append(gateway)
+    for number, gateway in enumerate(pool.gateways):
+        pin(gateway, node_core)
+        wait_for("work of a gateway", gateway.has_work, PATIENCE)
+        pool.loads.append(_load(stack, directory / f"load-{number}", gateway.port, gateway))
+    return pool
+
+
+def _load(stack: ExitStack, directory: Path, port: int, server: Process) -> LoadProcess:
+    directory.mkdir()
+    load = stack.enter_context(LoadProcess(directory, port, server.process.pid, ADDRESSES, "tcp"))
+    pin(load, cores()[1])
+    return load
 
 
 def _connect(pool: Pool, count: int) -> None:
@@ -129,6 +152,11 @@ def _submit(pool: Pool, table: Table) -> None:
         raise RuntimeError(f"{wrong}; {results[0]['why']}")
     # The warm-up is part of the processor time, and of what was accepted at the same pace.
     accepted = sum(each["accepted"] for each in results) * (SECONDS + WARM_UP) / SECONDS
+    if not count:
+        label = f"a submission, {CONNECTIONS} connections, one process for all: its CPU"
+        table.add_time("single_submit_x11", label, node / accepted)
+        table.add("submits_per_cpu_s_single", "submissions a CPU second, the process", accepted / node, "/s")
+        return
     label = f"a submission, {CONNECTIONS} connections over {count}"
     suffix = "" if count == 1 else f"_{count}"
     table.add_time(f"gateway_submit_x11{suffix}", f"{label}: CPU of the gateways", gateways / accepted)
@@ -137,6 +165,8 @@ def _submit(pool: Pool, table: Table) -> None:
     table.add(f"submits_per_cpu_s_{count}", "submissions a CPU second, gateways", accepted / gateways, "/s")
     for load in pool.loads:
         load.ask("close", keep=0)
+    everything = gateways + node + redis
+    table.add(f"submits_per_cpu_s_{count}_all", "of gateways, node and Redis", accepted / everything, "/s")
 
 
 def _tips(pool: Pool, table: Table) -> None:
@@ -160,16 +190,23 @@ def _tips(pool: Pool, table: Table) -> None:
     label = f"new block to the last of {TIP_CONNECTIONS} over {len(pool.gateways)} gateways"
     table.add(f"tip_{TIP_CONNECTIONS}_ms", f"{label}: median", statistics.median(totals), "ms")
     table.add(f"tip_{TIP_CONNECTIONS}_worst_ms", f"worst of {BLOCKS}", max(totals), "ms")
-    table.add("broker_bytes_per_tip", "bytes through Redis meanwhile, a gateway", _each(sizes, pool), "bytes")
+    table.add("broker_bytes_per_tip", f"a tip's work in Redis, for {PAYEES} payees", pool.work_bytes(), "bytes")
+    label = "all through Redis meanwhile, sessions included, a gateway"
+    table.add("broker_bytes_meanwhile", label, statistics.median(sizes) / len(pool.gateways), "bytes")
+    table.add("broker_bytes_per_share", "a share in Redis", share_bytes(), "bytes")
 
 
-def _each(sizes: list[int], pool: Pool) -> float:
-    return statistics.median(sizes) / len(pool.gateways)
+def share_bytes() -> int:
+    """Return the size of a share's message."""
+    home = at_work()
+    worker = encode_address(SIMNET.parent.addresses.pubkey_hash, bytes(20)) + ".rig"
+    message = solution_message(home.solve(), gateway="gateway-1", worker=worker, found=home.now)
+    return len(pack_message(message))
 
 
 def main() -> None:
     """Print the table, row by row as they come."""
-    if shutil.which("redis-server") is None:
+    if which("redis-server") is None:
         print("gateway: skipped, redis-server is not installed")
         return
     table = Table("gateways: a node, Redis and gateways on one core, miners on another")

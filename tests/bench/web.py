@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from tests.bench.measure import Table
@@ -65,7 +65,7 @@ class Hammer:
     """Requests for one page at full speed: wrk where it is installed, else a generator in Python."""
 
     def __init__(self, url: str, seconds: float) -> None:
-        wrk = shutil.which("wrk")
+        wrk = which("wrk")
         self.name = "Python" if wrk is None else "wrk"
         if wrk is None:
             command = [sys.executable, "-m", "tests.bench.web_load", url, f"{seconds:g}", str(HTTP_CONNECTIONS)]

@@ -9,6 +9,7 @@ import fakeredis
 import msgspec
 import pytest
 from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
+from twisted.internet.task import Clock
 
 from p2pool.base.files import write_file
 from p2pool.broker.request_queue import Urgency
@@ -45,7 +46,8 @@ class Gateway:
 
     def __init__(self, directory: Path, **changes: Any) -> None:
         self.broker = FakeBroker(fakeredis.FakeServer())
-        self.environment = make_environment(**changes)
+        self.clock = Clock()
+        self.environment = make_environment(self.clock, **changes)
         self.sender = SolutionSender(
             self.environment, self.broker, names=NAMES, spool=SolutionSpool(directory / "solutions")
         )
@@ -141,10 +143,10 @@ def test_a_stop_can_be_given_up_if_the_disk_hangs(tmp_path):
 
     gateway = Gateway(tmp_path, run_in_thread=hang)
     gateway.sender.send(solution(1))
-    stopped = ensureDeferred(gateway.sender.stop()).addTimeout(3, gateway.environment.reactor)
+    stopped = ensureDeferred(gateway.sender.stop()).addTimeout(3, gateway.clock)
     ended: list[Any] = []
     stopped.addErrback(ended.append)
-    gateway.environment.reactor.advance(3)
+    gateway.clock.advance(3)
     assert ended[0].check(TimeoutError)
     hanging[0].callback(None)
 

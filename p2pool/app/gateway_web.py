@@ -19,7 +19,7 @@ from p2pool.app.web import web_access
 from p2pool.base.environment import Environment
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics import render_metrics
-from p2pool.web.resources import GetResource, StatusAndBody, answer_later
+from p2pool.web.resources import GetResource, answer_later, answer_now
 from p2pool.web.site import METRICS_TYPE, GuardedSite
 
 PERIOD: Final = 1.0
@@ -29,7 +29,8 @@ PERIOD: Final = 1.0
 def gateway_site(
     environment: Environment, config: Config, *, stats: PoolStats, health: Callable[[], dict[str, object]]
 ) -> GuardedSite:
-    """Return the site of a gateway; `health` returns what /healthz says."""
+    """Return the site of a gateway; `health` returns what /healthz says, with the status
+    503 unless there is "work"."""
     root = Resource()
     root.putChild(b"healthz", _Health(health))
     root.putChild(b"metrics", _Metrics(MetricsText(environment, stats, config.metrics_max_workers)))
@@ -39,13 +40,19 @@ def gateway_site(
 class _Health(GetResource):
     """The resource that answers /healthz."""
 
+    content_type = b"application/json"
+
     def __init__(self, health: Callable[[], dict[str, object]]) -> None:
         super().__init__()
         self._health = health
 
     @override
-    def answer(self, request: Request) -> StatusAndBody:
-        return 200, orjson.dumps(self._health())
+    def render_GET(self, request: Request) -> bytes | int:
+        health = self._health()
+        status = 200 if health["work"] else 503
+        body = answer_now(request, self.content_type, (status, orjson.dumps(health)))
+        request.setHeader(b"Content-Type", self.content_type)
+        return body
 
 
 class _Metrics(GetResource):

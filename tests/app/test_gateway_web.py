@@ -25,6 +25,7 @@ class Web:
     """The site of a gateway with one worker."""
 
     def __init__(self, *flags: str) -> None:
+        self.has_work = True
         self.clock = Clock()
         self.clock.advance(1000)
         self.environment: Environment = make_environment(self.clock)
@@ -32,7 +33,7 @@ class Web:
         self.stats.record_worker_on("me.rig", difficulty=1.0, now=1.0)
         self.config: Config = load_config(["--net", "simnet", "--broker", "redis://h", *flags], Path("/d"), {})
         self.site = gateway_site(
-            self.environment, self.config, stats=self.stats, health=lambda: {"work": True, "problem": None}
+            self.environment, self.config, stats=self.stats, health=lambda: {"work": self.has_work}
         )
 
     def ask(self, path: str, *headers: str, method: str = "GET") -> StringTransport:
@@ -56,12 +57,20 @@ class Web:
 def test_health_and_metrics_are_open_without_settings():
     web = Web()
     health = web.get("/healthz")
-    assert (health.status, json.loads(health.body)) == (200, {"work": True, "problem": None})
+    assert (health.status, json.loads(health.body)) == (200, {"work": True})
     metrics = web.get("/metrics")
     assert metrics.status == 200
     assert b'worker="me.rig"' in metrics.body
     assert web.get("/metrics", method="HEAD").status == 200
     assert web.get("/other").status == 404
+
+
+def test_load_balancers_see_by_the_status_that_there_is_no_work():
+    web = Web()
+    web.has_work = False
+    health = web.get("/healthz")
+    assert (health.status, json.loads(health.body)) == (503, {"work": False})
+    assert health.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(

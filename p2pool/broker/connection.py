@@ -34,7 +34,7 @@ _log = Logger(namespace="p2pool.broker")
 ANSWER_TIME: Final = 5.0
 """Seconds that Redis has to answer a request, and to accept a connection."""
 MAX_REQUESTS: Final = 1_000
-"""Requests that wait for their turn, those for solutions apart; more fail at once."""
+"""Requests that wait for their turn; more fail at once. Shares may be twice as many, blocks any number."""
 FIRST_RETRY, LAST_RETRY = 0.2, 2.0
 """Seconds between two attempts to read streams: doubled each time, up to the last."""
 STOP_CHECK: Final = 1.0

@@ -27,17 +27,18 @@ class _Waiting:
 
 
 class RequestQueue:
-    """A queue between threads, of at most `limit` requests and those for solutions, which are never refused."""
+    """A queue between threads. Usual requests are refused beyond `limit`, shares beyond twice as many, blocks
+    never."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting: queue.PriorityQueue[_Waiting] = queue.PriorityQueue()
-        """Bound: `limit`, and one for each solution."""
+        """Bound: twice `limit`, and the blocks."""
         self._numbers = count()
 
     def put_nowait(self, run: Callable[[], None] | None, *, urgent: Urgency = Urgency.USUAL) -> None:
         """Add a request, or None, which ends those who read. Raises queue.Full."""
-        if urgent is Urgency.USUAL and self._waiting.qsize() >= self._limit:
+        if urgent is not Urgency.BLOCK and self._waiting.qsize() >= (1 + urgent) * self._limit:
             raise queue.Full
         self._waiting.put(_Waiting(-urgent, next(self._numbers), run))
 

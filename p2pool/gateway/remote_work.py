@@ -145,25 +145,42 @@ class RemoteWork:
         try:
             message = parse_message(WorkMessage, data)
             repeated = message.repeats(self._message)
-            context = self.context if repeated else context_of(message, self._network, now)
+            terms = self._terms_of(message)
+            maker = JobMaker(terms, self._environment.chance)
+            context = self._context_of(message, maker, now, known=self.context if repeated else None)
         except ParseError as error:
             for text in self._reported.new([str(error)]):
                 _log.error("cannot use the node's work: {error}", error=text)
             return
         self._reported.new([])
         self._heard = self._environment.monotonic()
-        self._message = message
-        self._terms = RemoteTerms(
+        self._message, self._terms, self._maker = message, terms, maker
+        self.transactions.request(message.template.previous_block, message.template.transactions)
+        if not repeated:
+            self._use(context, message)
+
+    def _terms_of(self, message: WorkMessage) -> RemoteTerms:
+        return RemoteTerms(
             message.terms,
             sent=message.sent,
             environment=self._environment,
             network=self._network,
             rates=self._rates,
         )
-        self._maker = JobMaker(self._terms, self._environment.chance)
-        self.transactions.request(message.template.previous_block, message.template.transactions)
-        if context is not None and not repeated:
-            self._use(context, message)
+
+    def _context_of(
+        self, message: WorkMessage, maker: JobMaker, now: float, *, known: WorkContext | None = None
+    ) -> WorkContext:
+        """Return the work of a message, `known` if it is known, after making a job of it. Raises ParseError: what
+        makes no sense is noticed here, not by each miner that needs a job."""
+        try:
+            context = context_of(message, self._network, now) if known is None else known
+            maker.make(context, bytes(20), share_difficulty=None, now=now)
+        except ParseError:
+            raise
+        except Exception as error:
+            raise ParseError(f"work that no job can be made of: {type(error).__name__}: {error}") from None
+        return context
 
     def remember(self, data: bytes) -> None:
         """Remember earlier work, of a message that came before this gateway started: miners that come from other
@@ -172,7 +189,8 @@ class RemoteWork:
             message = parse_message(WorkMessage, data)
             key = (message.run, message.number)
             if self.recent.get(key) is None:
-                self.recent.keep(key, context_of(message, self._network, self._clock()))
+                maker = JobMaker(self._terms_of(message), self._environment.chance)
+                self.recent.keep(key, self._context_of(message, maker, self._clock()))
         except ParseError:
             return  # the newest message is reported, if it cannot be read either
 

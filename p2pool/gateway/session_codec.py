@@ -163,7 +163,7 @@ class SessionCodec:
                 share_timestamp=part.share_time,
                 header_timestamp=part.header_time,
             )
-        except (ShareInvalid, ValueError, OverflowError) as error:
+        except (ShareInvalid, ValueError, ArithmeticError) as error:
             raise ParseError(f"a session with a job that cannot be made: {error}") from None
         if job.digest != part.digest:
             raise ParseError(f"job {part.job_id} of another gateway is not the job that its parts make")

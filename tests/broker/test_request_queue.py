@@ -29,15 +29,18 @@ def test_urgent_requests_are_next_and_all_others_keep_their_order():
     assert done == [7, 8, 5, 6, 0, 1, 2]
 
 
-@pytest.mark.parametrize("urgent", [Urgency.SHARE, Urgency.BLOCK])
-def test_a_full_queue_takes_solutions_only(urgent):
+def test_a_full_queue_takes_as_many_shares_again_and_all_blocks():
     requests = RequestQueue(2)
-    for _ in range(2):
-        requests.put_nowait(lambda: None)
+    for urgent in (Urgency.USUAL, Urgency.USUAL, Urgency.SHARE, Urgency.SHARE):
+        requests.put_nowait(lambda: None, urgent=urgent)
+        if urgent is Urgency.SHARE:
+            with pytest.raises(queue.Full):
+                requests.put_nowait(lambda: None)
     with pytest.raises(queue.Full):
-        requests.put_nowait(lambda: None)
-    requests.put_nowait(lambda: None, urgent=urgent)
-    drain(requests, 3)
+        requests.put_nowait(lambda: None, urgent=Urgency.SHARE)
+    for _ in range(3):
+        requests.put_nowait(lambda: None, urgent=Urgency.BLOCK)
+    drain(requests, 7)
 
 
 def test_none_ends_those_who_read():

@@ -98,31 +98,21 @@ def _milliseconds(entry_id: str) -> int:
 # --- members -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """The former value of a member of a group, None if there was none, and the values of the others."""
+def exchange(group: str, name: str, value: bytes, *, seconds: float) -> Action[list[bytes]]:
+    """Set the value of a member of a group, which expires, and return the values of the others."""
 
-    former: bytes | None
-    others: list[bytes]
-
-
-def exchange(group: str, name: str, value: bytes, *, seconds: float) -> Action[Exchanged]:
-    """Set the value of a member of a group, which expires, and return its former one and those of the others."""
-
-    def act(client: redis.Redis) -> Exchanged:
+    def act(client: redis.Redis) -> list[bytes]:
         now = server_time(client)
         with client.pipeline(transaction=True) as pipe:
-            pipe.get(_member(group, name))
             pipe.set(_member(group, name), value, px=int(seconds * 1000))
             pipe.zadd(group, {name: now})
             pipe.zremrangebyscore(group, "-inf", now - seconds)
             pipe.expire(group, int(seconds) + 1)
             pipe.zrevrange(group, 0, MAX_MEMBERS)
-            former, *_, names = pipe.execute()
+            names = pipe.execute()[-1]
         others = [_member(group, each.decode()) for each in names if each.decode() != name]
         values = client.mget(others) if others else []
-        found = [each for each in values if isinstance(each, bytes)]
-        return Exchanged(former if isinstance(former, bytes) else None, found)
+        return [each for each in values if isinstance(each, bytes)]
 
     return act
 

@@ -110,10 +110,9 @@ class BanRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many connections hosts have at one process. `run` is a random number of the process."""
+    """How many connections hosts have at one process."""
 
     schema: int = SCHEMA
     name: Name
-    run: Id = 0
     is_gateway: bool
     hosts: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_HOSTS)]

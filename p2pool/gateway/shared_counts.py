@@ -57,13 +57,10 @@ class SharedCounts:
         self._group = names.members
         self._guard = guard
         self._name = name
-        self._run = environment.nonce() >> 1
-        self._has_published = False
         self._is_gateway = is_gateway
         self._timer: Timer | None = None
         self._expiry: IDelayedCall | None = None
         self._unreadable = WarnOnce()
-        self._same_name = WarnOnce()
 
     def start(self) -> None:
         """Exchange counts from now on."""
@@ -83,31 +80,13 @@ class SharedCounts:
 
     async def exchange(self) -> None:
         """Publish the own counts, and take those of the others."""
-        own = HostCounts(name=self._name, run=self._run, is_gateway=self._is_gateway, hosts=self._own())
+        value = pack_message(HostCounts(name=self._name, is_gateway=self._is_gateway, hosts=self._own()))
         try:
-            exchanged = await self._broker.ask(
-                exchange(self._group, self._name, pack_message(own), seconds=LIFETIME)
-            )
+            values = await self._broker.ask(exchange(self._group, self._name, value, seconds=LIFETIME))
         except BrokerError:
             return
-        self._check_name(exchanged.former)
-        self._take(exchanged.others)
+        self._take(values)
         self._expect_until(LIFETIME)
-
-    def _check_name(self, former: bytes | None) -> None:
-        """Log that another process publishes under the same name. An earlier run may have, before this one did."""
-        is_first, self._has_published = not self._has_published, True
-        problems = []
-        if former is not None and not is_first:
-            with suppress(ParseError):
-                if parse_message(HostCounts, former).run != self._run:
-                    problems.append(self._name)
-        for name in self._same_name.new(problems):
-            _log.error(
-                "another gateway is named {name} as well, which confuses the figures and bans of both: start each "
-                "with a --gateway-name of its own",
-                name=name,
-            )
 
     def _own(self) -> dict[str, int]:
         least = max(1, self._guard.settings.max_connections_per_host // LEAST_PART)

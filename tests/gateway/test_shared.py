@@ -429,26 +429,6 @@ def test_keys_of_counts_expire(pool):
     assert 0 < pool.client.ttl(NAMES.members) <= LIFETIME + 1
 
 
-def test_two_gateways_of_one_name_are_reported_once(pool):
-    with logged() as log:
-        again = Side(pool.server, "one")
-        for _ in range(4):
-            again.wait(PERIOD)
-            pool.one.wait(PERIOD)
-    assert [line for line in log.lines if "is named one as well" in line] == 2 * [
-        "another gateway is named one as well, which confuses the figures and bans of both: start each with a "
-        "--gateway-name of its own"
-    ]
-
-
-def test_an_earlier_run_of_a_gateway_is_no_other_one(pool):
-    pool.one.counts.stop()
-    with logged() as log:
-        again = Side(pool.server, "one")
-        again.wait(3 * PERIOD)
-    assert not [line for line in log.lines if "is named" in line]
-
-
 def test_small_counts_are_not_published():
     pool = Pool(max_connections_per_host=1000)
     for number in range(10):

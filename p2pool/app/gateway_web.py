@@ -19,7 +19,7 @@ from p2pool.app.web import web_access
 from p2pool.base.environment import Environment
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics import render_metrics
-from p2pool.web.resources import GetResource, answer_later, answer_now
+from p2pool.web.resources import GetResource, StatusAndBody, answer_later, answer_now
 from p2pool.web.site import METRICS_TYPE, GuardedSite
 
 PERIOD: Final = 1.0
@@ -32,9 +32,23 @@ def gateway_site(
     """Return the site of a gateway; `health` returns what /healthz says, with the status
     503 unless there is "work"."""
     root = Resource()
+    root.putChild(b"", _Hint())
     root.putChild(b"healthz", _Health(health))
     root.putChild(b"metrics", _Metrics(MetricsText(environment, stats, config.metrics_max_workers)))
     return GuardedSite(environment, root, web_access(config))
+
+
+class _Hint(GetResource):
+    """The resource that tells people who look for pages here where they are."""
+
+    content_type = b"text/plain; charset=utf-8"
+
+    @override
+    def answer(self, request: Request) -> StatusAndBody:
+        return (
+            200,
+            b"This is a gateway of a p2pool-dash node, which has the pages; here are /healthz and /metrics\n",
+        )
 
 
 class _Health(GetResource):

@@ -63,6 +63,7 @@ def test_health_and_metrics_are_open_without_settings():
     assert b'worker="me.rig"' in metrics.body
     assert web.get("/metrics", method="HEAD").status == 200
     assert web.get("/other").status == 404
+    assert b"/healthz and /metrics" in web.get("/").body
 
 
 def test_load_balancers_see_by_the_status_that_there_is_no_work():

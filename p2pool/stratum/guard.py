@@ -49,7 +49,7 @@ MAX_ABSENT_HOSTS = 10_000
 """Hosts without a connection whose cost is remembered. Beyond it the site that has most of them loses one."""
 _SHOWN_HOSTS = 50
 _NAMED = 5
-"""Hosts, and processes that banned them, that one log line names."""
+"""Hosts that are logged one by one of those that are banned together."""
 _LOGGED_HOSTS = 1000
 """Hosts and kinds of log lines that are remembered. Beyond it the site with most of them loses one."""
 _LOG_PERIOD = 60.0
@@ -67,6 +67,16 @@ def _is_exempt(key: str, allowed: tuple[IPNetwork, ...]) -> bool:
     return any(
         network.version == other.version and network.overlaps(other)  # a part of the /64 is enough
         for other in allowed
+    )
+
+
+def _log_ban(ban: BanRecord) -> None:
+    _log.warn(
+        "banned {host} for {seconds:.0f} s: {reason}{whose}",
+        host=ban.host,
+        seconds=ban.until - ban.since,
+        reason=ban.reason,
+        whose=f" (banned by {ban.source})" if ban.source else "",
     )
 
 
@@ -334,14 +344,7 @@ class Guard:
         record = BanRecord(key, now, now + seconds, reason, source, is_automatic)
         self._keep_ban(record)
         self._changed()
-        whose = f" (banned by {source})" if source else ""
-        _log.warn(
-            "banned {host} for {seconds:.0f} s: {reason}{whose}",
-            host=key,
-            seconds=seconds,
-            reason=reason,
-            whose=whose,
-        )
+        _log_ban(record)
         self.banned.fire(key)
         return record
 
@@ -353,13 +356,10 @@ class Guard:
             self._bans.pop(record.host, None)
             self._keep_ban(record)
         self._changed()
-        _log.warn(
-            "took over {count} bans of {sources}: {hosts}{more}",
-            count=len(records),
-            sources=", ".join(sorted({record.source for record in records})[:_NAMED]),
-            hosts=", ".join(record.host for record in records[:_NAMED]),
-            more=", ..." if len(records) > _NAMED else "",
-        )
+        for record in records[:_NAMED]:
+            _log_ban(record)
+        if len(records) > _NAMED:
+            _log.warn("banned {count} more hosts, as other gateways did", count=len(records) - _NAMED)
         for record in records:
             self.banned.fire(record.host)
 

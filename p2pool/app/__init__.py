@@ -23,6 +23,7 @@ Replaced by a newer process without losing a miner:
 
 Gateways, which have miners and nothing else of a node:
 - `gateway`: class `GatewayApp`, the root of a gateway; `gateway_daemons`: the daemons that it was given
+- `gateway_web`: what a gateway shows of itself
 - `broker`: the node's side of its gateways
 - `shared_sessions`: what gateways share about their miners' sessions
 - `own_gateways`: the gateways that the node starts itself

@@ -6,17 +6,15 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import Request
 
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.gateway_daemons import GatewayDaemons
+from p2pool.app.gateway_web import gateway_site
 from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.shared_pool import SharedPool
@@ -38,9 +36,8 @@ from p2pool.gateway.sums_collector import SumsCollector
 from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
 from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
+from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
-from p2pool.web.metrics.page import render_metrics
-from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
@@ -142,7 +139,8 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site(), dashboard="")
+        site = gateway_site(self._environment, config, stats=self.stats, health=self._health)
+        self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
@@ -176,14 +174,14 @@ class GatewayApp:
         _log.info("stopping")
         self.process_watch.stop()
         self.node_watch.stop()
-        self.sender.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sender.stop)
         self.work.transactions.stop()
         await self._end(self.daemons.stop)
         # At the same time: a broker that hangs holds up each of them.
         for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
             await ending
-        await self._end(self.sender.disk.written)  # another process may use the directory then
+        await self._end(self.sender.disk.finished)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
 
@@ -240,44 +238,17 @@ class GatewayApp:
 
     # --- web ---------------------------------------------------------------------------------------------
 
-    def _site(self) -> GuardedSite:
-        root = Resource()
-        root.putChild(b"healthz", _Answer(self._health, "application/json"))
-        root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
-        return GuardedSite(self._environment, root)
-
-    def _health(self) -> bytes:
+    def _health(self) -> dict[str, object]:
+        """Return what /healthz says."""
         problem = self.work.problem()
-        return orjson.dumps(
-            {
-                "gateway": self.name,
-                "work": problem is None,
-                "problem": problem,
-                "broker": self.broker.problem is None,
-                "connections": len(self.stratum.server),
-                "unsent_solutions": len(self.sender),
-                "solutions_problem": self.sender.disk.problem,
-                "incomplete_blocks": self.blocks.waiting,
-                "dashd": self.daemons.problem,
-            }
-        )
-
-    def _metrics(self) -> bytes:
-        return render_metrics(self.stats.snapshot(self._environment.clock()), self.config.metrics_max_workers)
-
-
-class _Answer(Resource):
-    """A resource without children that is made when it is asked for."""
-
-    isLeaf = True
-
-    def __init__(self, make: Callable[[], bytes], content_type: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._make = make
-        self._content_type = content_type
-
-    def render_GET(self, request: Request) -> bytes:
-        """Return the answer to a GET."""
-        request.setHeader(b"content-type", self._content_type.encode())
-        request.setHeader(b"cache-control", b"no-store")
-        return self._make()
+        return {
+            "gateway": self.name,
+            "work": problem is None,
+            "problem": problem,
+            "broker": self.broker.problem is None,
+            "connections": len(self.stratum.server),
+            "unsent_solutions": len(self.sender),
+            "solutions_problem": self.sender.disk.problem,
+            "incomplete_blocks": self.blocks.waiting,
+            "dashd": self.daemons.problem,
+        }

@@ -72,7 +72,7 @@ class SharedSessions:
     async def stop(self) -> None:
         """Write all sessions to the broker, and release the prefix; without the broker, they expire there."""
         written, released = self.exchange.stop(), self.lease.stop()
-        await self._wait(DeferredList([written, released]), STOP_TIME)
+        await self._wait(DeferredList([written, released], consumeErrors=True), STOP_TIME)
 
     async def _wait(self, deferred: Deferred[Any], seconds: float) -> None:
         try:

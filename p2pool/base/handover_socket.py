@@ -167,12 +167,10 @@ def listen(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
-        former = os.umask(0o177)
-        try:
-            with _short(path) as name:
-                listening.bind(name)
-        finally:
-            os.umask(former)
+        # Before it has a name. Not by the umask: threads that write files meanwhile would get that too.
+        os.fchmod(listening.fileno(), 0o600)
+        with _short(path) as name:
+            listening.bind(name)
         listening.listen(1)
     except OSError:
         listening.close()

@@ -27,7 +27,7 @@ from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.observable import Event
 from p2pool.broker.operations import WAIT, Entry
 from p2pool.broker.problems import Problems, describe
-from p2pool.broker.request_queue import RequestQueue
+from p2pool.broker.request_queue import RequestQueue, Urgency
 from p2pool.broker.settings import BrokerAddress
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ _log = Logger(namespace="p2pool.broker")
 ANSWER_TIME: Final = 5.0
 """Seconds that Redis has to answer a request, and to accept a connection."""
 MAX_REQUESTS: Final = 1_000
-"""Requests that wait for their turn; more fail at once."""
+"""Requests that wait for their turn; more fail at once. Shares may be twice as many, blocks any number."""
 FIRST_RETRY, LAST_RETRY = 0.2, 0.5
 """Seconds between two attempts to read streams: doubled each time, up to the last. A process that notices much
 later than others that the server is back delivers its shares too late for the tip."""
@@ -87,9 +87,9 @@ class Broker:
         with suppress(queue.Full):
             self._requests.put_nowait(None)
 
-    def ask(self, action: Callable[[redis.Redis], T], *, urgent: bool = False) -> Deferred[T]:
-        """Run an action on the client in the thread, after those that were requested before, or before all that
-        are not `urgent`. The Deferred fails with BrokerError."""
+    def ask(self, action: Callable[[redis.Redis], T], *, urgent: Urgency = Urgency.USUAL) -> Deferred[T]:
+        """Run an action on the client in the thread, after those that are as urgent and were requested before. The
+        Deferred fails with BrokerError."""
         result: Deferred[T] = Deferred()
 
         def run() -> None:

@@ -1,4 +1,4 @@
-"""What the program asks of Redis, as functions of a client: streams with one field, expiring values, leases.
+"""What the program asks of Redis, as functions of a client: streams with one field, expiring values.
 
 Each function returns an action for `Broker.ask`, or is one for `Broker.follow`. Streams are read in the order of
 their ids, which Redis makes from its clock and a counter. Source: the commands' pages at redis.io.
@@ -262,18 +262,6 @@ def extend(key: str, *, seconds: float) -> Action[bool]:
 
     def act(client: redis.Redis) -> bool:
         return bool(client.pexpire(key, int(seconds * 1000)))
-
-    return act
-
-
-def lease(key: str, owner: bytes, *, seconds: float) -> Action[bool]:
-    """Take a key for `owner`, or extend its lease. Return False if somebody else has it."""
-
-    def act(client: redis.Redis) -> bool:
-        milliseconds = int(seconds * 1000)
-        if client.set(key, owner, px=milliseconds, nx=True):
-            return True
-        return client.get(key) == owner and bool(client.pexpire(key, milliseconds))
 
     return act
 

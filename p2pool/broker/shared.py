@@ -5,8 +5,9 @@ Ages and ends are measured by the server's clock alone: the clocks of the machin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import redis
@@ -132,6 +133,21 @@ def set_row(
                 pipe.xadd(news.stream, {b"data": news.data}, maxlen=news.keep, approximate=True)
             pipe.execute()
         return fits
+
+    return act
+
+
+def add_rows(table: str, rows: Mapping[str, Callable[[float], bytes]], *, most: int) -> Action[None]:
+    """Add rows in one request, each as what its function returns for the server's time: those that fit below
+    `most` rows, and none that is there already."""
+
+    def act(client: redis.Redis) -> None:
+        now, room = server_time(client), most - int(client.hlen(table))
+        with client.pipeline(transaction=False) as pipe:
+            for name, make in islice(rows.items(), max(0, room)):
+                pipe.hsetnx(table, name, make(now))
+            pipe.expire(table, _TABLE_TIME)
+            pipe.execute()
 
     return act
 

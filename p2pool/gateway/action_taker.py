@@ -17,6 +17,7 @@ from p2pool.gateway.action_messages import (
     ActionMessage,
     ActionResult,
     Ban,
+    Limit,
     MaskState,
     Reconnect,
     SharedAction,
@@ -115,6 +116,9 @@ class ActionTaker:
         """Carry out an action; return how many connections it reached. Raises ValueError."""
         if isinstance(action, Ban):
             return self._bans.take(action, origin)
+        if isinstance(action, Limit):
+            self._bans.take_limit(action)
+            return 0
         if isinstance(action, Unban):
             self._bans.take_lifted(action.host)
             return 0

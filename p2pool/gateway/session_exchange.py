@@ -9,6 +9,7 @@ it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -47,7 +48,10 @@ DEADLINE: Final = 0.2
 MAX_WANTED: Final = 2_000
 """Sessions that miners wait for at a time; another miner gets a new one at once."""
 MAX_ASKED: Final = 200
-"""Requests for sessions that the broker has not answered: what is solved must not wait long behind them."""
+"""Requests for sessions that the broker has not answered."""
+MAX_ASKED_BY_SITE: Final = 100
+"""Those for connections of one site: whoever connects again and again with ids that nobody has must not use up
+what belongs to all."""
 PERIOD: Final = 1.0
 """Seconds between two writes of sessions to the broker."""
 MAX_WRITTEN: Final = 200
@@ -102,8 +106,8 @@ class SessionExchange:
         self._codec = codec
         self._keep = keep
         self._wanted: dict[str, _Wanted] = {}
-        self._asked = 0
-        """How many requests for sessions the broker has not answered."""
+        self._asked: Counter[str] = Counter()
+        """How many requests for sessions the broker has not answered, by site. Bound: MAX_ASKED."""
         self._claims: BoundedDict[str, float] = BoundedDict(_MAX_CLAIMS)
         """Sessions that this gateway claims, and since when, until it reads its own claim: those of others before
         it are older."""
@@ -135,7 +139,8 @@ class SessionExchange:
             self._timer.stop()
         ids = list(self._session_ids())
         pieces = range(0, len(ids), _WRITTEN_AT_STOP)
-        return DeferredList([self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces])
+        writes = [self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces]
+        return DeferredList(writes, consumeErrors=True)
 
     # --- records -----------------------------------------------------------------------------------------
 
@@ -147,7 +152,7 @@ class SessionExchange:
             self._rota = list(self._session_ids())
             self._delete_ended()
         values: dict[str, bytes] = {}
-        now = self._clock()
+        now = self._reactor.seconds()
         for _ in range(_MAX_EXAMINED):
             if not self._rota or len(values) >= MAX_WRITTEN:
                 break
@@ -213,7 +218,9 @@ class SessionExchange:
             return None
         if self._paused:
             return Deferred()
-        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED or self._asked >= MAX_ASKED:
+        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED:
+            return None
+        if self._asked.total() >= MAX_ASKED or self._asked[site] >= MAX_ASKED_BY_SITE:
             return None
         wanted = self._wanted[session_id] = _Wanted(site)
         wanted.deadline = self._reactor.callLater(DEADLINE, self._finish, session_id)
@@ -231,8 +238,8 @@ class SessionExchange:
             keep=KEPT_HANDOVERS,
             seconds=self._keep,
         )
-        self._asked += 1
-        asked = self._broker.ask(action).addBoth(self._answered)
+        self._asked[site] += 1
+        asked = self._broker.ask(action).addBoth(self._answered, site)
         asked.addCallback(self._claimed, session_id, wanted).addErrback(self._failed, session_id)
         return wanted.done
 
@@ -242,8 +249,10 @@ class SessionExchange:
             raise ParseError("the record of a session is that of another session, or of another network")
         return record
 
-    def _answered(self, result: Any) -> Any:
-        self._asked -= 1
+    def _answered(self, result: Any, site: str) -> Any:
+        self._asked[site] -= 1
+        if not self._asked[site]:
+            del self._asked[site]
         return result
 
     def _claimed(self, data: bytes | None, session_id: str, wanted: _Wanted) -> None:

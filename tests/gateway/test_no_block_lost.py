@@ -676,7 +676,7 @@ def test_the_bytes_of_solutions_that_are_not_acknowledged_are_bounded(pool, monk
 def test_a_solution_with_all_transactions_of_the_largest_block_survives_a_restart(tmp_path):
     spool = SolutionSpool(tmp_path)
     spool.keep(b"\x01" * 32, bytes(MAX_BLOCK_SIZE // 2))
-    assert [len(data) for _, data in spool.load(10)] == [MAX_BLOCK_SIZE // 2]
+    assert [len(file.content) for file in spool.load(10)] == [MAX_BLOCK_SIZE // 2]
 
 
 def test_however_solutions_are_malformed_the_log_does_not_grow_with_their_number(pool):

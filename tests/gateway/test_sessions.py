@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import random
@@ -564,6 +565,18 @@ def test_so_many_are_looked_for_at_a_time(pool, monkeypatch, limit):
     assert b.shared.exchange.fetch(ids[0], "s") is not None
 
 
+def test_one_site_does_not_use_up_what_belongs_to_all(pool, monkeypatch):
+    monkeypatch.setattr(session_exchange, "MAX_ASKED_BY_SITE", 2)
+    b = pool.gateway()
+    b.broker.slow = True
+    ids = [f"d{number:031x}" for number in range(8)]
+    assert [b.shared.exchange.fetch(each, "s") is None for each in ids[:3]] == [False, False, True]
+    assert b.shared.exchange.fetch(ids[3], "other") is not None
+    b.broker.answer()
+    assert b.shared.exchange.fetch(ids[4], "s") is not None
+    assert not b.shared.exchange._asked
+
+
 # --- hostile records -------------------------------------------------------------------------------------------
 
 
@@ -787,6 +800,18 @@ def test_sessions_expire_in_the_broker_unless_they_live(pool):
     assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
 
 
+def test_a_clock_that_is_set_back_lets_no_session_expire(pool, monkeypatch):
+    a = pool.gateway(timeout=100.0)
+    first = Rig(pool, a)
+    pool.write()
+    real = pool.now
+    monkeypatch.setattr(a.shared.exchange, "_clock", lambda: real() - 3600)
+    pool.client.pexpire(pool.names.session(first.session_id), 10)
+    for _ in range(60):
+        pool.write()
+    assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
+
+
 def test_without_a_session_timeout_nothing_travels(pool):
     a, b = pool.gateway(timeout=0.0), pool.gateway(timeout=0.0)
     first = Rig(pool, a)
@@ -827,11 +852,15 @@ def test_a_stop_does_not_wait_for_a_broker_that_is_silent(pool):
     a = pool.gateway()
     Rig(pool, a)
     a.broker.slow = True
-    stopped = ensureDeferred(a.shared.stop())
-    assert not stopped.called
-    pool.clock.advance(STOP_TIME)
-    assert stopped.called
-    assert stopped.result is None
+    with logged() as log:
+        stopped = ensureDeferred(a.shared.stop())
+        assert not stopped.called
+        pool.clock.advance(STOP_TIME)
+        assert stopped.called
+        assert stopped.result is None
+        a.broker.held.clear()
+        gc.collect()
+    assert not log.tracebacks
 
 
 # --- prefixes --------------------------------------------------------------------------------------------------

@@ -1,66 +1,160 @@
-"""A gateway's solutions on a disk that takes its time."""
+"""Solutions on a gateway's disk: what an earlier run left is sent, whatever else is there; a stop waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
+import fakeredis
+import msgspec
+import pytest
+from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
+from twisted.internet.task import Clock
 
-from p2pool.gateway.solution_disk import SolutionDisk
-from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.base.files import write_file
+from p2pool.broker.request_queue import Urgency
+from p2pool.gateway.messages import BlockPart, SolutionMessage, pack_message
+from p2pool.gateway.names import Names
+from p2pool.gateway.solution_sender import SolutionSender
+from p2pool.gateway.solution_spool import MAX_SIZE, SolutionSpool
 from tests.environment import make_environment
+from tests.gateway.fake_broker import FakeBroker
+from tests.logged import logged
 
-SHARE, BLOCK = bytes(32), bytes([1]) * 32
-
-
-class SlowDisk:
-    """A disk that does what it is asked when the test says so."""
-
-    def __init__(self, directory: Path) -> None:
-        self.asked: list[tuple[Callable[[], Any], Deferred[Any]]] = []
-        environment = make_environment(run_in_thread=self._ask)
-        self.disk = SolutionDisk(environment, SolutionSpool(directory))
-
-    def _ask(self, action: Callable[[], Any]) -> Deferred[Any]:
-        answer: Deferred[Any] = Deferred()
-        self.asked.append((action, answer))
-        return answer
-
-    def work(self, result: Callable[[], Deferred[Any]] = lambda: succeed(None)) -> None:
-        """Do all that was asked."""
-        asked, self.asked = self.asked, []
-        for action, answer in asked:
-            action()
-            result().chainDeferred(answer)
-
-    def wait(self) -> list[object]:
-        """Return what is filled when all is written."""
-        done: list[object] = []
-        ensureDeferred(self.disk.written()).addCallback(done.append)
-        return done
+NAMES = Names("simnet")
 
 
-def test_written_waits_for_shares_and_blocks(tmp_path):
-    slow = SlowDisk(tmp_path)
-    slow.disk.keep(SHARE, b"a", is_block=False)
-    slow.disk.keep(BLOCK, b"b", is_block=True)
-    done = slow.wait()
-    assert done == []
-    slow.work()
-    assert done == [None]
-    assert len(list(tmp_path.glob("*.solution"))) == 2
+def solution(number: int) -> SolutionMessage:
+    return SolutionMessage(
+        network="simnet",
+        gateway="g",
+        worker="w",
+        found=1.0,
+        hash=bytes([number]) * 32,
+        share=b"share",
+        block=None,
+        aux=[],
+    )
 
 
-def test_nothing_to_write_is_not_waited_for(tmp_path):
-    assert SlowDisk(tmp_path).wait() == [None]
+def name_of(number: int) -> str:
+    return f"{bytes([number]).hex() * 32}.solution"
 
 
-def test_a_disk_that_takes_nothing_is_not_waited_for(tmp_path):
-    slow = SlowDisk(tmp_path)
-    slow.disk.keep(SHARE, b"a", is_block=False)
-    done = slow.wait()
-    slow.work(lambda: fail(OSError(28, "No space left on device")))
-    assert done == [None]
-    assert slow.disk.problem is not None
+class Gateway:
+    """The part of a gateway that sends solutions."""
+
+    def __init__(self, directory: Path, **changes: Any) -> None:
+        self.broker = FakeBroker(fakeredis.FakeServer())
+        self.clock = Clock()
+        self.environment = make_environment(self.clock, **changes)
+        self.sender = SolutionSender(
+            self.environment, self.broker, names=NAMES, spool=SolutionSpool(directory / "solutions")
+        )
+
+    def start(self) -> None:
+        ensureDeferred(self.sender.start())
+
+    def sent(self) -> list[bytes]:
+        return [fields[b"data"] for _, fields in self.broker.client.xrange(NAMES.solutions)]
+
+
+@pytest.fixture
+def left(tmp_path) -> Path:
+    """A directory with two solutions of an earlier run."""
+    directory = tmp_path / "solutions"
+    for number in (1, 2):
+        write_file(directory / name_of(number), pack_message(solution(number)))
+    return directory
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other_solution(tmp_path, left):
+    (left / name_of(0)).mkdir()
+    with logged() as log:
+        gateway = Gateway(tmp_path)
+        gateway.start()
+    assert sorted(gateway.sent()) == [pack_message(solution(number)) for number in (1, 2)]
+    assert (left / name_of(0)).is_dir()
+    (line,) = [line for line in log.lines if "cannot read" in line]
+    assert line == f"cannot read {left / name_of(0)}: Is a directory; it is left where it is"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (name_of(3), b""),
+        (name_of(3), b"\x80"),
+        (name_of(3), pack_message(solution(4))),
+        (name_of(3), bytes(MAX_SIZE + 1)),
+        ("01.solution", pack_message(solution(1))),
+        ("no hash.solution", pack_message(solution(1))),
+    ],
+    ids=["empty", "not a solution", "another solution", "too large", "short name", "strange name"],
+)
+def test_a_corrupt_file_is_quarantined_not_deleted(tmp_path, left, name, content):
+    (left / name).write_bytes(content)
+    with logged() as log:
+        gateway = Gateway(tmp_path)
+        gateway.start()
+    assert sorted(gateway.sent()) == [pack_message(solution(number)) for number in (1, 2)]
+    assert not (left / name).exists()
+    assert (left / f"{name}.damaged").read_bytes() == content
+    assert [line for line in log.lines if "quarantined" in line and name in line]
+
+
+def test_what_was_solved_now_goes_before_what_an_earlier_run_left(tmp_path, left):
+    gateway = Gateway(tmp_path)
+    asked: list[Any] = []
+    ask = gateway.broker.ask
+    gateway.broker.ask = lambda action, urgent=None: asked.append(urgent) or ask(action)  # type: ignore[assignment]
+    gateway.start()
+    gateway.sender.send(solution(5))
+    block = BlockPart(header=bytes(80), coinbase=b"", height=1, subsidy=1, transactions=b"")
+    gateway.sender.send(msgspec.structs.replace(solution(6), block=block))
+    assert asked == [Urgency.USUAL, Urgency.USUAL, Urgency.SHARE, Urgency.BLOCK]
+
+
+def test_a_stop_waits_until_solutions_are_on_disk(tmp_path):
+    disk: list[tuple[Deferred[None], Any]] = []
+
+    def run_in_thread(action: Any) -> Deferred[Any]:
+        done: Deferred[None] = Deferred()
+        disk.append((done, action))
+        return done.addCallback(lambda _: action())
+
+    gateway = Gateway(tmp_path, run_in_thread=run_in_thread)
+    for number in (1, 2, 3):
+        gateway.sender.send(solution(number))
+    stopped = ensureDeferred(gateway.sender.stop())
+    for expected in (1, 2, 3):
+        assert not stopped.called
+        assert len(disk) == expected
+        disk[-1][0].callback(None)
+    assert stopped.called
+    assert len(list((tmp_path / "solutions").iterdir())) == 3
+
+
+def test_a_stop_can_be_given_up_if_the_disk_hangs(tmp_path):
+    hanging: list[Deferred[Any]] = []
+
+    def hang(action: Any) -> Deferred[Any]:
+        hanging.append(Deferred())
+        return hanging[-1]
+
+    gateway = Gateway(tmp_path, run_in_thread=hang)
+    gateway.sender.send(solution(1))
+    stopped = ensureDeferred(gateway.sender.stop()).addTimeout(3, gateway.clock)
+    ended: list[Any] = []
+    stopped.addErrback(ended.append)
+    gateway.clock.advance(3)
+    assert ended[0].check(TimeoutError)
+    hanging[0].callback(None)
+
+
+def test_a_stop_does_not_wait_for_a_full_disk(tmp_path):
+    async def refuse(action: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    gateway = Gateway(tmp_path, run_in_thread=refuse)
+    gateway.sender.send(solution(1))
+    assert ensureDeferred(gateway.sender.stop()).called

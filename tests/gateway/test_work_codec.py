@@ -15,15 +15,21 @@ from p2pool.dash.address import encode_address
 from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.gateway.action_messages import ActionMessage, BanRow
 from p2pool.gateway.messages import MAX_MESSAGE, SCHEMA, SolutionMessage, WorkMessage, pack_message, parse_message
+from p2pool.gateway.names import Names
+from p2pool.gateway.remote_work import RemoteWork
 from p2pool.gateway.sums_messages import SumsMessage
 from p2pool.gateway.work_codec import WorkChangeSent, context_of, work_message
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.networks import DASH_TESTNET
+from p2pool.pool_stats import PoolStats
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
 from tests.chains import NOW, easy_network, grow_chain
+from tests.environment import make_environment
+from tests.gateway.fake_broker import FakeBroker
 from tests.gateway.terms import FixedTerms
+from tests.logged import logged
 from tests.support import make_template
 
 NETWORK = easy_network(chain_length=200)
@@ -106,6 +112,11 @@ def test_work_of_a_share_type_that_is_not_known_is_rejected():
         context_of(message, NETWORK, NOW)
 
 
+def remote_work() -> RemoteWork:
+    broker = FakeBroker()
+    return RemoteWork(make_environment(), NETWORK, broker=broker, names=Names(NETWORK.name), rates=PoolStats(0.0))
+
+
 def test_another_format_says_so_before_anything_else():
     tracker, context = made(1, 3)
     message = msgspec.structs.replace(sent(tracker, context), schema=SCHEMA + 1)
@@ -127,6 +138,45 @@ def test_damaged_messages_are_parse_errors_and_nothing_else(data):
         context_of(parse_message(WorkMessage, bytes(packed)), NETWORK, NOW)
     except ParseError:
         pass
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_jobs_of_damaged_messages_are_made_or_the_work_is_passed_over(data):
+    tracker, context = made(3, 5)
+    packed = bytearray(pack_message(sent(tracker, context)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+    work = remote_work()
+    work.take(bytes(packed))
+    work.make_job(bytes(20), None)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("template", {"bits": 0}),
+        ("parent", {"abswork_modulus": b""}),
+        ("parent", {"absheight": -1}),
+        ("parent", {"target_limit": b""}),
+        ("weights", {"by_script": [(b"x" * 200, b"\xff" * 64)]}),
+        ("terms", {"local_rate": 1e-320}),
+        ("terms", {"local_rate": float("inf")}),
+        ("terms", {"pool_rate": float("nan")}),
+        ("terms", {"pool_rate": float("-inf")}),
+    ],
+)
+def test_figures_that_make_no_sense_cost_one_log_line(part, changes):
+    tracker, context = made(3, 5)
+    message = sent(tracker, context)
+    changed = msgspec.structs.replace(getattr(message, part), **changes)
+    work = remote_work()
+    with logged() as log:
+        for _ in range(3):
+            work.take(pack_message(msgspec.structs.replace(message, **{part: changed})))
+            work.make_job(bytes(20), None)
+    assert len(log.lines) <= 1
+    assert not log.tracebacks
 
 
 def test_payments_that_exceed_the_subsidy_are_rejected():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -175,6 +178,61 @@ def test_hosts_keep_what_they_were_charged():
     moved(miner)
     assert miner.reputation.host.cost.at(NOW) == cost
     assert miner.reputation.host.working == 1
+
+
+def _with_sent(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    return lambda record: replace(record, sent=(replace(record.sent[0], **changes), *record.sent[1:]))
+
+
+def _with_state(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    def change(record: MinersRecord) -> MinersRecord:
+        (connection,) = record.connections
+        return replace(record, connections=(replace(connection, state=replace(connection.state, **changes)),))
+
+    return change
+
+
+def _with_vardiff(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    def change(record: MinersRecord) -> MinersRecord:
+        vardiff = record.connections[0].state.vardiff
+        return _with_state(vardiff=replace(vardiff, **changes))(record)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda record: replace(record, issued=record.issued[1:]), "that were issued"),
+        (_with_sent(issued=99), "issued job 99"),
+        (_with_sent(issued=-1), "issued job -1"),
+        (_with_sent(difficulty=0.0), "difficulty 0.0"),
+        (_with_sent(difficulty=float("inf")), "difficulty inf"),
+        (_with_sent(extranonce1=b"abc"), "extranonce1 of 3 bytes"),
+        (_with_state(extranonce1=b""), "without a usable id"),
+        (_with_state(session_id=""), "without a usable id"),
+        (_with_state(jobs=(99,), newest=None), "jobs that are not there"),
+        (_with_state(newest=99), "newest job is not among"),
+        (_with_vardiff(difficulty=-1.0), "difficulty -1.0"),
+        (_with_vardiff(seconds=0.0), "one submission in 0.0 s"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_an_error(change, problem):
+    miner = Miner()
+    notify = miner.login()
+    miner.submit(notify, miner.find(notify, EASY))
+    with pytest.raises(ParseError, match=problem):
+        restore_shared(fresh(miner), change(exported(miner)))
+
+
+def test_a_connection_in_no_known_handshake_is_an_error():
+    miner = Miner()
+    miner.login()
+    record = exported(miner)
+    record = replace(record, connections=(replace(record.connections[0], handshake="SHAKEN"),))
+    ((_, restore),) = restore_shared(fresh(miner), record).connections
+    with pytest.raises(ParseError, match="SHAKEN"):
+        restore(now=NOW)
 
 
 lines = st.lists(

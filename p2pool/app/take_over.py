@@ -46,6 +46,8 @@ SOCKET_NAME: Final = "take-over"
 """The Unix socket in the data directory of a network."""
 NO_FORM: Final = ""
 """The form that a process names which takes no miners: they reconnect to other gateways."""
+EXIT_TIME: Final = 2.0
+"""Seconds that a process that closed the connection has to end."""
 HELLO_TIME: Final = 5.0
 """Seconds for short answers."""
 CONSTRUCTION_TIME: Final = 180.0
@@ -236,6 +238,8 @@ class HandoverClient:
             return HandedOver.parse(document, sockets, whole=whole, network=self._network)
         except ConnectionError:
             close_all(sockets)
+            # A process that is killed closes its ports a moment later: until then nobody else can open them.
+            self._end.wait_for_exit(EXIT_TIME)
             raise FormerEnded from None
         except (OSError, ParseError) as error:
             close_all(sockets)

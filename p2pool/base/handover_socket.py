@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import resource
+import select
 import socket
 import struct
 import threading
@@ -56,6 +57,21 @@ class HandoverSocket:
         data = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         process, user, _ = _CREDENTIALS.unpack(data)
         return process, user
+
+    def wait_for_exit(self, seconds: float) -> bool:
+        """Wait until the process at the other end is gone, with all that it had open. Return False if it lives, or
+        if this system cannot tell."""
+        try:
+            process, _ = self.peer
+            handle = os.pidfd_open(process)
+        except ProcessLookupError:
+            return True
+        except (OSError, AttributeError):
+            return False
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
 
     def send(self, message: Any) -> None:
         """Send a message that JSON can carry."""

@@ -53,6 +53,10 @@ class FakeEnd:
     def wait_for_end(self) -> bool:
         return self._ends
 
+    def wait_for_exit(self, seconds: float) -> bool:
+        self.sent.append("waited for the exit")
+        return True
+
     def close(self) -> None:
         self.closed = True
 
@@ -191,8 +195,10 @@ def test_what_cannot_be_taken_is_an_error(words, said, monkeypatch):
 def test_an_old_process_that_is_gone_hands_nothing_over(monkeypatch):
     monkeypatch.setattr(take_over, "close_all", lambda sockets: None)
     for words in ((), ({"sockets": 0, "whole": True},)):
+        taker, end = client(*words)
         with pytest.raises(FormerEnded):
-            client(*words)[0].take()
+            taker.take()
+        assert end.sent[-1] == "waited for the exit"
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), FileNotFoundError(), OSError()])

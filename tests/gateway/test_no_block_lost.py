@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -574,7 +573,7 @@ def test_a_disk_that_was_full_gets_the_solution_later(pool, tmp_path, monkeypatc
     message = found_block(pool)
     finder = Finder(pool.server, tmp_path / "x")
     with monkeypatch.context() as patched:
-        patched.setattr(SolutionSpool, "keep", partial(_refuse))
+        patched.setattr(SolutionSpool, "keep", _refuse)
         with logged() as log:
             finder.found(message)
             finder.clock.advance(1.0)

@@ -21,10 +21,12 @@ from tests.bench import (
     sharechain,
     stratum,
     stratum_processes,
+    take_over_pause,
     vardiff,
     web,
     web_stats,
 )
+from tests.e2e.take_over_load import Load
 
 SMALL_STRATUM = {
     "CONNECTIONS": (1, 10),
@@ -141,6 +143,7 @@ def small(monkeypatch):
         monkeypatch.setattr(stratum, name, value)
     for name, value in SMALL_GATEWAY.items():
         monkeypatch.setattr(gateway, name, value)
+    monkeypatch.setattr(take_over_pause, "LOAD", Load(plain=10, tls=0, times=1, pause=0.2, shares=20, crash=False))
     for name, value in SMALL_WEB.items():
         monkeypatch.setattr(web, name, value)
     for name, value in SMALL_STATISTICS.items():
@@ -184,7 +187,13 @@ def test_the_figures_of_gateways_are_json_too(capsys):
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {
         *("single_submit_x11", "gateway_submit_x11_2", "node_per_submit_x11_2"),
-        *("submits_per_cpu_s_2_all", "tip_20_ms", "broker_bytes_per_tip", "broker_bytes_per_share"),
+        *(
+            "takeover_pause_ms",
+            "submits_per_cpu_s_2_all",
+            "tip_20_ms",
+            "broker_bytes_per_tip",
+            "broker_bytes_per_share",
+        ),
     } <= set(figures)
     assert figures["broker_bytes_per_tip"] > 500
     assert figures["broker_bytes_per_share"] > 200

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pool.app.child_settings import GATEWAY
 from p2pool.app.config import load_config
 from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
@@ -24,8 +25,11 @@ from tests.support import ROOT, parse_module
 PAGES = tuple(sorted((ROOT / "docs").rglob("*.md")))
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 DOCUMENTS = (*(ROOT / name for name in TOP), *PAGES)
-GUIDES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md")))
-UNIT = ROOT / "docs" / "systemd" / "p2pool-dash.service"
+GUIDES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md", "scaling.md")),
+)
+UNITS = tuple(sorted((ROOT / "docs" / "systemd").glob("*.service")))
 MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
 """Programs of ours beside the node."""
 FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/var")
@@ -97,7 +101,8 @@ def node_arguments(command: str) -> list[str] | None:
         before = words[place - 1] if place else "--"
         is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
         if is_node and (before == "--" or before.endswith("python")):
-            return words[place + 1 :]
+            after = words[place + 1 :]
+            return after[1:] if after[:1] == [GATEWAY] else after
     return None
 
 
@@ -133,8 +138,11 @@ def test_commands_of_our_other_programs_have_flags_that_exist(path, monkeypatch,
             assert set(_FLAG.findall(match[2])) <= help_of(match[1], monkeypatch, capsys), command
 
 
-def test_the_unit_for_systemd_starts_the_node():
-    (start,) = re.findall(r"^ExecStart=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE)
+@of(*UNITS)
+def test_a_unit_for_systemd_starts_a_node_or_a_gateway(path):
+    text = path.read_text("utf-8").replace("\\\n", " ")
+    (start,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    assert (" gateway " in start) == ("gateway" in path.name)
     arguments = node_arguments(start)
     assert arguments
     parsed(arguments)
@@ -144,12 +152,12 @@ def test_the_unit_for_systemd_starts_the_node():
 def test_settings_in_toml_are_settings(path, tmp_path):
     for number, (language, text) in enumerate(read(path).fences):
         if language == "toml":
-            password = tmp_path / "password"
-            password.write_text("a password")
+            (tmp_path / "smtp-password").write_text("a password")
+            (tmp_path / "broker").write_text("redis://127.0.0.1")
             file = tmp_path / f"{number}.toml"
-            text = text.replace("YOUR_DASH_ADDRESS", ADDRESS).replace(
-                "/etc/p2pool-dash/smtp-password", str(password)
-            )
+            for secret in ("smtp-password", "broker"):
+                text = text.replace(f"/etc/p2pool-dash/{secret}", str(tmp_path / secret))
+            text = text.replace("YOUR_DASH_ADDRESS", ADDRESS)
             file.write_text(text)
             load_config(["--config", str(file)], tmp_path, {})
 
@@ -171,9 +179,18 @@ def named_paths(document: Document) -> set[str]:
 
 @cache
 def served() -> list[re.Pattern[str]]:
+    """The paths of the node, and that of gateways alone."""
     actions = [f"/api/v1/admin/{name}" for name in admin_actions(None, None, None)] + ["/api/v1/admin/alert-test"]
     files = [f"/static/{path.name}" for path in (ROOT / "web-static").iterdir()]
-    paths = [*(each.path for each in ENDPOINTS), *actions, *files, "/metrics", "/ws", "/api/openapi.json"]
+    paths = [
+        *(each.path for each in ENDPOINTS),
+        *actions,
+        *files,
+        "/metrics",
+        "/ws",
+        "/api/openapi.json",
+        "/healthz",
+    ]
     return [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in paths]
 
 
@@ -299,6 +316,13 @@ def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
     assert len(quoted) >= 9
     assert [text for text in quoted if not is_said(text)] == []
     assert not is_said("the moon ... is full")
+
+
+@pytest.mark.parametrize("head", ["line of a gateway's log", "line of the node's log"])
+def test_lines_about_gateways_are_what_is_logged(head):
+    quoted = [re.findall(r"`([^`]+)`", cells[0]) for cells in table(ROOT / "docs" / "scaling.md", head)]
+    assert len(quoted) >= 4
+    assert [line for (line,) in quoted if not is_said(line)] == []
 
 
 def test_offences_of_the_guide_are_those_that_the_node_charges():

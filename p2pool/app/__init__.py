@@ -23,9 +23,12 @@ Replaced by a newer process without losing a miner:
 
 Gateways, which have miners and nothing else of a node:
 - `gateway`: class `GatewayApp`, the root of a gateway; `gateway_daemons`: the daemons that it was given
+- `gateway_web`: what a gateway shows of itself
 - `broker`: the node's side of its gateways
 - `shared_sessions`: what gateways share about their miners' sessions
-- `gateway_children`: gateways that the node starts, watches and stops; `child_process`: a process of these
+- `own_gateways`: the gateways that the node starts itself
+- `gateway_children`: starts, watches and stops them; `child_process`: a process of these
+- `child_settings`: what each of them is given; `leftover_gateways`: what those left that are no longer started
 - `shared_pool`: what both sides share: bans, connections by host, operators' actions
 
 One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.

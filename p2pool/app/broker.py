@@ -85,7 +85,9 @@ class BrokerAssembly:
         self._sums.start()
 
     def _broker_changed(self, problem: str | None) -> None:
-        """Send the work again as soon as the broker is back: it may be another one, or an empty one."""
+        """Send the work again as soon as the broker is back: it may be another one, or an empty one. The gateways
+        then deliver what they found meanwhile."""
+        self._intake.broker_changed(problem)
         if problem is None:
             self._feed.repeat()
 
@@ -98,9 +100,11 @@ class BrokerAssembly:
         self._feed.stop()
         self._intake.stop()
         self._sums.stop()
-        if self._shared is not None:
-            await self._shared.stop()
-        self.broker.stop()
+        try:
+            if self._shared is not None:
+                await self._shared.stop()
+        finally:
+            self.broker.stop()
 
     async def _store(self) -> None:
         await self._persistence.flush()

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,8 @@ MAX_LINE: Final = 1_000
 
 
 class ChildProcess:
-    """The program with other arguments, in a session of its own: signals from the terminal do not reach it. Its
-    standard input is a pipe that ends when this process ends, however that happens.
+    """The program with other arguments and this environment, in a session of its own: signals from the terminal do
+    not reach it. Its standard input is a pipe that ends when this process ends, however that happens.
 
     `said` is called with each line of its output, and `ended` with its exit status (minus the number of the signal
     that killed it), both on the reactor thread. Raises OSError if it cannot be started.
@@ -32,6 +32,7 @@ class ChildProcess:
         reactor: IReactorFromThreads,
         arguments: Sequence[str],
         *,
+        environment: Mapping[str, str],
         said: Callable[[str], None],
         ended: Callable[[int], None],
     ) -> None:
@@ -44,7 +45,7 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env={**environment, "PYTHONPATH": _python_path()},
         )
         threading.Thread(target=self._watch, name="child", daemon=True).start()
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from p2pool.app.child_settings import GATEWAY
 from p2pool.app.config import load_config
 from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
@@ -15,8 +16,8 @@ from p2pool.base.paths import default_in_home
 from p2pool.base.signals import survive_signals
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 
-GATEWAY: Final = "gateway"
-"""The first word of a command line that starts a gateway."""
+BROKER_PACKAGES: Final = ("redis", "msgspec")
+"""The packages that only processes with a broker need."""
 
 
 def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None) -> int:
@@ -32,15 +33,24 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
         config = load_config(
             words[gateway:],
             default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
+            gateway=gateway,
         )
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
         from p2pool.app.process import run, run_gateway
 
         return run_gateway(config) if gateway else run(config)
     except (OperatorError, ImportError) as error:
-        open_terminal(sys.stderr).write(f"p2pool-dash: {error}\n")
+        open_terminal(sys.stderr).write(f"p2pool-dash: {error}{_how_to_install(error)}\n")
         return error.exit_status if isinstance(error, OperatorError) else 2
     except KeyboardInterrupt:  # before the node runs and can be stopped in order
         return 128 + signal.SIGINT
     finally:
         flush_standard_streams()
+
+
+def _how_to_install(error: Exception) -> str:
+    """Return what to do about packages of the broker that are missing; "" for other errors."""
+    if not isinstance(error, ImportError) or error.name not in BROKER_PACKAGES:
+        return ""
+    packages = " ".join(BROKER_PACKAGES)
+    return f": gateways and --broker need it; install it with {sys.executable} -m pip install {packages}"

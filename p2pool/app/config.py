@@ -79,8 +79,8 @@ class Config(
     alerts: AlertSettings = derived(AlertSettings(), shown=Shown.COMPOSED)
     rpc_arguments: tuple[str, ...] = derived((), shown=Shown.PRESENCE, repr=False)
     """[RPCUSER] RPCPASS of the single daemon."""
-    arguments: tuple[str, ...] = derived((), shown=Shown.NEVER, repr=False)
-    """The words of the command line, for the gateways that the node starts."""
+    given: tuple[tuple[str, tuple[Given, ...]], ...] = derived((), shown=Shown.NEVER, repr=False)
+    """What was given for each setting, secrets included, for the gateways that the node starts."""
     notices: tuple[str, ...] = derived((), shown=Shown.NEVER)
     """What to warn of at the start: flags that have no effect."""
 
@@ -136,11 +136,19 @@ class Config(
         return round(65535 * self.give_author / 100)
 
 
-def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """Return the configuration of a command line (without the program's name). Raises OperatorError; `--help`,
-    `--version` and unknown flags end the program as argparse does."""
+def load_config(
+    argv: Sequence[str],
+    default_datadir: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    gateway: bool = False,
+) -> Config:
+    """Return the configuration of a node's or a `gateway`'s command line, without the words before the flags.
+
+    Raises OperatorError; `--help`, `--version` and unknown flags end the program as argparse does.
+    """
     settings = all_settings()
-    given, words = parse_command_line(expand_files(argv), default_datadir)
+    given, words = parse_command_line(expand_files(argv), default_datadir, gateway=gateway)
     check_positional(words)
     if "config" in given:
         path = settings["config"].parse(given["config"])
@@ -149,7 +157,7 @@ def load_config(argv: Sequence[str], default_datadir: Path, environment: Mapping
         given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
     config = _checked(_parsed(given), words, default_datadir)
-    return replace(config, arguments=tuple(argv)) if config.gateways else config
+    return replace(config, given=tuple(given.items())) if config.gateways else config
 
 
 def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:

@@ -37,7 +37,7 @@ from p2pool.dashd.heights import BlockHeights
 from p2pool.dashd.network_peers import PeerBook, usable_address
 from p2pool.dashd.p2p import DashdLink
 from p2pool.dashd.pool import DaemonPool
-from p2pool.dashd.rpc import RpcClient
+from p2pool.dashd.rpc import RpcClient, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.settings import DASH_CONF
 from p2pool.dashd.spool import BlockSpool
@@ -51,6 +51,8 @@ from p2pool.share.share import Share
 
 _log = Logger(namespace="p2pool.dashd")
 
+ANSWER_TIME = 5.0
+"""Seconds that a daemon has to answer before a process takes over."""
 SAVE_PERIOD = 1.0
 ROOM_PERIOD = 2.0
 """Seconds between two checks whether a disk that refused a found block has room again."""
@@ -100,6 +102,22 @@ def daemon_addresses(config: Config, *, local: bool = True) -> list[DaemonAddres
                 "local dashd: give it once"
             )
     return found
+
+
+async def require_daemon(environment: Environment, addresses: Sequence[DaemonAddress]) -> None:
+    """Return if one of the daemons answers. Raises OperatorError if none does."""
+    problems = []
+    for address in addresses:
+        rpc = RpcClient(environment, address.url, address.credentials)
+        try:
+            await rpc.call("getbestblockhash", timeout=ANSWER_TIME)
+        except (RpcError, RpcUnavailable) as error:
+            problems.append(str(error))
+        else:
+            return
+        finally:
+            await rpc.close()
+    raise OperatorError(f"no Dash Core answers: {'; '.join(problems)}", 1)
 
 
 class DashdAssembly:
@@ -229,6 +247,7 @@ class DashdAssembly:
             name=address.url,
             notifications=self.notifications,
             transactions=transactions,
+            long_poll=self._node is not None,
         )
         daemon = Daemon(address.url, rpc, service, clock=self._clock)
         link = DashdLink(

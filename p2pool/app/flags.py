@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from p2pool import __version__
-from p2pool.app.settings import GROUPS, Group, all_settings
+from p2pool.app.settings import GATEWAY_GROUPS, GROUPS, Group, all_settings
 from p2pool.base.settings import Given, Setting
 from p2pool.base.text import without_login
 
@@ -18,12 +18,30 @@ A p2pool node for Dash: miners connect to it, and each block that the pool finds
 coinbase transaction, so nobody holds their money. It needs a running Dash Core (dashd).
 """
 
+_GATEWAY_USAGE: Final = "%(prog)s gateway [OPTIONS]"
+_GATEWAY_DESCRIPTION: Final = """\
+A gateway serves miners for a p2pool node, on this machine or on another one: it gets its work from the node, and
+sends it what miners solve, through a Redis server. Payout address, fee and donation are those of the node. How to
+set up Redis, the node and its gateways is in docs/scaling.md.
+"""
+
+_GATEWAY_EXAMPLES: Final = """\
+examples:
+  the broker's URL in a file:            {program} gateway --broker-file FILE -w 7903
+  found blocks to a dashd as well:       {program} gateway --broker-file FILE --dashd http://USER:PASSWORD@HOST:9998
+  gateways that the node itself starts:  {program} --broker-file FILE --gateways 4 --web-port 7900 -w 7903
+
+The node needs the same --broker and --net. Each gateway needs a --datadir and a --gateway-name of its own. Other
+settings of a node have no effect here, but are accepted: node and gateways can share a settings file (--config).
+"""
+
 _EXAMPLES: Final = """\
 examples:
   try it without dashd:              {program} --net simnet
   mine with dashd on this machine:   {program} -a YOUR_DASH_ADDRESS
   pay dashd's own wallet:            {program}
   with RPC user and password:        {program} -a YOUR_DASH_ADDRESS rpcuser rpcpassword
+  serve miners for a node:           {program} gateway --help
 
 Then connect X11 miners to  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as the username, and open
 http://THIS_MACHINE:PORT/ in a browser. A TOML file (--config) can set everything that flags can, and is a safer
@@ -34,15 +52,18 @@ WORDS: Final = "rpc_arguments"
 _HELP: Final = "help"
 
 
-def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.ArgumentParser:
-    """Return the parser, or one whose help is about one group. It knows no defaults and no types: what was not
-    given is absent from its result, and the rest is text."""
+def build_parser(
+    default_datadir: Path, only: Group | None = None, *, gateway: bool = False
+) -> argparse.ArgumentParser:
+    """Return the parser, or one for the help of one group or of a gateway. It knows no defaults and no types: what
+    was not given is absent from its result, and the rest is text."""
     program = "run_p2pool.py" if default_datadir.name == "data" else "p2pool-dash"
+    examples = _GATEWAY_EXAMPLES if gateway else _EXAMPLES
     parser = argparse.ArgumentParser(
         prog=program,
-        usage="%(prog)s [OPTIONS] [[RPCUSER] RPCPASS]",
-        description=_DESCRIPTION if only is None else None,
-        epilog=_EXAMPLES.format(program=program) if only is None else None,
+        usage=_GATEWAY_USAGE if gateway else "%(prog)s [OPTIONS] [[RPCUSER] RPCPASS]",
+        description=None if only is not None else _GATEWAY_DESCRIPTION if gateway else _DESCRIPTION,
+        epilog=None if only is not None else examples.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -61,7 +82,7 @@ def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.A
         parser.add_argument(
             "--version", action="version", version=f"p2pool-dash {__version__}", help="show the version"
         )
-    for group in GROUPS if only is None else (only,):
+    for group in _shown_groups(only, gateway=gateway):
         section = parser.add_argument_group(f"{group.name} - {group.title}")
         for setting in group.settings:
             _add(
@@ -77,6 +98,12 @@ def build_parser(default_datadir: Path, only: Group | None = None) -> argparse.A
                 help="credentials for dashd's RPC, like --rpcuser and --rpcpassword",
             )
     return parser
+
+
+def _shown_groups(only: Group | None, *, gateway: bool) -> Sequence[Group]:
+    if only is not None:
+        return (only,)
+    return [group for group in GROUPS if group.name in GATEWAY_GROUPS] if gateway else GROUPS
 
 
 def _add(section: Any, setting: Setting, default: str) -> None:
@@ -115,16 +142,18 @@ def help_text(setting: Setting, default: str) -> str:
 
 
 def parse_command_line(
-    arguments: Sequence[str], default_datadir: Path
+    arguments: Sequence[str], default_datadir: Path, *, gateway: bool = False
 ) -> tuple[dict[str, tuple[Given, ...]], tuple[str, ...]]:
-    """Return what was given for each key, and the words that are not flags. `--help`, `--version` and unknown
+    """Return what was given for each key, and the words that are not flags. Usage and help are those of a
+    `gateway` or of the node. `--help`, `--version` and unknown
     flags end the program as argparse does."""
     parser = build_parser(default_datadir)
+    parser.usage = _GATEWAY_USAGE if gateway else parser.usage
     _check_switches(arguments, parser)
     namespace, unknown = parser.parse_known_args(list(arguments))
     found = vars(namespace)
     if _HELP in found:
-        _show_help(found[_HELP], parser, default_datadir)
+        _show_help(found[_HELP], parser, default_datadir, gateway=gateway)
     if unknown:
         parser.error(_why_unknown(unknown[0]))
     words = tuple(found.pop(WORDS, ()))
@@ -155,10 +184,10 @@ def _why_unknown(word: str) -> str:
     return "unexpected argument between the flags; give RPCUSER and RPCPASS next to each other"
 
 
-def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path) -> NoReturn:
+def _show_help(name: str, parser: argparse.ArgumentParser, default_datadir: Path, *, gateway: bool) -> NoReturn:
     """Print the help of all groups, or of the one with this name, and end the program."""
     groups = {group.name: group for group in GROUPS}
     if name and name not in groups:
         parser.error(f"--help {name}: unknown group of settings; give one of {', '.join(groups)}")
-    (build_parser(default_datadir, groups[name]) if name else parser).print_help()
+    build_parser(default_datadir, groups.get(name), gateway=gateway).print_help()
     parser.exit()

@@ -6,16 +6,15 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import Request
 
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.gateway_daemons import GatewayDaemons
+from p2pool.app.gateway_web import gateway_site
 from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.shared_pool import SharedPool
@@ -24,23 +23,26 @@ from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
-from p2pool.broker.connection import Broker
-from p2pool.broker.operations import Entry, StreamReader
+from p2pool.broker.connection import Broker, BrokerError
+from p2pool.broker.operations import Entry, StreamReader, recent
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
+from p2pool.gateway.node_watch import NodeWatch
 from p2pool.gateway.remote_work import RemoteWork, Solved
 from p2pool.gateway.solution_codec import solution_message
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.sums_collector import SumsCollector
 from p2pool.gateway.sums_sender import GatewayIdentity, SumsSender
+from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
+from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
-from p2pool.web.metrics.page import render_metrics
-from p2pool.web.site import GuardedSite
 
 STOP_TIME: Final = 3.0
 """Seconds that each part has to stop."""
+PREPARE_TIME: Final = 10.0
+"""Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
 RECONNECT_TIME: Final = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
 _log = Logger(namespace="p2pool.gateway")
@@ -95,8 +97,25 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.broker.changed.subscribe(self._broker_changed)
+        self._broker_started = False
+        self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
 
     # --- life --------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Connect to the broker while an earlier process still serves the miners. Raises OperatorError if there is
+        no work: then they must not wait for it."""
+        self.broker.start()
+        self._broker_started = True
+        try:
+            entries = await self.broker.ask(recent(self._names.work, 1)).addTimeout(
+                PREPARE_TIME, self._environment.reactor
+            )
+        except (BrokerError, DeferredTimeoutError):
+            raise OperatorError(f"the broker does not answer: {self.broker.problem}", 1) from None
+        if not entries:
+            raise OperatorError("the broker has no work of a node", 1)
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open the ports and follow the node's work; `handed` is what an earlier process handed over, for `adopt`.
@@ -112,18 +131,23 @@ class GatewayApp:
         )
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)
-        self.broker.start()
+        if not self._broker_started:
+            self.broker.start()
+        if handed is not None:
+            self.fetch_transactions(handed)
         # Blocks of an earlier run must not wait for the broker, as the sessions do.
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        self.stratum.listen(self._site())
+        site = gateway_site(self._environment, config, stats=self.stats, health=self._health)
+        self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
         self.sums.start(self._identity())
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+        self.node_watch.start()
 
     @property
     def has_work(self) -> bool:
@@ -137,7 +161,9 @@ class GatewayApp:
     async def hand_over(self, *, whole: bool) -> HandedOver:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
-        if self.stratum.prepare_handover(whole=whole):
+        asked = self.stratum.prepare_handover(whole=whole)
+        await self._end(self.sessions.pause)
+        if asked:
             await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
         handed = self.stratum.hand_over(whole=whole)
         await self.stop()
@@ -147,29 +173,46 @@ class GatewayApp:
         """Close the ports and connections; what the node has not stored yet is on disk."""
         _log.info("stopping")
         self.process_watch.stop()
-        self.sender.stop()
+        self.node_watch.stop()
         await self._end(self.stratum.stop)
+        await self._end(self.sender.stop)
         self.work.transactions.stop()
         await self._end(self.daemons.stop)
-        await self._end(self.shared.stop)
-        await self._end(self.sessions.stop)
-        await self._end(self.sums.stop)
+        # At the same time: a broker that hangs holds up each of them.
+        for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
+            await ending
+        await self._end(self.sender.disk.finished)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:
         try:
             await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
+        except DeferredTimeoutError:
+            _log.warn(
+                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=STOP_TIME
+            )
         except Exception:
             _log.failure("internal error while stopping")
 
+    def fetch_transactions(self, handed: HandedOver) -> None:
+        """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on
+        it while the broker is away."""
+        contexts = sorted(handed.record.miners.jobs.contexts, key=lambda context: context.created)
+        for context in contexts:
+            self.work.transactions.request(previous_block_of(context.template), context.transactions_key)
+
     # --- events ------------------------------------------------------------------------------------------
+
+    def _broker_changed(self, problem: str | None) -> None:
+        if problem is None:
+            self.sender.broker_is_back()
 
     def _came(self, entries: list[Entry]) -> None:
         """Take what the node wrote: of several works that came together, the newest."""
         works = [entry for entry in entries if entry.stream == self._names.work]
         for entry in works[-1:]:
-            self.work.take(entry.data)
+            self.work.take(entry.data, entry.age)
         for entry in entries:
             if entry.stream == self._names.taken:
                 self.sender.taken(entry.data)
@@ -195,44 +238,17 @@ class GatewayApp:
 
     # --- web ---------------------------------------------------------------------------------------------
 
-    def _site(self) -> GuardedSite:
-        root = Resource()
-        root.putChild(b"healthz", _Answer(self._health, "application/json"))
-        root.putChild(b"metrics", _Answer(self._metrics, "text/plain; version=0.0.4; charset=utf-8"))
-        return GuardedSite(self._environment, root)
-
-    def _health(self) -> bytes:
+    def _health(self) -> dict[str, object]:
+        """Return what /healthz says."""
         problem = self.work.problem()
-        return orjson.dumps(
-            {
-                "gateway": self.name,
-                "work": problem is None,
-                "problem": problem,
-                "broker": self.broker.problem is None,
-                "connections": len(self.stratum.server),
-                "unsent_solutions": len(self.sender),
-                "solutions_problem": self.sender.disk.problem,
-                "incomplete_blocks": self.blocks.waiting,
-                "dashd": self.daemons.problem,
-            }
-        )
-
-    def _metrics(self) -> bytes:
-        return render_metrics(self.stats.snapshot(self._environment.clock()), self.config.metrics_max_workers)
-
-
-class _Answer(Resource):
-    """A resource without children that is made when it is asked for."""
-
-    isLeaf = True
-
-    def __init__(self, make: Callable[[], bytes], content_type: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._make = make
-        self._content_type = content_type
-
-    def render_GET(self, request: Request) -> bytes:
-        """Return the answer to a GET."""
-        request.setHeader(b"content-type", self._content_type.encode())
-        request.setHeader(b"cache-control", b"no-store")
-        return self._make()
+        return {
+            "gateway": self.name,
+            "work": problem is None,
+            "problem": problem,
+            "broker": self.broker.problem is None,
+            "connections": len(self.stratum.server),
+            "unsent_solutions": len(self.sender),
+            "solutions_problem": self.sender.disk.problem,
+            "incomplete_blocks": self.blocks.waiting,
+            "dashd": self.daemons.problem,
+        }

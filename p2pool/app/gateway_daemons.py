@@ -44,7 +44,10 @@ class GatewayDaemons:
     async def start(self) -> None:
         """Connect to the daemons, and go on with blocks that an earlier run left on disk."""
         if self._assembly is None:
-            _log.info("no --dashd: found blocks go to the node, through the broker")
+            _log.info(
+                "no --dashd: found blocks go to the node, through the broker; give --dashd URL to send them to a "
+                "dashd as well, in case the broker or the node is down"
+            )
             return
         await self._assembly.start(self._addresses)
 

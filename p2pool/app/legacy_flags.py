@@ -18,6 +18,7 @@ from p2pool.networks import NETWORKS
 _COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
 """Of init scripts. None of them is a likely name of an RPC user."""
 _WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
+_GATEWAY: Final = ("gateway", "gateways")
 _NETWORK_WORDS: Final = ("mainnet", "testnet", "regtest", "main", "test")
 _SHORTEST_PASSWORD: Final = 6
 """Characters; a shorter single word is more likely a typing error than a password."""
@@ -114,6 +115,8 @@ def check_positional(words: Sequence[str]) -> None:
 def _problem(word: str, alone: bool) -> str | None:
     """Return why a word is not a plausible user or password; None if it may be one."""
     lower = word.lower()
+    if lower in _GATEWAY:
+        return "to start a gateway, write gateway as the first word; to let the node start gateways, --gateways N"
     if lower in _COMMANDS or (alone and lower in _WORDS):
         return "there are no commands: the node starts without one, and Ctrl-C or SIGTERM stops it"
     if alone and lower in (*NETWORKS, *_NETWORK_WORDS):

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.logs import Logging, start_logging
 from p2pool.app.program_runner import Program, ProgramRunner
 from p2pool.app.root import App
@@ -32,7 +33,10 @@ _log = Logger(namespace="p2pool")
 
 def run(config: Config) -> int:
     """Run the node until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
-    return _run(config, lambda environment, logging: App(config, environment, logging.set_level))
+    return _run(
+        config,
+        lambda environment, logging, children: App(config, environment, logging.set_level, children=children),
+    )
 
 
 def run_gateway(config: Config) -> int:
@@ -40,10 +44,10 @@ def run_gateway(config: Config) -> int:
     # Imported late: only gateways need the packages of the broker.
     from p2pool.app.gateway import GatewayApp
 
-    return _run(config, lambda environment, _: GatewayApp(config, environment))
+    return _run(config, lambda environment, *_: GatewayApp(config, environment))
 
 
-def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int:
+def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren | None], Program]) -> int:
     from twisted.internet import reactor as global_reactor
 
     reactor: IReactor = cast(IReactor, global_reactor)
@@ -61,12 +65,14 @@ def _run(config: Config, make: Callable[[Environment, Logging], Program]) -> int
 
     environment = real_environment(reactor)
     logging: list[Logging] = []
+    children = GatewayChildren(reactor, config.gateways) if config.gateways else None
     runner = ProgramRunner(
         config,
         environment,
-        make=lambda: make(environment, logging[0]),
+        make=lambda: make(environment, logging[0], children),
         fail=failed,
         end=lambda: stop(""),
+        children=children,
     )
     logging.append(
         start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)

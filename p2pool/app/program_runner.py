@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -15,11 +16,13 @@ from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
 from p2pool.app.data_directory import DataDirectory
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
-from p2pool.app.take_over import HandoverClient, HandoverServer
+from p2pool.app.take_over import FormerEnded, HandoverClient, HandoverServer
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.base.service_manager import notify_service_manager
+from p2pool.base.supervised import show_serving
 
 WORK_TIME: Final = 30.0
 """Seconds that a process that takes over waits for work, before it leaves the miners to the former one."""
@@ -33,6 +36,10 @@ _log = Logger(namespace="p2pool")
 
 class Program(Protocol):
     """What runs in the process: a node or a gateway."""
+
+    async def prepare(self) -> None:
+        """Do what is possible while an earlier process still serves the miners. Raises OperatorError if there
+        would be no work for them."""
 
     async def start(self, handed: HandedOver | None = None) -> None:
         """Open for business; `handed` is what an earlier process left. Raises OperatorError, ParseError."""
@@ -53,7 +60,8 @@ class Program(Protocol):
 
 class ProgramRunner:
     """The program of this process, from its start to its end. `make` constructs it; `fail` ends the process
-    because of an error, `end` without one. Implements `take_over.Replaceable`."""
+    because of an error, `end` without one. `children` are its gateways, which stay when it is handed over.
+    Implements `take_over.Replaceable`."""
 
     def __init__(
         self,
@@ -63,6 +71,7 @@ class ProgramRunner:
         make: Callable[[], Program],
         fail: Callable[[Failure], None],
         end: Callable[[], None],
+        children: GatewayChildren | None = None,
     ) -> None:
         """Raise OperatorError if the data directory cannot be used."""
         self._config = config
@@ -70,12 +79,15 @@ class ProgramRunner:
         self._make = make
         self._fail = fail
         self._end = end
+        self._children = children
         self._former = HandoverClient.find(config.datadir, config.network) if config.take_over else None
         """The process that this one replaces."""
         self._directory = None if self._former is not None else DataDirectory(config.datadir)
         self._program: Program | None = None
         self._running = False
         """Whether the program has started, so that it can be handed over."""
+        self._successor: threading.Thread | None = None
+        """Waits for the end of the process that a signal started."""
 
     def construct(self) -> None:
         """Construct the program: after the log and the signals, before the reactor runs. Raises OperatorError."""
@@ -86,22 +98,48 @@ class ProgramRunner:
         ensureDeferred(self._start()).addErrback(self._fail)
 
     async def _start(self) -> None:
+        try:
+            await self._start_or_take_over()
+        finally:
+            gc.enable()
+
+    async def _start_or_take_over(self) -> None:
         former = self._former
-        if self._config.take_over and former is None:
+        handed = None if former is None else await self._take(former)
+        if self._config.take_over and handed is None and not self._config.supervised:
             _log.info("--take-over: no process to take over from; starting as usual")
-        if former is None:
+        if former is None or handed is None:
             notify_service_manager("READY=1")
             await self._start_program(None)
         else:
-            handed = await self._environment.run_in_daemon_thread(former.take)
-            self._directory = DataDirectory(self._config.datadir)
             await self._start_program(handed)
             if not await self._wait_for_work(handed, WORK_TIME):
                 raise OperatorError(f"--take-over: no work within {WORK_TIME:g} s", 1)
             await self._environment.run_in_daemon_thread(former.confirm)
             self._adopt(handed)
         self._running = True
+        if self._config.supervised:
+            show_serving()
         HandoverServer(self._environment.reactor, self._config.datadir, self).start()
+
+    async def _take(self, former: HandoverClient) -> HandedOver | None:
+        """Return what the former process hands over, and lock the data directory; None if it ended instead. Raises
+        OperatorError."""
+        if self._program is not None:
+            try:
+                await self._program.prepare()
+            except OperatorError as error:
+                raise OperatorError(f"--take-over: {error}. The running process continues", 1) from None
+        # Until the miners are served: looking for garbage among millions of new objects would make them wait.
+        gc.disable()
+        handed: HandedOver | None = None
+        try:
+            handed = await self._environment.run_in_daemon_thread(former.take)
+        except FormerEnded:
+            _log.info("--take-over: the running process closed the connection without handing over")
+        # A former process that lives has it still: then this one ends.
+        self._directory = DataDirectory(self._config.datadir)
+        return handed
 
     async def _start_program(self, handed: HandedOver | None) -> None:
         if self._program is None:
@@ -112,10 +150,11 @@ class ProgramRunner:
             raise OperatorError(f"cannot use the state of the former process: {error}", 1) from None
 
     async def _wait_for_work(self, handed: HandedOver, seconds: float) -> bool:
-        """Return whether miners can be served within some seconds; if there are none, there is nothing to wait
-        for."""
+        """Return whether miners can be served within some seconds; if there are none, here or at gateways, there
+        is nothing to wait for."""
         deadline = self._environment.monotonic() + seconds
-        while self._program is not None and handed.record.miners.connections and not self._program.has_work:
+        waiting = bool(handed.record.miners.connections) or self._children is not None
+        while self._program is not None and waiting and not self._program.has_work:
             if self._environment.monotonic() > deadline:
                 return False
             await deferLater(self._environment.reactor, _POLL, lambda: None)
@@ -125,6 +164,11 @@ class ProgramRunner:
         if self._program is not None:
             count = self._program.adopt()
             pause = self._environment.clock() - handed.record.paused
+            if self._children is not None and not count:
+                _log.info(
+                    "took over from the former process, {pause:.2f} s after its services stopped", pause=pause
+                )
+                return
             _log.info("took over {count} miners, who waited {pause:.2f} s", count=count, pause=pause)
 
     async def stop(self) -> None:
@@ -133,6 +177,8 @@ class ProgramRunner:
         self._running = False
         if program is not None:
             await program.stop()
+        elif self._children is not None:
+            await self._children.stop()
 
     def release(self) -> None:
         """Release the data directory."""
@@ -144,12 +190,19 @@ class ProgramRunner:
 
     def replace(self, name: str) -> None:
         """Start a new process that takes over, because of the signal `name`."""
+        if self._config.supervised:
+            _log.info("{name} received: ignored; send it to the program that started this one", name=name)
+            return
         if not self._running:
             _log.info("{name} received: ignored, since the program has not started", name=name)
             return
+        if self._successor is not None and self._successor.is_alive():
+            _log.info("{name} received: ignored, since a process that takes over is starting", name=name)
+            return
         command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != FLAG), FLAG]
         _log.info("{name} received: starting a process that takes over", name=name)
-        threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True).start()
+        self._successor = threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True)
+        self._successor.start()
 
     def hand_over(self, whole: bool, answer: Callable[[HandedOver | None], None]) -> None:
         """Stop all services, and answer with the miners' connections, or with None before the start."""
@@ -159,8 +212,10 @@ class ProgramRunner:
             return
         self._running = False
         self._program = None
+        gc.disable()  # until the end of this process, or its recovery
 
         def failed(failure: Failure) -> None:
+            gc.enable()
             answer(None)
             self._fail(failure)
 
@@ -176,11 +231,18 @@ class ProgramRunner:
         """End this process: `process` serves the miners now."""
         _log.info("process {process} serves the miners now", process=process)
         notify_service_manager(f"MAINPID={process}")
+        gc.enable()
+        ensureDeferred(self._leave(process)).addErrback(self._fail)
+
+    async def _leave(self, process: int) -> None:
+        if self._children is not None:
+            await self._children.leave(process)
         self._end()
 
     def recover(self, handed: HandedOver) -> None:
         """Serve the miners again, since no other process does."""
-        ensureDeferred(self._recover(handed)).addErrback(self._fail)
+        recovered = ensureDeferred(self._recover(handed))
+        recovered.addErrback(self._fail).addBoth(lambda _: gc.enable())
 
     async def _recover(self, handed: HandedOver) -> None:
         self._directory = await self._lock_again()

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock, ensureDeferred
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.task import cooperate, deferLater
 from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.app.alerts import AlertsAssembly
 from p2pool.app.bench_log import PERIOD, TEMPLATE, BenchLog
-from p2pool.app.child_process import ChildProcess
 from p2pool.app.config import Config
-from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses
-from p2pool.app.gateway_children import GatewayChildren, child_arguments
+from p2pool.app.dashd import DaemonAddress, DashdAssembly, daemon_addresses, require_daemon
+from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
+from p2pool.app.leftover_gateways import warn_of_leftovers
+from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
 from p2pool.app.process_watch import ProcessWatch
@@ -64,7 +66,15 @@ _log = Logger(namespace="p2pool")
 class App:
     """All services of one node."""
 
-    def __init__(self, config: Config, environment: Environment, set_log_level: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment,
+        set_log_level: Callable[[str], None],
+        *,
+        children: GatewayChildren | None = None,
+    ) -> None:
+        """Take `children`, the gateways that the process starts with --gateways."""
         self.config = config
         self.environment = environment
         self.reactor = environment.reactor
@@ -74,6 +84,15 @@ class App:
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
         self._construct_pool()
+        self.children: OwnGateways | None = None
+        if children is not None:
+            self.children = OwnGateways(
+                environment,
+                config,
+                stratum=self.stratum,
+                children=children,
+                has_broker=lambda: self.gateways is not None and self.gateways.broker.problem is None,
+            )
         self._construct_monitoring(set_log_level)
         self._timers: list[Timer] = []
         self._stopping = False
@@ -117,7 +136,6 @@ class App:
             bench=self._bench,
         )
         self.shared = None if self.gateways is None else self.gateways.share(self.stratum)
-        self.children = self._make_children()
 
     def _make_gateways(self) -> BrokerAssembly | None:
         """Return what serves gateways; None without a broker."""
@@ -134,19 +152,6 @@ class App:
             problem=self._work_problem,
             is_safe=self.dashd.is_safe,
         )
-
-    def _make_children(self) -> GatewayChildren | None:
-        """Return the gateways that this node starts; None without --gateways."""
-        if not self.config.gateways:
-            return None
-
-        def start(number: int, *, said: Callable[[str], None], ended: Callable[[int], None]) -> ChildProcess:
-            arguments = child_arguments(
-                self.config, number, port=self.stratum.port, tls_port=self.stratum.tls_port
-            )
-            return ChildProcess(self.reactor, arguments, said=said, ended=ended)
-
-        return GatewayChildren(self.reactor, self.config.gateways, start)
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
         """Construct what people see of the pool: history, alerts, web, log."""
@@ -187,6 +192,7 @@ class App:
             dashd=self.dashd.figures,
             store_problem=lambda: self.persistence.problem,
             lost_databases=self._lost_databases,
+            broker_problem=lambda: None if self.gateways is None else self.gateways.broker.problem,
             peers=self.peers.figures,
             fee=config.fee,
             donation=config.give_author,
@@ -213,12 +219,22 @@ class App:
 
     # --- start -------------------------------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """Load the shares that an earlier process has stored, while it still serves the miners. Raises
+        OperatorError if Dash Core does not answer: then they must not wait for work."""
+        if not self.config.embeds_simnet:
+            await require_daemon(self.environment, daemon_addresses(self.config))
+        await self.persistence.preload()
+        _spare_shares_from_collection()
+
     async def start(self, handed: HandedOver | None = None) -> None:
         """Start all services; `handed` is what an earlier process handed over, for `adopt`. Raises OperatorError,
         and ParseError for a state that cannot be used."""
         config = self.config
         if handed is not None:
             self.stratum.take_over(handed)
+            if self.children is not None:
+                self.children.wait_for_adoption()
         _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
         built_in = built_in_pages()
         files = config.web_static or built_in
@@ -228,6 +244,8 @@ class App:
         self.peers.listen()
         self._wire()
         await self._load_shares()
+        if handed is None:
+            _spare_shares_from_collection()
         if self._is_stopping():
             return
         async with self._starting:
@@ -258,6 +276,8 @@ class App:
             self.gateways.start()
         if self.children is not None:
             self.children.start()
+        else:
+            warn_of_leftovers(config.datadir, config.network.name)
         self.merged.start()
         self.history.start(self.views.sources.cache)
         self._timers = [Timer(self.reactor, 1.0, self._refresh_views, name="refresh the views")]
@@ -276,9 +296,6 @@ class App:
         if best is not None:
             height = self.node.tracker.height(best)
             _log.info("best share {best}, height {height}", best=short_hash(best), height=height)
-        # The shares live for a day: looking for garbage among them costs tens of milliseconds each time.
-        gc.collect()
-        gc.freeze()
 
     def _wire(self) -> None:
         node = self.node
@@ -390,12 +407,16 @@ class App:
 
     def adopt(self) -> int:
         """Serve the miners of an earlier process from now on. Return how many they are."""
+        if self.children is not None:
+            self.children.take_over()
         return self.stratum.adopt()
 
     async def hand_over(self, *, whole: bool) -> HandedOver:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
         asked = self.stratum.prepare_handover(whole=whole)
+        if self.children is not None:
+            self.children.keep()
         await self._stop_monitoring()
         if asked:
             await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
@@ -445,8 +466,19 @@ class App:
             result = stop()
             if result is not None:
                 await ensureDeferred(result).addTimeout(limit, self.reactor)
+        except DeferredTimeoutError:
+            _log.warn(
+                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=limit
+            )
         except Exception:
             _log.failure("internal error while stopping")
+
+
+def _spare_shares_from_collection() -> None:
+    """Look for garbage once more, and never again among the shares: they live for a day, and looking at them costs
+    tens of milliseconds each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def built_in_pages() -> Path:

@@ -118,6 +118,9 @@ GROUPS = (
     Group("legacy", "flags of legacy p2pool-dash", (LegacyOptions,)),
 )
 
+GATEWAY_GROUPS: Final = ("general", "dashd", "stratum", "broker")
+"""The groups of settings that gateways have."""
+
 
 @cache
 def all_settings() -> dict[str, Setting]:

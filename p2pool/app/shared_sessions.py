@@ -65,10 +65,14 @@ class SharedSessions:
         self.exchange.start()
         await self._wait(leased, FIRST_LEASE_TIME)
 
+    async def pause(self) -> None:
+        """Let miners that ask for sessions of other gateways wait for the process that takes over."""
+        await self._wait(self.exchange.pause(), STOP_TIME)
+
     async def stop(self) -> None:
         """Write all sessions to the broker, and release the prefix; without the broker, they expire there."""
         written, released = self.exchange.stop(), self.lease.stop()
-        await self._wait(DeferredList([written, released]), STOP_TIME)
+        await self._wait(DeferredList([written, released], consumeErrors=True), STOP_TIME)
 
     async def _wait(self, deferred: Deferred[Any], seconds: float) -> None:
         try:

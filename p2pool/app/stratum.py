@@ -125,7 +125,7 @@ class StratumAssembly:
         """Open the worker port and the port for miners through TLS.
 
         Browsers may use the worker port as well: they get `web`, and count among `browsers`. `dashboard` is the
-        address of the dashboard if it is not on this port. Raises OperatorError.
+        address of the dashboard if it is not on this port, "" if there is none. Raises OperatorError.
         """
         config = self._config
         keepalive = keepalive_options(config.keepalive)
@@ -148,9 +148,9 @@ class StratumAssembly:
         address = config.worker_host, config.worker_port
         self._port = self._open(factory, address, purpose="miners", flag=_WORKER_FLAG)
         _log.info(
-            "miners (X11) connect to stratum+tcp://{address}, dashboard: {url}",
+            "miners (X11) connect to stratum+tcp://{address}{dashboard}",
             address=host_and_port(self.host, self.port),
-            url=dashboard or self.url,
+            dashboard="" if dashboard == "" else f", dashboard: {dashboard or self.url}",
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)

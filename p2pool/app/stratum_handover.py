@@ -37,6 +37,7 @@ def prepare_handover(server: StratumServer, ports: Iterable[OpenedPort], *, whol
 def hand_over_miners(server: StratumServer, ports: Iterable[OpenedPort], *, whole: bool) -> HandedOver:
     """Stop serving miners, without closing connections and ports, and return all of it for another process; unless
     `whole`, the connections end."""
+    paused = server.clock()
     port_records, silent_records, sockets, silent_sockets = [], [], [], []
     for purpose, (host, number), port, factory in ports:
         listening: Any = port
@@ -49,7 +50,7 @@ def hand_over_miners(server: StratumServer, ports: Iterable[OpenedPort], *, whol
             silent_sockets.append(transport.getHandle())
     miners, transports = server.hand_over(all_reconnect=not whole)
     return HandedOver(
-        HandoverRecord(server.clock(), tuple(port_records), tuple(silent_records), miners),
+        HandoverRecord(paused, tuple(port_records), tuple(silent_records), miners),
         (*sockets, *silent_sockets, *(transport.getHandle() for transport in transports)),
     )
 

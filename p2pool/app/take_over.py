@@ -3,19 +3,22 @@
 ::
 
     old process                          new process (--take-over)
-    serves miners                        reads settings, constructs its services
+    serves miners                        reads settings, constructs its services,
+                                         makes sure that there is work, loads shares
                           <-- hello --   names the form of the state that it reads
     stops all services, keeps sockets
     releases the data directory
                           -- state, sockets -->
-                                         locks the data directory, loads shares, gets work
+                                         locks the data directory, loads newer shares, gets work
                           <-- ready --
                           -- go -->      serves miners
                           <-- serving --
     exits
 
 While neither serves them, miners' bytes wait in the kernel. If the new process ends, or is not ready in time, the
-old one starts its services again and continues with the same connections. Both ends block in threads of their own.
+old one starts its services again and continues with the same connections. If the old process ends, the new one
+starts as usual, or serves the miners if it has them already; the lock of the data directory shows which of several
+new processes that is. Both ends block in threads of their own.
 """
 
 from __future__ import annotations
@@ -41,17 +44,25 @@ from p2pool.networks.parameters import Network
 
 SOCKET_NAME: Final = "take-over"
 """The Unix socket in the data directory of a network."""
+NO_FORM: Final = ""
+"""The form that a process names which takes no miners: they reconnect to other gateways."""
+EXIT_TIME: Final = 2.0
+"""Seconds that a process that closed the connection has to end."""
 HELLO_TIME: Final = 5.0
 """Seconds for short answers."""
-CONSTRUCTION_TIME: Final = 60.0
-"""Seconds that a new process has to construct its services, once it is connected."""
+CONSTRUCTION_TIME: Final = 180.0
+"""Seconds that a new process has to construct its services and to load shares, once it is connected."""
 STOP_TIME: Final = 60.0
 """Seconds that the old process has to stop its services."""
 READY_TIME: Final = 60.0
-"""Seconds that the new process has until it could serve miners: to load shares and to get work."""
+"""Seconds that the new process has until it could serve miners: to restore their sessions and to get work."""
 END_TIME: Final = 10.0
 """Seconds that a new process that is not ready has to end, before it is killed."""
 _log = Logger(namespace="p2pool")
+
+
+class FormerEnded(Exception):
+    """The process that was to be replaced closed the connection before it handed anything over."""
 
 
 class Replaceable(Protocol):
@@ -110,6 +121,9 @@ class HandoverServer:
         if user != os.geteuid():
             self._log("rejected a take-over by user {user}", user=user)
             return False
+        if process <= 0:  # as the kernel says of a process that this one cannot see, and could not end
+            self._log("rejected a take-over by a process of another PID namespace")
+            return False
         hello = end.receive()
         refusal = refusal_of(hello)
         if refusal is not None:
@@ -118,7 +132,9 @@ class HandoverServer:
             return False
         whole = hello["form"] == FORM
         self._log("process {process} takes over", process=process)
-        if not whole:
+        if hello["form"] == NO_FORM:
+            self._log("this gateway is not needed any more: asking miners to reconnect")
+        elif not whole:
             self._log(
                 "version {version} cannot read the whole state of version {own}: asking miners to reconnect",
                 version=str(hello.get("version"))[:40],
@@ -187,8 +203,14 @@ class HandoverClient:
     def find(cls, directory: Path, network: Network) -> HandoverClient | None:
         """Return a connection to the process that uses a data directory; None if there is none. Raises
         OperatorError if that process belongs to another user."""
+        path = directory / SOCKET_NAME
         try:
-            end = connect(directory / SOCKET_NAME, HELLO_TIME)
+            end = connect(path, HELLO_TIME)
+        except PermissionError as error:
+            raise OperatorError(
+                f"--take-over: cannot connect to {path}: {error.strerror}. Run this process as the user of the "
+                "process that it replaces"
+            ) from None
         except OSError:
             return None
         try:
@@ -200,7 +222,8 @@ class HandoverClient:
         return cls(end, network)
 
     def take(self) -> HandedOver:
-        """Return what the old process hands over, once it has stopped. Raises OperatorError."""
+        """Return what the old process hands over, once it has stopped. Raises OperatorError, and FormerEnded if
+        the connection is closed before everything is here."""
         sockets: list[socket.socket] = []
         try:
             self._end.set_deadline(HELLO_TIME + STOP_TIME)
@@ -213,6 +236,11 @@ class HandoverClient:
             sockets = self._end.receive_sockets(answer["sockets"])
             whole = answer.get("whole") is True
             return HandedOver.parse(document, sockets, whole=whole, network=self._network)
+        except ConnectionError:
+            close_all(sockets)
+            # A process that is killed closes its ports a moment later: until then nobody else can open them.
+            self._end.wait_for_exit(EXIT_TIME)
+            raise FormerEnded from None
         except (OSError, ParseError) as error:
             close_all(sockets)
             raise OperatorError(f"--take-over: {reason_of(error)}", 1) from None
@@ -222,8 +250,9 @@ class HandoverClient:
         not: then it serves the miners itself. If it is gone without a word, there is nobody else to serve them."""
         try:
             self._end.set_deadline(HELLO_TIME)
-            self._end.send({"ready": True})
             try:
+                with contextlib.suppress(BrokenPipeError):  # what it said before its end can still be read
+                    self._end.send({"ready": True})
                 answer = self._end.receive()
             except ConnectionResetError:
                 answer = {"go": True}

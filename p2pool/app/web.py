@@ -59,16 +59,7 @@ class WebAssembly:
         self._config = config
         self._clock = environment.clock
         self._run_in_thread = environment.run_in_thread
-        self.access = Access(
-            AccessSettings(
-                keys=config.api_keys,
-                key_endpoints=config.api_key_endpoints,
-                password=config.web_password,
-                rate_limit=config.web_rate_limit,
-                trusted_proxies=config.web_trusted_proxy,
-                host_names=known_host_names(config, socket.gethostname()),
-            )
-        )
+        self.access = web_access(config)
         self._audit = AuditLog(config.datadir / "audit.log", environment.clock, environment.run_in_thread)
         actions = admin_actions(operator, set_log_level, alerts)
         if gateways is not None:
@@ -157,6 +148,20 @@ class WebAssembly:
         if self._port is not None:
             await self._port.stopListening()
         await self._audit.stop()
+
+
+def web_access(config: Config) -> Access:
+    """Return who may use the web, as the settings say."""
+    return Access(
+        AccessSettings(
+            keys=config.api_keys,
+            key_endpoints=config.api_key_endpoints,
+            password=config.web_password,
+            rate_limit=config.web_rate_limit,
+            trusted_proxies=config.web_trusted_proxy,
+            host_names=known_host_names(config, socket.gethostname()),
+        )
+    )
 
 
 def known_host_names(config: Config, machine: str) -> frozenset[str]:

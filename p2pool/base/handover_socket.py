@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
+import resource
+import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +28,8 @@ MAX_MESSAGE: Final = 1 << 30
 MAX_SOCKETS: Final = 100_000
 _AT_ONCE: Final = 200
 """Sockets in one system call; Linux allows 253."""
+_PAUSE: Final = 0.02
+"""Seconds between two attempts to send sockets when too many are under way."""
 _LENGTH: Final = struct.Struct("<Q")
 _CREDENTIALS: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
@@ -51,6 +57,21 @@ class HandoverSocket:
         data = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         process, user, _ = _CREDENTIALS.unpack(data)
         return process, user
+
+    def wait_for_exit(self, seconds: float) -> bool:
+        """Wait until the process at the other end is gone, with all that it had open. Return False if it lives, or
+        if this system cannot tell."""
+        try:
+            process, _ = self.peer
+            handle = os.pidfd_open(process)
+        except ProcessLookupError:
+            return True
+        except (OSError, AttributeError):
+            return False
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
 
     def send(self, message: Any) -> None:
         """Send a message that JSON can carry."""
@@ -80,9 +101,19 @@ class HandoverSocket:
     def send_sockets(self, sockets: Sequence[socket.socket]) -> None:
         """Send open sockets; they stay open here as well."""
         for start in range(0, len(sockets), _AT_ONCE):
+            self._send_portion([each.fileno() for each in sockets[start : start + _AT_ONCE]])
+
+    def _send_portion(self, numbers: list[int]) -> None:
+        while True:
             self._hurry()
-            portion = [each.fileno() for each in sockets[start : start + _AT_ONCE]]
-            socket.send_fds(self._socket, [b"s"], portion)
+            try:
+                socket.send_fds(self._socket, [b"s"], numbers)
+                return
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    raise
+            # Processes of this user have as many under way as they may open: until the others have read theirs.
+            threading.Event().wait(_PAUSE)
 
     def receive_sockets(self, count: int) -> list[socket.socket]:
         """Return so many sockets, in the order in which they were sent."""
@@ -96,7 +127,15 @@ class HandoverSocket:
                     1, socket.CMSG_SPACE(_AT_ONCE * array.array("i").itemsize), socket.MSG_CMSG_CLOEXEC
                 )
                 received += _sockets_of(ancillary)
-                if not data or not ancillary or flags & socket.MSG_CTRUNC:
+                if not data:
+                    raise ConnectionResetError("the other process closed the connection")
+                if flags & socket.MSG_CTRUNC:
+                    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+                    raise ParseError(
+                        f"{len(received)} sockets instead of {count}: this process may open {limit} files; raise "
+                        "the limit with ulimit -n"
+                    )
+                if not ancillary:
                     raise ParseError(f"{len(received)} sockets instead of {count}")
         except BaseException:
             close_all(received)
@@ -144,12 +183,10 @@ def listen(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)
-        former = os.umask(0o177)
-        try:
-            with _short(path) as name:
-                listening.bind(name)
-        finally:
-            os.umask(former)
+        # Before it has a name. Not by the umask: threads that write files meanwhile would get that too.
+        os.fchmod(listening.fileno(), 0o600)
+        with _short(path) as name:
+            listening.bind(name)
         listening.listen(1)
     except OSError:
         listening.close()

@@ -1,4 +1,4 @@
-"""What the operating system reports about this process. Reading it reads files: call it in a thread."""
+"""What the operating system reports about processes. Reading the figures reads files: call it in a thread."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ def read_process_figures(own: Path = OWN) -> ProcessFigures:
         max_files=-1 if soft == resource.RLIM_INFINITY else soft,
         threads=_threads(own),
     )
+
+
+def process_exists(process: int) -> bool:
+    """Return whether a process of this user runs, or has ended and was not waited for."""
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _resident_bytes(own: Path) -> int | None:

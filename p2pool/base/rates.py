@@ -45,11 +45,12 @@ class WindowedSum:
         self._total = sum(self._buckets)
         self._epoch = epoch
 
-    def add(self, amount: float, now: float) -> None:
-        """Count `amount` at `now` (seconds; a clock that steps back counts into the newest bucket)."""
+    def add(self, amount: float, now: float, *, span: float = 0.0) -> None:
+        """Count `amount` at `now` (seconds; a clock that steps back counts into the newest bucket). It may be that
+        of the `span` seconds before, which then count as passed."""
         self._advance(now)
-        if self._first is None:
-            self._first = now
+        if self._first is None or now - span < self._first:
+            self._first = now - span
         if self._epoch is not None:
             self._buckets[self._epoch % len(self._buckets)] += amount
             self._total += amount

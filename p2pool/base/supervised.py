@@ -22,6 +22,8 @@ BEAT: Final = "alive"
 """The line that shows that the program is not stuck."""
 BEAT_PERIOD: Final = 5.0
 """Seconds between two of these lines."""
+SERVING: Final = "serving"
+"""The line that shows that the program has started, and is open for business."""
 
 STOP_TIME: Final = 20.0
 """Seconds that the program has to stop in order before it is killed."""
@@ -55,6 +57,15 @@ def stop_at_end_of_input(
 
 def beat() -> None:
     """Show that the program is not stuck. Nothing happens if nobody reads it any more."""
+    _show(BEAT)
+
+
+def show_serving() -> None:
+    """Show that the program has started. Nothing happens if nobody reads it any more."""
+    _show(SERVING)
+
+
+def _show(line: str) -> None:
     with suppress(OSError, ValueError):
-        sys.stdout.write(f"{BEAT}\n")
+        sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

@@ -1,12 +1,13 @@
-"""The connection to Redis: blocking calls in two threads, so that a slow or dead server never blocks the reactor.
+"""The connection to Redis: blocking calls in threads, so that a slow or dead server never blocks the reactor.
 
-One thread asks in the order of the requests; the other one waits for new entries of streams. Both connect again by
-themselves. The client is redis-py: see docs/adr.
+One thread asks in the order of the requests; one for each reader waits for new entries of streams. All connect
+again by themselves. The client is redis-py: see docs/adr.
 """
 
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +23,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.environment import Environment
+from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.observable import Event
 from p2pool.broker.operations import WAIT, Entry
 from p2pool.broker.problems import Problems, describe
-from p2pool.broker.request_queue import RequestQueue
+from p2pool.broker.request_queue import RequestQueue, Urgency
 from p2pool.broker.settings import BrokerAddress
 
 T = TypeVar("T")
@@ -34,9 +36,10 @@ _log = Logger(namespace="p2pool.broker")
 ANSWER_TIME: Final = 5.0
 """Seconds that Redis has to answer a request, and to accept a connection."""
 MAX_REQUESTS: Final = 1_000
-"""Requests that wait for their turn; more fail at once."""
-FIRST_RETRY, LAST_RETRY = 0.2, 2.0
-"""Seconds between two attempts to read streams: doubled each time, up to the last."""
+"""Requests that wait for their turn; more fail at once. Shares may be twice as many, blocks any number."""
+FIRST_RETRY, LAST_RETRY = 0.2, 0.5
+"""Seconds between two attempts to read streams: doubled each time, up to the last. A process that notices much
+later than others that the server is back delivers its shares too late for the tip."""
 STOP_CHECK: Final = 1.0
 """Seconds after which a thread notices that it should end while entries are being taken."""
 SHORTEST_READ: Final = 0.05
@@ -51,6 +54,8 @@ class Broker:
     """Asks Redis. `changed` fires with the problem, or None, when the connection is lost and when it is back."""
 
     def __init__(self, environment: Environment, address: BrokerAddress) -> None:
+        """Raise OperatorError if a certificate or key cannot be used."""
+        check_files(address)
         self.changed: Event[str | None] = Event()
         self.problem: str | None = "not connected yet"
         """Why Redis cannot be used; None while it can."""
@@ -60,6 +65,8 @@ class Broker:
         self._problems = Problems()
         self._client = connect(address, patience=ANSWER_TIME)
         self._requests = RequestQueue(MAX_REQUESTS)
+        self._stream_clients: list[redis.Redis] = []
+        """Bound: one for each reader of the program."""
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._stopped = threading.Event()
 
@@ -71,14 +78,18 @@ class Broker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End both threads soon; requests that wait are dropped."""
+        """End all threads soon; requests that wait are dropped. Reads that wait for entries end at once: they
+        would take entries from the process that comes next."""
         self._stopped.set()
+        for client in self._stream_clients:
+            with suppress(Exception):
+                client.connection_pool.disconnect()
         with suppress(queue.Full):
             self._requests.put_nowait(None)
 
-    def ask(self, action: Callable[[redis.Redis], T], *, urgent: bool = False) -> Deferred[T]:
-        """Run an action on the client in the thread, after those that were requested before, or before all that
-        are not `urgent`. The Deferred fails with BrokerError."""
+    def ask(self, action: Callable[[redis.Redis], T], *, urgent: Urgency = Urgency.USUAL) -> Deferred[T]:
+        """Run an action on the client in the thread, after those that are as urgent and were requested before. The
+        Deferred fails with BrokerError."""
         result: Deferred[T] = Deferred()
 
         def run() -> None:
@@ -102,7 +113,8 @@ class Broker:
         try:
             value = action(client)
         except Exception as error:
-            self._reactor.callFromThread(self._failed, error, connection, operation)
+            if not self._stopped.is_set():
+                self._reactor.callFromThread(self._failed, error, connection, operation)
             return Failure(BrokerError(self._text(error)))
         self._reactor.callFromThread(self._succeeded, connection, operation)
         return value
@@ -133,11 +145,19 @@ class Broker:
         """Call `read` again and again in a thread of its own, and `take` with what it returned on the reactor's.
         `read` may block for a few seconds; the next read begins once `take` has returned, or its Deferred has
         fired."""
-        threading.Thread(target=self._follow, args=(read, take), name="broker streams", daemon=True).start()
+        client = connect(self._address, patience=ANSWER_TIME + WAIT)
+        self._stream_clients.append(client)
+        threading.Thread(
+            target=self._follow, args=(client, read, take), name="broker streams", daemon=True
+        ).start()
 
-    def _follow(self, read: Callable[[redis.Redis], list[Entry]], take: Callable[[list[Entry]], Any]) -> None:
-        client, pause = connect(self._address, patience=ANSWER_TIME + WAIT), FIRST_RETRY
-        connection = f"streams {_name(read)}"
+    def _follow(
+        self,
+        client: redis.Redis,
+        read: Callable[[redis.Redis], list[Entry]],
+        take: Callable[[list[Entry]], Any],
+    ) -> None:
+        connection, pause = f"streams {_name(read)}", FIRST_RETRY
         while not self._stopped.is_set():
             started = time.monotonic()
             entries = self._attempt(read, client, connection)
@@ -185,12 +205,37 @@ def connect(address: BrokerAddress, patience: float) -> redis.Redis:
         "retry": Retry(NoBackoff(), 0),
     }
     if address.tls:
-        options |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
-        options |= {} if address.ca_file is None else {"ssl_ca_certs": address.ca_file}
+        options |= _tls_options(address)
     if address.master is None:
         host, port = address.hosts[0]
         return redis.Redis(host=host, port=port, **options)
-    sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts), sentinel_kwargs={"socket_timeout": ANSWER_TIME, "retry": options["retry"]}, **options
-    )
+    # Sentinels have no databases and no users of their own: their default user has the password, if they have one.
+    of_sentinels = options | {"db": 0, "socket_timeout": ANSWER_TIME, "username": address.password and "default"}
+    sentinels = Sentinel(list(address.hosts), sentinel_kwargs=of_sentinels, **options)  # type: ignore[no-untyped-call]
     return sentinels.master_for(address.master)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def check_files(address: BrokerAddress) -> None:
+    """Raise OperatorError if a certificate or key that the URL names cannot be used."""
+    if not address.tls:
+        return
+    context = ssl.create_default_context()
+    try:
+        if address.ca_file is not None:
+            shown = f"?ca={address.ca_file}"
+            context.load_verify_locations(address.ca_file)
+        if address.certificate_file is not None:
+            shown = f"?cert={address.certificate_file}&key={address.key_file}"
+            context.load_cert_chain(address.certificate_file, address.key_file, password=lambda: b"")
+    except OSError as error:  # errors of TLS are of this class, too
+        raise OperatorError(
+            f"--broker: {shown}: {reason_of(error)}; give files in PEM that this user may read"
+        ) from None
+
+
+def _tls_options(address: BrokerAddress) -> dict[str, Any]:
+    options: dict[str, Any] = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    options |= {} if address.ca_file is None else {"ssl_ca_certs": address.ca_file}
+    if address.certificate_file is not None:
+        options |= {"ssl_certfile": address.certificate_file, "ssl_keyfile": address.key_file}
+    return options

@@ -1,4 +1,4 @@
-"""What the program asks of Redis, as functions of a client: streams with one field, expiring values, leases.
+"""What the program asks of Redis, as functions of a client: streams with one field, expiring values.
 
 Each function returns an action for `Broker.ask`, or is one for `Broker.follow`. Streams are read in the order of
 their ids, which Redis makes from its clock and a counter. Source: the commands' pages at redis.io.
@@ -7,11 +7,11 @@ their ids, which Redis makes from its clock and a counter. Source: the commands'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 T = TypeVar("T")
 Action = Callable[[redis.Redis], T]
@@ -29,11 +29,19 @@ NOTHING_READ: Final = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a stream."""
+    """An entry of a stream. `age` is how many seconds it had been there when it was read, by the server's clock; 0
+    if it was read as it came."""
 
     stream: str
     id: str
     data: bytes
+    age: float = 0.0
+
+
+def server_time(client: redis.Redis) -> float:
+    """Return the server's Unix time in seconds."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
 
 
 def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]:
@@ -41,6 +49,22 @@ def append(stream: str, data: bytes, *, keep: int | None = None) -> Action[None]
 
     def act(client: redis.Redis) -> None:
         client.xadd(stream, {FIELD: data}, maxlen=keep, approximate=True)
+
+    return act
+
+
+def append_all(stream: str, items: Iterable[bytes], *, keep: int) -> Action[None]:
+    """Add entries to a stream in one request, and keep about `keep` of them. A failure may have added some."""
+    added = list(items)
+
+    def act(client: redis.Redis) -> None:
+        with client.pipeline(transaction=False) as pipe:
+            for data in added:
+                pipe.xadd(stream, {FIELD: data}, maxlen=keep, approximate=True)
+            # Not raised by the client: it would put the command into the text, another one for each entry.
+            for result in pipe.execute(raise_on_error=False):
+                if isinstance(result, Exception):
+                    raise result
 
     return act
 
@@ -81,21 +105,19 @@ class StreamReader:
         if not self._positions:
             return self._begin(client)
         positions: dict[Any, Any] = dict(self._positions)
-        entries = _entries(client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000)))
-        for entry in entries:
-            self._positions[entry.stream] = entry.id
-        if not entries:
+        reply: Any = client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000))
+        for stream, entries in reply or ():
+            if entries:
+                self._positions[stream.decode()] = entries[-1][0].decode()
+        if not reply:
             self._look_for_lost_data(client)
-        return entries
+        return _entries(reply)
 
     def _begin(self, client: redis.Redis) -> list[Entry]:
-        found = [newest(stream)(client) for stream in self._streams]
-        positions = dict.fromkeys(self._streams, NOTHING_READ)
-        for entry in found:
-            if entry is not None:
-                positions[entry.stream] = entry.id
-        self._positions = positions
-        return [entry for entry in found if entry is not None]
+        found = [entry for stream in self._streams if (entry := newest(stream)(client)) is not None]
+        now = server_time(client)
+        self._positions = dict.fromkeys(self._streams, NOTHING_READ) | {each.stream: each.id for each in found}
+        return [replace(each, age=max(0.0, now - _order(each.id)[0] / 1000)) for each in found]
 
     def _look_for_lost_data(self, client: redis.Redis) -> None:
         for stream, position in self._positions.items():
@@ -113,7 +135,8 @@ class GroupReader:
     """Reads a stream as the only consumer of a group: call it with a client, again and again.
 
     Entries stay in the group until they are acknowledged. `read_again` makes the next calls return those that were
-    read and not acknowledged, each once, as a new reader does first.
+    read and not acknowledged, each once, as a new reader does first. So does a call that fails: its answer, with
+    entries that count as read now, may have been lost on its way.
     """
 
     def __init__(self, stream: str, group: str) -> None:
@@ -121,6 +144,8 @@ class GroupReader:
         self._group = group
         self._position: str | None = NOTHING_READ
         """The last of the unacknowledged entries that were returned again; None while new ones are read."""
+        self._oldest_read: bytes | None = None
+        """The first entry that was read without a group."""
 
     def read_again(self) -> None:
         """Let the next calls return the entries that were read and not acknowledged."""
@@ -129,6 +154,13 @@ class GroupReader:
     def __call__(self, client: redis.Redis) -> list[Entry]:
         """Return the next entries; wait for them if there are none. The group is made if it is missing: at first,
         and after the server lost its data."""
+        try:
+            return self._read(client)
+        except Exception:
+            self.read_again()
+            raise
+
+    def _read(self, client: redis.Redis) -> list[Entry]:
         position = self._position
         wait = int(WAIT * 1000) if position is None else None
         try:
@@ -136,21 +168,34 @@ class GroupReader:
                 self._group, self._group, {self._stream: position or ">"}, count=MAX_ENTRIES, block=wait
             )
         except ResponseError as error:
-            if not _create_group(client, self._stream, self._group):
+            try:
+                made = _create_group(client, self._stream, self._group)
+            except OutOfMemoryError:
+                return self._oldest(client)
+            if not made:
                 raise error
             return []
-        if position is not None:
-            self._go_on_after(client, position, reply)
+        self._remove_unusable(client, reply)
+        if position is not None and self._position == position:  # not if `read_again` was called meanwhile
+            read = [entry_id for _, entries in reply or () for entry_id, _ in entries]
+            self._position = read[-1].decode() if read else None
         return _entries(reply)
 
-    def _go_on_after(self, client: redis.Redis, position: str, reply: Any) -> None:
-        """Move on to the next of the unacknowledged entries, and acknowledge those that the stream dropped."""
-        found = [each for _, entries in reply or () for each in entries]
-        dropped = [entry_id for entry_id, fields in found if not fields]
-        if dropped:
-            client.xack(self._stream, self._group, *dropped)
-        if self._position == position:  # not if `read_again` was called meanwhile, by another thread
-            self._position = found[-1][0].decode() if found else None
+    def _oldest(self, client: redis.Redis) -> list[Entry]:
+        """Return the oldest entries of the stream, for a server that is so full of them that it cannot make the
+        group: it has room when they are deleted. Raises OutOfMemoryError if they are still there."""
+        reply: Any = client.xrange(self._stream, count=MAX_ENTRIES)
+        oldest = reply[0][0] if reply else None
+        if oldest == self._oldest_read:
+            raise OutOfMemoryError("no room for a consumer group")
+        self._oldest_read = oldest
+        return _entries([(self._stream.encode(), reply)])
+
+    def _remove_unusable(self, client: redis.Redis, reply: Any) -> None:
+        """Acknowledge the entries that the stream has dropped, and those that are none of ours."""
+        ids = [entry_id for _, entries in reply or () for entry_id, fields in entries if _data(fields) is None]
+        if ids:
+            acknowledge(self._stream, self._group, ids)(client)
 
 
 def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
@@ -164,15 +209,31 @@ def _create_group(client: redis.Redis, stream: str, group: str) -> bool:
     return True
 
 
-def acknowledge(stream: str, group: str, ids: Iterable[str]) -> Action[None]:
-    """Acknowledge entries and delete them: nobody needs them any more."""
+def acknowledge(stream: str, group: str, ids: Iterable[str | bytes]) -> Action[None]:
+    """Acknowledge entries and delete them: nobody needs them any more. Not as a transaction, which a full server
+    refuses: it would never have room again. Entries that were only deleted are acknowledged when they are read."""
     gone = list(ids)
 
     def act(client: redis.Redis) -> None:
-        with client.pipeline(transaction=True) as pipe:
-            pipe.xack(stream, group, *gone)
+        with client.pipeline(transaction=False) as pipe:
             pipe.xdel(stream, *gone)
+            pipe.xack(stream, group, *gone)
             pipe.execute()
+
+    return act
+
+
+def count_unacknowledged(stream: str, group: str) -> Action[int]:
+    """Return how many entries were read by a group and not acknowledged; 0 if there is no such group."""
+
+    def act(client: redis.Redis) -> int:
+        try:
+            summary: Any = client.xpending(stream, group)
+        except ResponseError as error:
+            if str(error).startswith("NOGROUP"):
+                return 0
+            raise
+        return int(summary["pending"])
 
     return act
 
@@ -205,24 +266,17 @@ def extend(key: str, *, seconds: float) -> Action[bool]:
     return act
 
 
-def lease(key: str, owner: bytes, *, seconds: float) -> Action[bool]:
-    """Take a key for `owner`, or extend its lease. Return False if somebody else has it."""
-
-    def act(client: redis.Redis) -> bool:
-        milliseconds = int(seconds * 1000)
-        if client.set(key, owner, px=milliseconds, nx=True):
-            return True
-        return client.get(key) == owner and bool(client.pexpire(key, milliseconds))
-
-    return act
-
-
 def _entries(reply: Any) -> list[Entry]:
     """Return the entries in an answer; those that are none of ours are left out."""
-    found = []
-    for stream, entries in reply or ():
-        for entry_id, fields in entries:
-            data = fields.get(FIELD) if fields else None
-            if isinstance(data, bytes):
-                found.append(Entry(stream.decode(), entry_id.decode(), data))
-    return found
+    return [
+        Entry(stream.decode(), entry_id.decode(), data)
+        for stream, entries in reply or ()
+        for entry_id, fields in entries
+        if (data := _data(fields)) is not None
+    ]
+
+
+def _data(fields: Any) -> bytes | None:
+    """Return what an entry holds; None if it is gone, or none of ours."""
+    data = fields.get(FIELD) if fields else None
+    return data if isinstance(data, bytes) else None

@@ -15,6 +15,7 @@ from redis.exceptions import (
     ResponseError,
     TimeoutError,
 )
+from redis.sentinel import MasterNotFoundError
 
 from p2pool.base.text import printable
 
@@ -25,25 +26,54 @@ MAX_REPORTED: Final = 16
 FORGET: Final = 60.0
 """Seconds after which a refusal that was not repeated is no longer a problem."""
 _START: Final = "start"
+_OF_PIPELINE: Final = " of pipeline caused error: "
+"""What the client puts between a command with its data and the error that it caused."""
 _ADVICE: Final = (
     (AuthenticationError, "check user and password in the broker's URL"),
     (NoPermissionError, "allow it to this user in Redis (ACL SETUSER)"),
     (ReadOnlyError, "this is a replica: name the master in the broker's URL, or use redis+sentinel://"),
     (OutOfMemoryError, "Redis is full: raise its maxmemory"),
 )
+_ADVICE_TO_CONNECT: Final = (
+    ": check host, port and firewall, and whether the server has TLS if the broker's URL begins with rediss://"
+)
+_NO_LOGIN: Final = ("HELLO must be called with the client already authenticated", "Authentication required")
 
 
 def describe(error: Exception, seconds: float) -> str:
     """Return what is wrong, for people. `seconds` is how long Redis had to answer."""
-    text = printable(str(error) or type(error).__name__, MAX_TEXT)
+    if isinstance(error, MasterNotFoundError):
+        return _describe_sentinels(str(error))
+    what = str(error).rpartition(_OF_PIPELINE)[2] or type(error).__name__
+    text = printable(what, MAX_TEXT)
     if isinstance(error, TimeoutError):
-        return f"no answer within {seconds:g} s"
+        return f"no answer within {seconds:g} s{_ADVICE_TO_CONNECT if 'connecting' in text else ''}"
+    if isinstance(error, AuthenticationError) and text.startswith(_NO_LOGIN):
+        text = "Redis requires a password"
     if isinstance(error, InvalidResponse) or not isinstance(error, (RedisError, OSError)):
         return f"the server does not answer as Redis does: {text}; check host and port in the broker's URL"
-    if "SSL" in text:
+    if "CERTIFICATE_REQUIRED" in text:
+        return f"{text}; give ?cert=FILE&key=FILE, or set tls-auth-clients no in Redis"
+    if "SSL" in text or "_ssl.c" in text:
         return f"{text}; check whether the server has TLS (rediss://), and its certificate (?ca=FILE)"
     advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), None)
     return text if advice is None else f"{text}; {advice}"
+
+
+def _describe_sentinels(text: str) -> str:
+    """Return why no Sentinel names the master. The client's own text repeats all its settings, in some versions
+    with the password."""
+    name, were_asked, errors = text.partition(" : ")
+    if "AuthenticationError" in errors or "NOAUTH" in errors:
+        advice = "the Sentinels reject the password in the broker's URL (requirepass in sentinel.conf)"
+    elif were_asked:
+        advice = "no Sentinel answers: check their hosts and ports in the broker's URL"
+    else:
+        advice = (
+            "the Sentinels know no such master that is up: wait for a failover, or check the name at the end of "
+            "the broker's URL"
+        )
+    return f"{printable(name, MAX_TEXT)}; {advice}"
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ _FORM: Final = (
     "give redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... for TLS, or "
     "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],.../MASTER[/DATABASE]"
 )
-_OPTIONS: Final = frozenset({"ca"})
+_NO_HOST: Final = "there is no host (in a password write %2F for /, %3F for ?, %23 for #)"
+_OPTIONS: Final = ("ca", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class BrokerAddress:
     tls: bool = False
     ca_file: str | None = None
     """The certificates to trust, in PEM; None for those of the system."""
+    certificate_file: str | None = None
+    """The certificate that a server with `tls-auth-clients yes` demands, in PEM; `key_file` has its key."""
+    key_file: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
@@ -62,8 +66,12 @@ def _parse(text: str) -> BrokerAddress:
     if len(hosts) > 1 and not plus:
         raise ValueError("several hosts are for redis+sentinel://")
     options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-    if options.keys() - _OPTIONS:
-        raise ValueError("the only option is ?ca=FILE")
+    if options.keys() - set(_OPTIONS):
+        raise ValueError("the options are ?ca=FILE&cert=FILE&key=FILE")
+    if options and name != "rediss":
+        raise ValueError("files of certificates are for TLS: rediss://")
+    if ("cert" in options) != ("key" in options):
+        raise ValueError("cert=FILE and key=FILE belong together")
     path = [unquote(part) for part in parts.path.strip("/").split("/") if part]
     master = path.pop(0) if plus and path else None
     if plus and master is None:
@@ -76,6 +84,8 @@ def _parse(text: str) -> BrokerAddress:
         database=int(path[0]) if path else 0,
         tls=name == "rediss",
         ca_file=options.get("ca"),
+        certificate_file=options.get("cert"),
+        key_file=options.get("key"),
         user=unquote(user) or None if colon else None,
         password=unquote(password) if colon else (unquote(user) or None),
     )
@@ -84,7 +94,7 @@ def _parse(text: str) -> BrokerAddress:
 def _parse_host(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit("//" + text)
     if not parts.hostname or parts.path or parts.query:
-        raise ValueError("there is no host")
+        raise ValueError(_NO_HOST)
     return parts.hostname, parts.port or port
 
 
@@ -106,7 +116,8 @@ class BrokerSettings:
         secret=Secret("P2POOL_BROKER"),
         shown=Shown.COMPOSED,
         help="share the work with gateways through this Redis 7 or Valkey: redis://[USER:PASSWORD@]HOST[:PORT], "
-        "rediss:// for TLS, or redis+sentinel://HOST,HOST,.../MASTER (needs the package redis)",
+        "rediss:// for TLS (options: ?ca=FILE&cert=FILE&key=FILE), or redis+sentinel://HOST,HOST,.../MASTER or "
+        "rediss+sentinel://... (needs the packages redis and msgspec)",
         default_text="no gateways",
     )
     gateway_name: str | None = setting(

@@ -5,25 +5,20 @@ Ages and ends are measured by the server's clock alone: the clocks of the machin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import redis
 from typing_extensions import override
 
-from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest
+from p2pool.broker.operations import NOTHING_READ, Action, Entry, StreamReader, newest, server_time
 
 MAX_MEMBERS: Final = 256
 """Members of a group whose values are read; those that were silent longest are left out."""
 _TABLE_TIME: Final = 7 * 86400
 """Seconds for which a table lives after its last change."""
-
-
-def server_time(client: redis.Redis) -> float:
-    """Return the server's Unix time in seconds."""
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6
 
 
 class FreshReader(StreamReader):
@@ -78,8 +73,8 @@ def exchange(group: str, name: str, value: bytes, *, seconds: float) -> Action[l
             pipe.expire(group, int(seconds) + 1)
             pipe.zrevrange(group, 0, MAX_MEMBERS)
             names = pipe.execute()[-1]
-        others = [_member(group, each.decode()) for each in names if each.decode() != name]
-        values = client.mget(others) if others else []
+        others = [each for each in (member.decode("utf-8", "replace") for member in names) if each != name]
+        values = client.mget([_member(group, each) for each in others]) if others else []
         return [each for each in values if isinstance(each, bytes)]
 
     return act
@@ -138,6 +133,21 @@ def set_row(
                 pipe.xadd(news.stream, {b"data": news.data}, maxlen=news.keep, approximate=True)
             pipe.execute()
         return fits
+
+    return act
+
+
+def add_rows(table: str, rows: Mapping[str, Callable[[float], bytes]], *, most: int) -> Action[None]:
+    """Add rows in one request, each as what its function returns for the server's time: those that fit below
+    `most` rows, and none that is there already."""
+
+    def act(client: redis.Redis) -> None:
+        now, room = server_time(client), most - int(client.hlen(table))
+        with client.pipeline(transaction=False) as pipe:
+            for name, make in islice(rows.items(), max(0, room)):
+                pipe.hsetnx(table, name, make(now))
+            pipe.expire(table, _TABLE_TIME)
+            pipe.execute()
 
     return act
 

@@ -65,7 +65,10 @@ class DashdService(Service):
         name: str,
         notifications: BlockNotifications | None = None,
         transactions: TransactionCache | None = None,
+        long_poll: bool = True,
     ) -> None:
+        """Without `long_poll` it takes none of the daemon's few RPC threads for itself, and its templates are
+        seconds old: for whoever does not work on them."""
         self.template: Event[BlockTemplate] = Event()
         self.changed: Event[None] = Event()
         """Fires when `problem` comes or goes."""
@@ -87,6 +90,7 @@ class DashdService(Service):
         self._name = name
         self._notifications = notifications or BlockNotifications(reactor.seconds, lambda source, seconds: None)
         self._transactions = transactions or TransactionCache()
+        self._uses_long_poll = long_poll
         self._tasks: list[Deferred[None]] = []
         self._fetching: Deferred[None] | None = None
         self._fetch_again: NotificationSource | None = None
@@ -106,7 +110,8 @@ class DashdService(Service):
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
         self._start(self._heartbeats())
-        self._start(self._long_poll())
+        if self._uses_long_poll:
+            self._start(self._long_poll())
         self._start(self._poll())
         self._start(self._poll_facts())
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.backoff import Backoff
-from p2pool.base.bounded import BoundedDict
+from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.environment import Environment
 from p2pool.base.ordered_set import OrderedSet
 from p2pool.dash.hashes import hash_hex
@@ -61,6 +61,8 @@ SAFE = 6
 MAX_UNDER_WAY = 20
 """Blocks that are delivered at a time; if there are more, the oldest wait on disk for the next start.
 Each costs a connection to every daemon every RESEND_PERIOD; of those of one height only one can win."""
+MAX_WRITTEN = 1000
+"""Blocks that are known to be on disk."""
 MAX_RECENT = 20
 """Blocks in the chain that are held in memory, should a daemon lose them."""
 
@@ -89,6 +91,8 @@ class BlockSubmitter:
         self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
+        self._written: BoundedSet[int] = BoundedSet(MAX_WRITTEN)
+        """Hashes of blocks that are on disk; those of an earlier run may be missing."""
         self._tasks: OrderedSet[Deferred[Any]] = OrderedSet()
         """Bound: one per delivery, and one per delivery and daemon."""
 
@@ -128,10 +132,10 @@ class BlockSubmitter:
 
     def is_safe(self, block_hash: int) -> bool:
         """Return whether a block that was offered is on disk, or needs no more: its fate is known."""
-        delivery = self._deliveries.get(block_hash)
-        if delivery is not None:
-            return delivery.on_disk or delivery.state is DeliveryState.SETTLED
-        return block_hash in self._store.records
+        delivery, record = self._deliveries.get(block_hash), self._store.records.get(block_hash)
+        if block_hash in self._written or (delivery is not None and delivery.state is DeliveryState.SETTLED):
+            return True
+        return delivery is None and record is not None and record.status is not BlockStatus.SENT
 
     @property
     def waiting(self) -> int:
@@ -216,6 +220,8 @@ class BlockSubmitter:
     async def _write(self, delivery: BlockDelivery) -> None:
         try:
             delivery.on_disk = await self._spool.keep(delivery.block)
+            if delivery.on_disk:
+                self._written.add(delivery.block.block_hash)
         except CancelledError:
             raise
         except Exception:

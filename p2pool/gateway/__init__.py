@@ -12,11 +12,11 @@ Both sides:
 The node's side:
 - `work_feed`: publishes work; `transaction_feed`: the transactions that complete a block;
 - `solution_intake`: takes solutions, completes blocks, and says what is stored;
-- `sums_intake`: counts what gateways report, each report once;
+- `sums_intake`: counts what gateways report, each report once; `name_watch`: notices names that two have;
 - `action_sender`: operators' actions for all gateways.
 
 The gateway's side:
-- `remote_work`: stratum's work, as the node sent it last;
+- `remote_work`: stratum's work, as the node sent it last; `node_watch`: logs that the node is silent, or back;
 - `solution_spool`: solutions on disk; `solution_disk`: writes them in the background;
 - `solution_sender`: sends each until the node has stored it;
 - `block_completion`: gives whole blocks to the gateway's own daemons;

@@ -19,6 +19,8 @@ Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+UnixTime = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+BanTime = Annotated[float, msgspec.Meta(gt=0, le=1e10)]
 
 
 class ShowMessage(msgspec.Struct, frozen=True, kw_only=True, tag="message"):
@@ -51,11 +53,21 @@ class MaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ban(msgspec.Struct, frozen=True, kw_only=True, tag="ban"):
-    """Ban a host of miners for so many seconds."""
+    """Ban a host of miners for so many seconds; if that is `automatic`, because of what its miners did, a process
+    where others of its miners work well answers with Limit."""
 
     host: Name
-    seconds: Annotated[float, msgspec.Meta(gt=0, le=1e10)]
+    seconds: BanTime
     reason: Name
+    automatic: bool = False
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, tag="limit"):
+    """Limit the rate of a host's new connections for so many seconds instead of banning it: some of its miners
+    work well at the process that says so."""
+
+    host: Name
+    seconds: BanTime
 
 
 class Unban(msgspec.Struct, frozen=True, kw_only=True, tag="unban"):
@@ -64,7 +76,7 @@ class Unban(msgspec.Struct, frozen=True, kw_only=True, tag="unban"):
     host: Name
 
 
-SharedAction = ShowMessage | Reconnect | VersionMask | Ban | Unban
+SharedAction = ShowMessage | Reconnect | VersionMask | Ban | Limit | Unban
 
 
 class ActionMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +101,11 @@ class BanRow(msgspec.Struct, frozen=True, kw_only=True):
     """A ban as a row of the broker's table, for processes that come later. Times are the broker's."""
 
     schema: int = SCHEMA
-    since: float
-    until: float
+    since: UnixTime
+    until: UnixTime
     reason: Name
     source: Name
+    automatic: bool = False
     lifted: bool = False
     """Whether the ban was lifted, at `since`. The row stays for those who have the ban and were away."""
 

@@ -13,7 +13,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, append, put
 from p2pool.broker.shared import FreshReader
@@ -96,14 +96,19 @@ class ActionSender:
         self._gateways = gateways
         self._mask = mask
         self._waiting: BoundedDict[int, _Waiting] = BoundedDict(MAX_WAITING + 1)
-        self._unreadable = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
         """Read the results of gateways, and keep the version mask in the broker."""
         self._broker.follow(FreshReader(self._names.action_results, age=ACTION_AGE), self.take_results)
+        # Not at once: a process that takes over has the mask of its predecessor only when it has the miners.
         self._timer = Timer(
-            self._environment.reactor, MASK_PERIOD, self._store_mask, name="keep the version mask in the broker"
+            self._environment.reactor,
+            MASK_PERIOD,
+            self._store_mask,
+            name="keep the version mask in the broker",
+            now=False,
         )
 
     def stop(self) -> None:
@@ -163,8 +168,8 @@ class ActionSender:
             try:
                 result = parse_message(ActionResult, entry.data)
             except ParseError as error:
-                for problem in self._unreadable.new([str(error)]):
-                    _log.error("cannot read a gateway's result: {problem}", problem=problem)
+                if self._unreadable.is_due(error):
+                    _log.error("cannot read a gateway's result: {problem}", problem=error)
                 continue
             waiting = self._waiting.get(result.id)
             if waiting is not None and len(waiting.results) < 1_000:

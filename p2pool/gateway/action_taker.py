@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, append, get
 from p2pool.broker.shared import FreshReader
@@ -17,6 +17,7 @@ from p2pool.gateway.action_messages import (
     ActionMessage,
     ActionResult,
     Ban,
+    Limit,
     MaskState,
     Reconnect,
     SharedAction,
@@ -71,7 +72,7 @@ class ActionTaker:
         self._operations = operations
         self._mask: int | None = None
         """The version mask that was set last because the node said so."""
-        self._unreadable = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -93,8 +94,8 @@ class ActionTaker:
             try:
                 message = parse_message(ActionMessage, entry.data)
             except ParseError as error:
-                for problem in self._unreadable.new([str(error)]):
-                    _log.error("cannot carry out an action: {problem}", problem=problem)
+                if self._unreadable.is_due(error):
+                    _log.error("cannot carry out an action: {problem}", problem=error)
                 continue
             if message.origin != self._name:
                 self._take(message)
@@ -115,6 +116,9 @@ class ActionTaker:
         """Carry out an action; return how many connections it reached. Raises ValueError."""
         if isinstance(action, Ban):
             return self._bans.take(action, origin)
+        if isinstance(action, Limit):
+            self._bans.take_limit(action)
+            return 0
         if isinstance(action, Unban):
             self._bans.take_lifted(action.host)
             return 0
@@ -143,8 +147,8 @@ class ActionTaker:
         try:
             mask = parse_message(MaskState, data).mask
         except ParseError as error:
-            for problem in self._unreadable.new([str(error)]):
-                _log.error("cannot read the version mask: {problem}", problem=problem)
+            if self._unreadable.is_due(error):
+                _log.error("cannot read the version mask: {problem}", problem=error)
             return
         if mask != self._mask:
             self._mask = mask

@@ -16,7 +16,14 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from p2pool.base.errors import ParseError
+from p2pool.base.text import printable
 
+MAX_PROBLEM: Final = 200
+"""Characters of what is wrong with a message that are shown: they may repeat a part of it."""
+MAX_MESSAGE: Final = 16 * 1024 * 1024
+"""Bytes of a message; the broker holds up to 512 MiB under one key."""
+MAX_SOLUTION: Final = 2 * 1024 * 1024
+"""Bytes of a solution: a share that introduces all transactions of the largest block, and room."""
 SCHEMA: Final = 1
 """The version of the format. A reader takes messages of its own version only."""
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -25,6 +32,8 @@ KeyHash = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 TransactionsKey = Annotated[bytes, msgspec.Meta(max_length=32)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
+NetworkName = Annotated[str, msgspec.Meta(max_length=64)]
 Time = Annotated[float, msgspec.Meta(ge=0, le=2**33)]
 """Seconds, since 1970 or of an age; neither infinite nor NaN."""
 
@@ -87,8 +96,8 @@ class TermsPart(_Message, frozen=True, kw_only=True):
     stale_info: Annotated[int, msgspec.Meta(ge=0, le=255)]
     operator_key_hash: KeyHash | None
     recent_finders: list[KeyHash]
-    local_rate: float
-    pool_rate: float | None
+    local_rate: Rate
+    pool_rate: Rate | None
 
 
 class AuxPart(_Message, frozen=True, kw_only=True):
@@ -108,7 +117,7 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     number: int = 0
     """Counts the works of the run. A message with the same run and number as the one before repeats its work, with
     terms of now."""
-    network: str
+    network: NetworkName
     share_type: int
     clean: bool
     """Whether earlier work is worthless."""
@@ -127,6 +136,13 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     def repeats(self, other: WorkMessage | None) -> bool:
         """Return whether this message repeats the work of another one."""
         return other is not None and (self.run, self.number) == (other.run, other.number)
+
+
+class WorkSender(msgspec.Struct, frozen=True):
+    """The part of a WorkMessage that says which run of a node sent it."""
+
+    schema: int
+    run: int
 
 
 class BlockPart(_Message, frozen=True, kw_only=True):
@@ -152,7 +168,7 @@ class SolutionMessage(_Message, frozen=True, kw_only=True):
     by the node's clock."""
 
     schema: int = SCHEMA
-    network: str
+    network: NetworkName
     gateway: str
     worker: str
     found: Time
@@ -180,12 +196,14 @@ def pack_message(message: msgspec.Struct) -> bytes:
 
 def parse_message(kind: type[_M], data: bytes) -> _M:
     """Return the message that is all of `data`. Raises ParseError, also for one of another SCHEMA."""
+    if len(data) > MAX_MESSAGE:
+        raise ParseError(f"{kind.__name__} of {len(data)} bytes, more than {MAX_MESSAGE}")
     try:
         schema = _decode_version(data).schema
         if schema == SCHEMA:
             return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ParseError(f"malformed {kind.__name__}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ParseError(f"malformed {kind.__name__}: {printable(str(error), MAX_PROBLEM)}") from None
     raise ParseError(
         f"{kind.__name__} of format {schema}, not {SCHEMA}: run the same version in node and gateways"
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 
 from p2pool.broker.operations import Action, Entry, Reader
+from p2pool.broker.request_queue import Urgency
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ class BrokerPort(Protocol):
 
     problem: str | None
 
-    def ask(self, action: Action[T], *, urgent: bool = False) -> Deferred[T]: ...
+    def ask(self, action: Action[T], *, urgent: Urgency = Urgency.USUAL) -> Deferred[T]: ...
 
     def follow(self, read: Reader, take: Callable[[list[Entry]], Any]) -> None: ...
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -30,6 +31,8 @@ _log = Logger(namespace="p2pool.gateway")
 
 SILENCE: Final = 30.0
 """Seconds without a message after which the node counts as gone: it repeats its work three times as often."""
+CLOCK_MESSAGES: Final = 8
+"""Messages by which the node's clock is known: if it is set back, the gateway follows that many messages later."""
 
 
 class Rates(Protocol):
@@ -48,15 +51,38 @@ class Solved:
     found: float
 
 
+class NodeClock:
+    """The node's clock, by its messages. Each of them was under way for a while, some for many seconds in a broker
+    that hung: the one that shows the latest time is right."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._run: int | None = None
+        self._by_age = False
+        """Whether only a message that had been in the broker is known."""
+        self._offsets: deque[float] = deque(maxlen=CLOCK_MESSAGES)
+
+    def take(self, run: int, sent: float, age: float) -> None:
+        """Take what the clock showed when a message was sent, `age` seconds ago or more. Another run of the node
+        may be on another machine; an age is right only as far as the broker's clock is."""
+        if run != self._run or self._by_age:
+            self._offsets.clear()
+        self._run, self._by_age = run, age > 0
+        self._offsets.append(sent + age - self._monotonic())
+
+    def now(self) -> float:
+        """Return the node's time. Call it after `take`."""
+        return self._monotonic() + max(self._offsets)
+
+
 class RemoteTerms(JobTerms):
-    """The terms of jobs as the node sent them when its clock was at `sent`."""
+    """The terms of jobs as the node sent them; `node_clock` returns its time."""
 
     def __init__(
-        self, part: TermsPart, *, sent: float, environment: Environment, network: Network, rates: Rates
+        self, part: TermsPart, *, node_clock: Callable[[], float], network: Network, rates: Rates
     ) -> None:
         self._part = part
-        self._monotonic = environment.monotonic
-        self._offset = sent - environment.monotonic()
+        self._node_clock = node_clock
         self._network = network
         self._rates = rates
 
@@ -83,7 +109,7 @@ class RemoteTerms(JobTerms):
     @override
     def node_time(self, now: float) -> float:
         # Not `now`: this machine's clock may be set while the broker is gone.
-        return self._monotonic() + self._offset
+        return self._node_clock()
 
     @override
     def operator_key_hash(self) -> bytes | None:
@@ -128,33 +154,36 @@ class RemoteWork:
         self._message: WorkMessage | None = None
         self._heard: float | None = None
         """When the node's last message came, by the clock that never steps."""
+        self._node_clock = NodeClock(environment.monotonic)
         self._terms: RemoteTerms | None = None
         self._maker: JobMaker | None = None
         self.transactions = TransactionFetcher(environment, broker, names=names)
         self._reported = WarnOnce()
+        self._unusable: str | None = None
+        """Why the newest message cannot be used; None if it can."""
 
     # --- from the node -----------------------------------------------------------------------------------
 
-    def take(self, data: bytes) -> None:
-        """Take a message of the stream of work. What cannot be read is logged once, and the work stays."""
+    def take(self, data: bytes, age: float = 0.0) -> None:
+        """Take a message of the stream of work, which has been there for `age` seconds. What cannot be read is
+        logged once, and the work stays."""
         now = self._clock()
         try:
             message = parse_message(WorkMessage, data)
             repeated = message.repeats(self._message)
-            context = self.context if repeated else context_of(message, self._network, now)
+            context = self.context if repeated else context_of(message, self._network, now - age)
         except ParseError as error:
-            for text in self._reported.new([str(error)]):
-                _log.error("cannot use the node's work: {error}", error=text)
+            self._unusable = f"cannot use the node's work: {error}"
+            for text in self._reported.new([self._unusable]):
+                _log.error("{problem}", problem=text)
             return
+        self._unusable = None
         self._reported.new([])
-        self._heard = self._environment.monotonic()
+        self._heard = self._environment.monotonic() - age
         self._message = message
+        self._node_clock.take(message.run, message.sent, age)
         self._terms = RemoteTerms(
-            message.terms,
-            sent=message.sent,
-            environment=self._environment,
-            network=self._network,
-            rates=self._rates,
+            message.terms, node_clock=self._node_clock.now, network=self._network, rates=self._rates
         )
         self._maker = JobMaker(self._terms, self._environment.chance)
         self.transactions.request(message.template.previous_block, message.template.transactions)
@@ -182,11 +211,11 @@ class RemoteWork:
     def problem(self) -> str | None:
         """Return why there is no fresh work, for people; None if there is."""
         if self._heard is None:
-            return self._broker.problem or "the node has not sent any work yet"
+            return self._broker.problem or self._unusable or "the node has not sent any work yet"
         silent = self._environment.monotonic() - self._heard
         if silent <= SILENCE:
             return None
-        return self._broker.problem or f"the node has sent nothing for {silent:.0f} s"
+        return self._broker.problem or self._unusable or f"the node has sent nothing for {silent:.0f} s"
 
     # --- for stratum -------------------------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ from p2pool.base.errors import ParseError
 from p2pool.dash.target import difficulty_to_target
 from p2pool.gateway.recent_contexts import ContextId, RecentContexts
 from p2pool.gateway.session_messages import MAX_JOBS, MAX_KEYS, JobPart, SessionRecord
-from p2pool.jobs.job import Job
-from p2pool.share.errors import ShareInvalid
+from p2pool.jobs.job import UNUSABLE, Job
 from p2pool.share.generation import PayeeFields
 from p2pool.stratum.job_registry import ELSEWHERE, MAX_VARIANTS, IssuedJob, JobOrigin
 from p2pool.stratum.miner_state import MinerState, SentJob
@@ -163,7 +162,7 @@ class SessionCodec:
                 share_timestamp=part.share_time,
                 header_timestamp=part.header_time,
             )
-        except (ShareInvalid, ValueError, OverflowError) as error:
+        except UNUSABLE as error:
             raise ParseError(f"a session with a job that cannot be made: {error}") from None
         if job.digest != part.digest:
             raise ParseError(f"job {part.job_id} of another gateway is not the job that its parts make")

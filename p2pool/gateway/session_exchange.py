@@ -9,6 +9,7 @@ it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -23,7 +24,7 @@ from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.leases import change_value, delete_all, put_all
 from p2pool.broker.operations import append
@@ -47,7 +48,10 @@ DEADLINE: Final = 0.2
 MAX_WANTED: Final = 2_000
 """Sessions that miners wait for at a time; another miner gets a new one at once."""
 MAX_ASKED: Final = 200
-"""Requests for sessions that the broker has not answered: what is solved must not wait long behind them."""
+"""Requests for sessions that the broker has not answered."""
+MAX_ASKED_BY_SITE: Final = 100
+"""Those for connections of one site: whoever connects again and again with ids that nobody has must not use up
+what belongs to all."""
 PERIOD: Final = 1.0
 """Seconds between two writes of sessions to the broker."""
 MAX_WRITTEN: Final = 200
@@ -102,8 +106,8 @@ class SessionExchange:
         self._codec = codec
         self._keep = keep
         self._wanted: dict[str, _Wanted] = {}
-        self._asked = 0
-        """How many requests for sessions the broker has not answered."""
+        self._asked: Counter[str] = Counter()
+        """How many requests for sessions the broker has not answered, by site. Bound: MAX_ASKED."""
         self._claims: BoundedDict[str, float] = BoundedDict(_MAX_CLAIMS)
         """Sessions that this gateway claims, and since when, until it reads its own claim: those of others before
         it are older."""
@@ -112,13 +116,21 @@ class SessionExchange:
         self._rota: list[str] = []
         """The sessions that are still to be looked at before the rota starts over."""
         self._writing = False
-        self._unreadable = WarnOnce()
+        self._paused = False
+        """Whether miners wait for another process with their requests for sessions."""
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
         """Keep sessions in the broker, and let miners resume those of others."""
         self._context.other_servers = self
         self._timer = Timer(self._reactor, PERIOD, self.write, name="write sessions to the broker", now=False)
+
+    def pause(self) -> Deferred[Any]:
+        """Let miners that ask for sessions of others wait for the process that takes over. The Deferred fires when
+        no session is looked for any more."""
+        self._paused = True
+        return DeferredList([_fired_with(wanted.done) for wanted in self._wanted.values()])
 
     def stop(self) -> Deferred[Any]:
         """Write all sessions for the last time; the Deferred fires when the broker has them."""
@@ -127,7 +139,8 @@ class SessionExchange:
             self._timer.stop()
         ids = list(self._session_ids())
         pieces = range(0, len(ids), _WRITTEN_AT_STOP)
-        return DeferredList([self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces])
+        writes = [self._write_last(ids[start : start + _WRITTEN_AT_STOP]) for start in pieces]
+        return DeferredList(writes, consumeErrors=True)
 
     # --- records -----------------------------------------------------------------------------------------
 
@@ -139,7 +152,7 @@ class SessionExchange:
             self._rota = list(self._session_ids())
             self._delete_ended()
         values: dict[str, bytes] = {}
-        now = self._clock()
+        now = self._reactor.seconds()
         for _ in range(_MAX_EXAMINED):
             if not self._rota or len(values) >= MAX_WRITTEN:
                 break
@@ -203,7 +216,11 @@ class SessionExchange:
         """Bring a session of another gateway into the SessionTable: see `OtherServers`."""
         if self._broker.problem is not None or self._keep <= 0 or not _ID.fullmatch(session_id):
             return None
-        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED or self._asked >= MAX_ASKED:
+        if self._paused:
+            return Deferred()
+        if session_id in self._wanted or len(self._wanted) >= MAX_WANTED:
+            return None
+        if self._asked.total() >= MAX_ASKED or self._asked[site] >= MAX_ASKED_BY_SITE:
             return None
         wanted = self._wanted[session_id] = _Wanted(site)
         wanted.deadline = self._reactor.callLater(DEADLINE, self._finish, session_id)
@@ -221,8 +238,8 @@ class SessionExchange:
             keep=KEPT_HANDOVERS,
             seconds=self._keep,
         )
-        self._asked += 1
-        asked = self._broker.ask(action).addBoth(self._answered)
+        self._asked[site] += 1
+        asked = self._broker.ask(action).addBoth(self._answered, site)
         asked.addCallback(self._claimed, session_id, wanted).addErrback(self._failed, session_id)
         return wanted.done
 
@@ -232,8 +249,10 @@ class SessionExchange:
             raise ParseError("the record of a session is that of another session, or of another network")
         return record
 
-    def _answered(self, result: Any) -> Any:
-        self._asked -= 1
+    def _answered(self, result: Any, site: str) -> Any:
+        self._asked[site] -= 1
+        if not self._asked[site]:
+            del self._asked[site]
         return result
 
     def _claimed(self, data: bytes | None, session_id: str, wanted: _Wanted) -> None:
@@ -273,8 +292,8 @@ class SessionExchange:
         wanted.done.callback(None)
 
     def _report(self, error: BaseException | None) -> None:
-        for text in self._unreadable.new([str(error)]):
-            _log.error("cannot use a session of another gateway: {error}; the miner gets a new one", error=text)
+        if self._unreadable.is_due(error):
+            _log.error("cannot use a session of another gateway: {error}; the miner gets a new one", error=error)
 
     # --- the stream of handovers -------------------------------------------------------------------------
 
@@ -358,6 +377,18 @@ def _summary(state: MinerState) -> tuple[Any, ...]:
         state.extranonce_changes,
         state.knows_ping,
     )
+
+
+def _fired_with(other: Deferred[None]) -> Deferred[None]:
+    """Return a Deferred that fires when another one does, whose result stays as it is."""
+    made: Deferred[None] = Deferred()
+
+    def fired(result: None) -> None:
+        made.callback(None)
+        return result
+
+    other.addCallback(fired)
+    return made
 
 
 def _ignore(failure: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from p2pool.gateway.messages import SCHEMA, Amount, Hash, KeyHash, Uint32
+from p2pool.gateway.messages import SCHEMA, Amount, Hash, KeyHash, NetworkName, Uint32
 
 MAX_JOBS: Final = 8
 """The newest jobs of a session that travel with it."""
@@ -56,7 +56,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A session. `gateway` is the one that has it, and hands it over when it is asked."""
 
     schema: int = SCHEMA
-    network: str
+    network: NetworkName
     gateway: GatewayToken
     released: bool
     """Whether that gateway has stopped, so that there is nobody to ask, and nothing newer than this."""

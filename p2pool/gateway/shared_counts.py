@@ -34,7 +34,7 @@ LIFETIME: Final = 15.0
 LEAST_PART: Final = 100
 """A host that has less than this part of the limit at a process is not published by it."""
 MAX_ELSEWHERE: Final = 100_000
-"""Hosts of other processes that are counted."""
+"""Hosts of other processes that are counted, as often as they occur; further processes are left out."""
 
 
 class SharedCounts:
@@ -97,8 +97,10 @@ class SharedCounts:
 
     def _take(self, values: list[bytes]) -> None:
         total: dict[str, int] = {}
-        gateways, problems = set(), []
+        gateways, problems, left = set(), [], MAX_ELSEWHERE
         for value in values:
+            if left <= 0:
+                break
             try:
                 counts = parse_message(HostCounts, value)
             except ParseError as error:
@@ -106,9 +108,9 @@ class SharedCounts:
                 continue
             if counts.is_gateway:
                 gateways.add(counts.name)
+            left -= len(counts.hosts)
             for host, count in counts.hosts.items():
-                if host in total or len(total) < MAX_ELSEWHERE:
-                    total[host] = total.get(host, 0) + count
+                total[host] = total.get(host, 0) + count
         for problem in self._unreadable.new(problems[:1]):
             _log.error("cannot read the connection counts of another process: {problem}", problem=problem)
         self._guard.elsewhere = total

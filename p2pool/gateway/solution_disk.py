@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,8 @@ from twisted.logger import Logger
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import reason_of
-from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.base.files import quarantine
+from p2pool.gateway.solution_spool import LeftFile, SolutionSpool
 
 _log = Logger(namespace="p2pool.gateway")
 
@@ -30,6 +32,8 @@ class _Lane:
         self._wanted: OrderedDict[bytes, bytes | None] = OrderedDict()
         """What a file should hold; None if it should be gone. Bound: MAX_WAITING."""
         self._busy = False
+        self._waiting: list[Deferred[None]] = []
+        """Those who wait until nothing is under way."""
 
     def put(self, solution_hash: bytes, data: bytes | None) -> None:
         """Replace what a file should hold."""
@@ -46,6 +50,13 @@ class _Lane:
                 lambda failure: _log.failure("internal error: cannot write solutions", failure)
             )
 
+    async def finished(self) -> None:
+        """Wait until all is done, or the disk has refused something."""
+        self.go_on()
+        if self._busy:
+            self._waiting.append(Deferred())
+            await self._waiting[-1]
+
     async def _do_all(self) -> None:
         """Do all that waits; after a failure leave the rest to the next attempt."""
         try:
@@ -56,6 +67,9 @@ class _Lane:
                     return
         finally:
             self._busy = False
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)
 
     def _act(self, solution_hash: bytes, data: bytes | None) -> None:
         if data is None:
@@ -73,7 +87,7 @@ class SolutionDisk:
         """Why the newest solution could not be written; None while all is well."""
         self._environment = environment
         self._spool = spool
-        self._shares, self._blocks = _Lane(spool, self._run), _Lane(spool, self._run)
+        self._shares, self._blocks = _Lane(spool, self._write), _Lane(spool, self._write)
 
     def keep(self, solution_hash: bytes, data: bytes, *, is_block: bool) -> None:
         """Write a solution to disk soon."""
@@ -88,18 +102,23 @@ class SolutionDisk:
         self._shares.go_on()
         self._blocks.go_on()
 
-    async def load(self, most: int) -> list[tuple[bytes, bytes]]:
+    async def finished(self) -> None:
+        """Wait until all solutions are on disk that the disk takes, blocks first."""
+        await self._blocks.finished()
+        await self._shares.finished()
+
+    async def load(self, most: int) -> list[LeftFile]:
         """Return what an earlier run left, the oldest first, at most so many."""
-        found: list[tuple[bytes, bytes]] = []
-        await self._run(lambda: found.extend(self._spool.load(most)))
+        found: list[LeftFile] = []
+        await self._run(lambda: found.extend(self._spool.load(most)), "read the solutions on disk")
         return found
 
-    async def quarantine(self, solution_hash: bytes) -> None:
-        """Rename the file of a solution that cannot be read."""
-        await self._run(lambda: self._spool.quarantine(solution_hash))
+    async def quarantine(self, path: Path) -> None:
+        """Rename a file that holds no solution."""
+        await self._run(lambda: quarantine(path), f"rename {path}")
 
-    async def _run(self, action: Callable[[], Any]) -> bool:
-        """Do something on the disk in a thread. Return whether it succeeded; a failure is logged once."""
+    async def _write(self, action: Callable[[], Any]) -> bool:
+        """Write or delete a file in a thread. Return whether that succeeded; a failure is logged once."""
         try:
             await self._environment.run_in_thread(action)
         except OSError as error:
@@ -114,3 +133,10 @@ class SolutionDisk:
             return False
         self.problem = None
         return True
+
+    async def _run(self, action: Callable[[], Any], what: str) -> None:
+        """Do something else on the disk in a thread; a failure is logged."""
+        try:
+            await self._environment.run_in_thread(action)
+        except OSError as error:
+            _log.error("cannot {what}: {problem}", what=what, problem=reason_of(error))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2pool.base.files import quarantine, write_file
+from p2pool.base.errors import ParseError
+from p2pool.base.files import write_file
+from p2pool.gateway.messages import MAX_SOLUTION
 
 SUFFIX: Final = ".solution"
-MAX_SIZE: Final = 256 * 1024
-"""Bytes: a share and a coinbase of the largest size that Dash accepts, and room."""
+MAX_SIZE: Final = MAX_SOLUTION
+
+
+@dataclass(frozen=True, slots=True)
+class LeftFile:
+    """A file of an earlier run: the solution that it should hold by its name, and what it holds, or why it could
+    not be read: an OSError, or a ParseError if it is no solution."""
+
+    path: Path
+    solution_hash: bytes
+    content: bytes | OSError | ParseError
 
 
 class SolutionSpool:
@@ -28,23 +39,40 @@ class SolutionSpool:
         """Delete a solution. Raises OSError."""
         self._path(solution_hash).unlink(missing_ok=True)
 
-    def quarantine(self, solution_hash: bytes) -> Path:
-        """Rename the file of a solution that cannot be used. Return its new name. Raises OSError."""
-        return quarantine(self._path(solution_hash))
-
-    def load(self, most: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (hash, data) of the newest `most` that an earlier run left, oldest first. Raises OSError."""
+    def load(self, most: int) -> list[LeftFile]:
+        """Return the newest `most` files that an earlier run left, oldest first. A file that cannot be read hides
+        no other. Raises OSError if the directory cannot be read."""
         if not self._directory.is_dir():
-            return
-        found = sorted(self._directory.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        for path in found[-most:]:
-            try:
-                solution_hash = bytes.fromhex(path.name.removesuffix(SUFFIX))
-            except ValueError:
-                continue
-            with open(path, "rb") as file:
-                if os.fstat(file.fileno()).st_size <= MAX_SIZE and len(solution_hash) == 32:
-                    yield solution_hash, file.read(MAX_SIZE)
+            return []
+        found = sorted(self._directory.glob(f"*{SUFFIX}"), key=_written)
+        return [_read(path) for path in found[-most:]]
 
     def _path(self, solution_hash: bytes) -> Path:
         return self._directory / f"{solution_hash.hex()}{SUFFIX}"
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written; 0 if that cannot be read."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _read(path: Path) -> LeftFile:
+    try:
+        solution_hash = bytes.fromhex(path.name.removesuffix(SUFFIX))
+    except ValueError:
+        solution_hash = b""
+    content: bytes | OSError | ParseError
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and len(solution_hash) != 32:
+            content = ParseError("its name is not the hash of a solution")
+        elif stat.S_ISREG(status.st_mode) and status.st_size > MAX_SIZE:
+            content = ParseError(f"it has {status.st_size} bytes, a solution at most {MAX_SIZE}")
+        else:
+            content = path.read_bytes()
+    except OSError as error:
+        content = error
+    return LeftFile(path, solution_hash, content)

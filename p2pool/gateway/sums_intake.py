@@ -6,7 +6,7 @@ counted and not acknowledged is not counted again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -15,15 +15,18 @@ from twisted.logger import Logger
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append, newest
 from p2pool.gateway.messages import pack_message, parse_message
+from p2pool.gateway.name_watch import NameWatch
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.sums_messages import MAX_COUNTED, MAX_RATES, CountedMessage, SumsMessage
 from p2pool.pool_stats import PoolStats
+from p2pool.pool_stats.gateways import GATEWAY_SILENCE
 
 _log = Logger(namespace="p2pool.gateway")
 
@@ -63,7 +66,8 @@ class SumsIntake:
         self._counted: BoundedDict[int, int] = BoundedDict(MAX_COUNTED)
         """The last report that is counted, by the run of the gateway; the one that was heard last at the end."""
         self._present: set[str] = set()
-        self._reported = WarnOnce()
+        self._name_watch = NameWatch()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -83,17 +87,17 @@ class SumsIntake:
 
     async def take_entries(self, entries: list[Entry]) -> None:
         """Count reports, answer, and acknowledge them. An answer of an earlier run says what it had counted."""
-        problems = []
+        time_slice = TimeSlice(self._environment)
         for entry in entries:
             try:
                 if entry.stream == self._names.counted:
                     self._remember(parse_message(CountedMessage, entry.data))
                 else:
-                    self._count(parse_message(SumsMessage, entry.data))
+                    for _ in self._count(parse_message(SumsMessage, entry.data)):
+                        await time_slice.pause_if_over()
             except ParseError as error:
-                problems.append(str(error))
-        for problem in self._reported.new(problems):
-            _log.error("cannot count what a gateway reports: {problem}", problem=problem)
+                if self._unreadable.is_due(error):
+                    _log.error("cannot count what a gateway reports: {problem}", problem=error)
         await self._try(self._answer(None))
         reports = [entry.id for entry in entries if entry.stream == self._names.sums]
         if reports:
@@ -103,12 +107,16 @@ class SumsIntake:
         for run, number in answer.counted.items():
             self._counted[run] = number
 
-    def _count(self, report: SumsMessage) -> None:
-        """Count a report, unless it was counted before."""
+    def _count(self, report: SumsMessage) -> Generator[None, None, None]:
+        """Count a report, unless it was counted before, in steps."""
         last = self._counted.pop(report.run, 0)
         self._counted[report.run] = max(last, report.number)
         if report.number > last:
-            self._stats.record_gateway(report, self._environment.clock())
+            yield from self._stats.gateway_steps(report, self._environment.clock())
+            problem = self._name_watch.problem(report)
+            if problem is not None:
+                _log.error("{problem}", problem=problem)
+        yield
 
     def _answer(self, rates: dict[str, float] | None) -> Callable[[Any], None]:
         message = CountedMessage(run=self._run, counted=dict(self._counted), rates=rates)
@@ -133,11 +141,13 @@ class SumsIntake:
                     connections=gateway.connections,
                 )
             elif gateway.name in self._present - present:
-                _log.warn(
-                    "gateway {name} is gone: it has reported nothing for {seconds:.0f} s, or stopped",
-                    name=gateway.name,
-                    seconds=now - gateway.last_heard,
-                )
+                silent = now - gateway.last_heard
+                if silent > GATEWAY_SILENCE:
+                    _log.warn(
+                        "gateway {name} is gone: no report for {seconds:.0f} s", name=gateway.name, seconds=silent
+                    )
+                else:
+                    _log.info("gateway {name} has stopped", name=gateway.name)
         self._present = present
 
     async def _try(self, action: Callable[[Any], None]) -> None:

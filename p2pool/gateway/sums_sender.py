@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import append
 from p2pool.gateway.messages import pack_message, parse_message
@@ -80,7 +80,7 @@ class SumsSender:
         """The run of the node that answered last."""
         self._rates: dict[str, float] = {}
         self._rates_end = 0.0
-        self._reported = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self, identity: GatewayIdentity) -> None:
@@ -171,10 +171,9 @@ class SumsSender:
         try:
             answer = parse_message(CountedMessage, data)
         except ParseError as error:
-            for text in self._reported.new([str(error)]):
-                _log.error("cannot read what the node counted: {error}", error=text)
+            if self._unreadable.is_due(error):
+                _log.error("cannot read what the node counted: {error}", error=error)
             return
-        self._reported.new([])
         if answer.run != self._node:
             self._node = answer.run
             self._collector.name_all()

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.observable import Event
-from p2pool.base.warn_once import WarnOnce
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import append, get
 from p2pool.broker.tables import get_fields
@@ -63,7 +63,7 @@ class TransactionFetcher:
         self._busy = False
         self._later: IDelayedCall | None = None
         self._stopped = False
-        self._problem = WarnOnce()
+        self._unreadable = WarnRarely(environment.monotonic)
 
     @property
     def table(self) -> TransactionTable:
@@ -170,5 +170,5 @@ class TransactionFetcher:
         return self._table.get(key) is not None
 
     def _report(self, problem: str) -> None:
-        for text in self._problem.new([problem]):
-            _log.error("cannot use transactions of the broker: {problem}", problem=text)
+        if self._unreadable.is_due(problem):
+            _log.error("cannot use transactions of the broker: {problem}", problem=problem)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.auxpow import AuxCommitment, AuxWork, commit_to
+from p2pool.dash.target import MAX_UINT256
 from p2pool.dashd.template import BlockTemplate
 from p2pool.gateway.messages import (
     AuxPart,
@@ -19,9 +20,10 @@ from p2pool.gateway.messages import (
 )
 from p2pool.gateway.template_transactions import transactions_key
 from p2pool.jobs.context import WorkContext, rebuild_work_context
-from p2pool.jobs.job_maker import JobTerms
+from p2pool.jobs.job import NONCE_SIZE, UNUSABLE, Job
+from p2pool.jobs.job_maker import MAX_TEMPLATE_AGE, JobTerms
 from p2pool.networks.parameters import Network
-from p2pool.share.errors import ShareInvalid
+from p2pool.share.generation import PayeeFields
 from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.share import ChainView
 from p2pool.share.versions import SHARE_VERSIONS
@@ -83,7 +85,7 @@ def context_of(message: WorkMessage, network: Network, now: float) -> WorkContex
         raise ParseError(f"work for share type {message.share_type}, not {SHARE_VERSIONS}: upgrade the gateway")
     weights = message.weights
     try:
-        return rebuild_work_context(
+        context = rebuild_work_context(
             network=network,
             version=version,
             template=_template(message.template, now),
@@ -101,8 +103,19 @@ def context_of(message: WorkMessage, network: Network, now: float) -> WorkContex
             now=now,
             transactions_key=message.template.transactions,
         )
-    except (ShareInvalid, OverflowError) as error:
+        _try(context, int(message.sent))
+    except UNUSABLE as error:
         raise ParseError(f"work that no share can be made of: {error}") from None
+    return context
+
+
+def _try(context: WorkContext, node_time: int) -> None:
+    """Make and check a job, as late as jobs on this template are made. Raises UNUSABLE if there can be none."""
+    template = context.template
+    latest = max(template.current_time, template.minimum_time) + int(MAX_TEMPLATE_AGE)
+    payee = PayeeFields(key_hash=bytes(20), donation=0, stale_info=0, nonce=0)
+    job = Job(context, payee, desired_target=MAX_UINT256, share_timestamp=node_time, header_timestamp=latest)
+    job.check(bytes(NONCE_SIZE), timestamp=latest, nonce=0, version=job.version)
 
 
 def _template_part(template: BlockTemplate, now: float) -> TemplatePart:

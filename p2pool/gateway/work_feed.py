@@ -6,19 +6,24 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pool.base.environment import Environment
+from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
+from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
-from p2pool.broker.operations import append
-from p2pool.gateway.messages import WorkMessage, pack_message
+from p2pool.broker.operations import Entry, StreamReader, append
+from p2pool.gateway.messages import WorkMessage, WorkSender, pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.transaction_feed import TransactionFeed
 from p2pool.gateway.work_codec import WorkChangeSent, work_message
 from p2pool.jobs.job_maker import JobTerms
 from p2pool.share.share import ChainView
+
+_log = Logger(namespace="p2pool.gateway")
 
 KEPT_WORK: Final = 16
 """Messages of the stream of work that the broker keeps; gateways need the newest."""
@@ -54,11 +59,15 @@ class WorkFeed:
         self._next: WorkMessage | None = None
         """What it is given then: a slow broker gets the newest work, not all that there was."""
         self.transactions = TransactionFeed(environment, broker, names=names)
+        self._has_sent = False
+        """Whether the broker has brought work of this run."""
+        self._other_node = WarnRarely(environment.monotonic)
         self._timer: Timer | None = None
 
     def start(self) -> None:
         """Send the newest work again and again."""
         self.transactions.start()
+        self._broker.follow(StreamReader(self._names.work), self._entries_came)
         self._timer = Timer(
             self._environment.reactor, REPEAT, self.repeat, name="send work to gateways", now=False
         )
@@ -74,6 +83,22 @@ class WorkFeed:
         self._change = change
         self._number += 1
         self._send(change)
+
+    def _entries_came(self, entries: list[Entry]) -> None:
+        """Report work of another node. That of an earlier run comes before that of this one."""
+        for entry in entries:
+            try:
+                run = parse_message(WorkSender, entry.data).run
+            except ParseError:
+                continue  # gateways report it
+            if run == self._run:
+                self._has_sent = True
+            elif self._has_sent and self._other_node.is_due("another node"):
+                _log.error(
+                    "another node sends work for {network} through this broker: gateways change between the two, "
+                    "and each takes solutions of the other. Stop one, or give it another database of Redis",
+                    network=self._names.network,
+                )
 
     def repeat(self) -> None:
         """Send the newest work again, with terms of now: the broker may be new, or may have lost it."""

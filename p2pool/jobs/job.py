@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from hashlib import sha256
 
 from p2pool.dash.auxpow import AuxPow, AuxWork
@@ -10,6 +11,7 @@ from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
 from p2pool.jobs.context import WorkContext
+from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields, SolvedHeader
 from p2pool.share.parsing import parse_share, ref_hash_of
 from p2pool.share.payouts import gentx_prefix
@@ -17,6 +19,8 @@ from p2pool.share.share import Share
 
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
+UNUSABLE = (ShareInvalid, ValueError, ArithmeticError, struct.error)
+"""What numbers out of their range raise while a context or a job is made of them."""
 _NOTHING_MEETS = -1
 """A target that no hash meets."""
 

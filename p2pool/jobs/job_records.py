@@ -6,7 +6,6 @@ their transactions, so each transaction is recorded once.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,16 +14,12 @@ from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
 from p2pool.jobs.context import WorkContext, rebuild_work_context
-from p2pool.jobs.job import Job
+from p2pool.jobs.job import UNUSABLE, Job
 from p2pool.networks.parameters import Network
-from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields
 from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.versions import SHARE_VERSIONS
 from p2pool.share.weights import Weights
-
-_UNUSABLE = (ShareInvalid, ValueError, ArithmeticError, struct.error)
-"""What numbers out of their range cause while a job is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ def restore_jobs(records: JobRecords, network: Network) -> list[Job]:
             )
             for record in records.jobs
         ]
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise ParseError(f"a job that cannot be made again: {error}") from None
 
 
@@ -143,7 +138,7 @@ def _context(record: ContextRecord, transactions: Sequence[TemplateTransaction],
             now=record.created,
             transactions_key=record.transactions_key,
         )
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise ParseError(f"work that no share can be made of: {error}") from None
     if context.payouts.payout != record.payout or context.payouts.amounts != record.amounts:
         raise ParseError("payouts that do not follow from the work")

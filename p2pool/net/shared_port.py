@@ -13,6 +13,8 @@ from twisted.internet.protocol import ServerFactory
 from p2pool.base.endpoints import cannot_listen
 from p2pool.net.worker_port import LISTEN_BACKLOG
 
+_OR_SHARE = ", or start all gateways that use it as the same user with --share-port"
+
 
 class ReservedPort:
     """A port that is kept for processes that share it. It does not listen, so it gets no connections, and no
@@ -39,7 +41,9 @@ def open_shared_port(
         bound.listen(LISTEN_BACKLOG)
         return reactor.adoptStreamPort(bound.fileno(), bound.family, factory)
     except OSError as error:
-        raise cannot_listen(CannotListenError(*address, error), address, purpose=whom, flag=flag) from None
+        raise cannot_listen(
+            CannotListenError(*address, error), address, purpose=whom, flag=flag + _OR_SHARE
+        ) from None
     finally:
         bound.close()  # the reactor has a descriptor of its own
 
@@ -55,7 +59,9 @@ def _bound_socket(address: tuple[str, int], *, whom: str, flag: str) -> socket.s
                     raise
         return _bind(host or "0.0.0.0", port)
     except OSError as error:
-        raise cannot_listen(CannotListenError(host, port, error), address, purpose=whom, flag=flag) from None
+        raise cannot_listen(
+            CannotListenError(host, port, error), address, purpose=whom, flag=flag + _OR_SHARE
+        ) from None
 
 
 def _bind(host: str, port: int) -> socket.socket:

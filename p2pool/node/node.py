@@ -176,10 +176,18 @@ class Node:
                 if stored.own:
                     self._own_shares.add(share)
 
-    def loaded(self) -> None:
-        """Choose the best share, now that everything stored is loaded."""
+    def trust_loaded(self) -> None:
+        """Take for verified, of the shares loaded so far, those that were verified before."""
         verified, self._verified_before = self._verified_before, []
         self.tracker.trust_stored(verified)
+
+    def were_verified(self, share_hashes: Iterable[int]) -> None:
+        """Note which of the loaded shares were verified after they were loaded."""
+        self._verified_before += share_hashes
+
+    def loaded(self) -> None:
+        """Choose the best share, now that everything stored is loaded."""
+        self.trust_loaded()
         for tree in self.tracker.forest.trees.values():
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()
@@ -356,14 +364,24 @@ class Node:
             self.block_found.fire(solution.block)
         share = solution.share
         if share is not None:
-            dead = self.context is None or self.context.tip != (share.previous_block, share.previous_hash)
-            self._take_own_share(share, solution.worker, dead=dead, found=solution.found)
+            self._take_own_share(share, solution.worker, dead=self._is_late(share), found=solution.found)
         for found in solution.aux:
             self.aux_block_found.fire(found)
+
+    def _is_late(self, share: Share) -> bool:
+        """Return whether a gateway's share came after another one of its height, or after a block. It may build on
+        one that came just before it, and there may be no work yet."""
+        best = None if self.best_share is None else self.tracker.get(self.best_share)
+        if self.context is not None and share.previous_block != self.context.template.previous_block:
+            return True
+        return best is not None and share.absheight <= best.absheight
 
     def _take_own_share(self, share: Share, worker: str, *, dead: bool, found: float) -> None:
         if not self.tracker.add(share, found, live=True):
             return
+        if share.previous_hash not in self.tracker:
+            # It may have been found long ago: without this it would be pruned before peers could send its parent.
+            self.tracker.forest.nodes[share.hash].tree.grown = self._clock()
         self._own_shares.add(share, dead=dead)
         self.share_added.fire((share, True))
         self.stats.record_share(ShareRecord(found, share.hash, worker, dead, share.attempts))

@@ -65,6 +65,8 @@ class Persistence:
         self._known = KnownDatabases(directory)
         self.emptied: str | None = None
         """A sentence if the store was found empty or missing at the start."""
+        self._preloaded: frozenset[int] = frozenset()
+        """The shares that were loaded before `start`, while another process wrote to the store."""
         self._stopping = False
         self._loading = DeferredLock()
         """Held by `start`; the file must not be closed under what reads it."""
@@ -77,6 +79,21 @@ class Persistence:
 
     # --- start -------------------------------------------------------------------------------------------
 
+    async def preload(self) -> None:
+        """Load what another process has stored that still writes to the store; `start` then loads what it stored
+        later. Shares that it removes meanwhile stay, until the node removes them for the same reasons."""
+        path = self._directory / "shares.sqlite"
+        try:
+            database = await self._in_thread(lambda: ShareDatabase(path, read_only=True))
+            try:
+                await self._take_over(lambda: self._stored(database), self._node.load, "loaded in advance")
+            finally:
+                await self._in_thread(database.close)
+        except sqlite3.Error as error:
+            _log.info("cannot load shares in advance from {path}: {why}", path=str(path), why=error)
+        self._node.trust_loaded()
+        self._preloaded = frozenset(self._node.tracker.forest.nodes)
+
     async def start(self) -> None:
         """Load what is stored and choose the best share. OperatorError if files cannot be imported."""
         async with self._loading:
@@ -85,6 +102,9 @@ class Persistence:
             self._node.thought.subscribe(self._thought)
             if database is not None:
                 self._store = ShareStore(database, self._environment.run_in_thread, self._archive)
+                unverified = [each for each in self._preloaded if each not in self._node.tracker.verified]
+                if unverified:
+                    self._node.were_verified(await self._in_thread(lambda: database.verified(unverified)))
                 await self._take_over(lambda: self._stored(database), self._node.load, "loaded")
             await self._import(database)
             if not self._stopping:
@@ -122,9 +142,9 @@ class Persistence:
         return database
 
     def _stored(self, database: ShareDatabase) -> Iterator[StoredShare]:
-        """Yield the stored shares; called in a thread."""
+        """Yield the stored shares that are not loaded yet; called in a thread."""
         total, done, logged = database.count(), 0, self._environment.monotonic()
-        for item in database.read(self._node.network):
+        for item in database.read(self._node.network, held=self._preloaded):
             if isinstance(item, str):
                 self._log(_log.warn, "{problem}; skipped", problem=item)
                 continue

@@ -124,8 +124,9 @@ class _Gateway:
             self.dead += worker.dead
             if worker.refused:
                 self.refused += sum(worker.refused.values())
-        self.work.add(attempts * part, now)
-        self.dead_work.add(dead_attempts * part, now)
+        span = min(sums.seconds, RATE_WINDOW)
+        self.work.add(attempts * part, now, span=span)
+        self.dead_work.add(dead_attempts * part, now, span=span)
 
     def snapshot(self, now: float) -> GatewaySnapshot:
         """Return the figures at `now`."""

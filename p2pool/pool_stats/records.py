@@ -73,13 +73,15 @@ class BlockRecord:
 @dataclass(frozen=True, slots=True)
 class BanRecord:
     """A host of miners that is kept out. `host` is an IPv4 address or an IPv6 network of 64 bits; `source` is the
-    gateway or node that banned it, "" for this process."""
+    gateway or node that banned it, "" for this process; `is_automatic` if that was because of what its miners did
+    there, not by an operator."""
 
     host: str
     since: float
     until: float
     reason: str
     source: str = ""
+    is_automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.histogram import Histogram
 from p2pool.base.process import ProcessFigures
 from p2pool.base.rates import DecayingRates, WindowedSum
+from p2pool.base.steps import finish
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
@@ -36,6 +37,7 @@ from p2pool.pool_stats.workers import (
     MAX_SOFTWARE,
     MAX_WORKER_NAME,
     RATE_WINDOW,
+    STEP,
     Snapshots,
     WorkerTable,
     count_code,
@@ -169,9 +171,14 @@ class PoolStats:
 
     def record_gateway(self, sums: GatewaySums, now: float) -> None:
         """Record what a gateway counted, each report once."""
-        part = min(1.0, RATE_WINDOW / max(sums.seconds, 1.0))
-        for worker in sums.workers:
-            self._record_sums(worker, part, now)
+        finish(self.gateway_steps(sums, now))
+
+    def gateway_steps(self, sums: GatewaySums, now: float) -> Generator[None, None, None]:
+        """Record what a gateway counted, each report once, in steps of STEP workers."""
+        for count, worker in enumerate(sums.workers, 1):
+            self._record_sums(worker, sums.seconds, now)
+            if count % STEP == 0:
+                yield
         security = self._security
         if sums.connected:
             security.connected += sums.connected
@@ -183,8 +190,8 @@ class PoolStats:
             security.count(security.offences, printable(what, MAX_REASON), count)
         self._gateways.take(sums, now)
 
-    def _record_sums(self, sums: WorkerSums, part: float, now: float) -> None:
-        """Record what was counted of one worker; `part` of its attempts lies in the window of rates."""
+    def _record_sums(self, sums: WorkerSums, seconds: float, now: float) -> None:
+        """Record what was counted of one worker in so many seconds. Rates take the part that fits their window."""
         accepted, refused = sums.accepted, sum(sums.refused.values()) if sums.refused else 0
         if not accepted and not refused:
             return
@@ -192,10 +199,11 @@ class PoolStats:
         self._security.refused += refused
         self._accepted += accepted
         self._dead += sums.dead
-        self._work.add(sums.attempts * part, now)
+        part, span = min(1.0, RATE_WINDOW / max(seconds, 1.0)), min(seconds, RATE_WINDOW)
+        self._work.add(sums.attempts * part, now, span=span)
         self._rates.add(sums.attempts)
         if sums.dead:
-            self._dead_work.add(sums.dead_attempts * part, now)
+            self._dead_work.add(sums.dead_attempts * part, now, span=span)
         for code, count in sums.refused.items():
             count_code(self._refused, code, count)
         if not sums.name:

@@ -6,11 +6,13 @@ written and hands it, in batches, to a thread. Only the collecting is called on 
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -122,14 +124,24 @@ class ShareDatabase:
     Tables of an older version are brought up to date. Raises OperatorError for those of a newer one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open a file, `read_only` if another process uses it: then it must exist, and be of this version."""
         self.path = path
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        name = f"file:{quote(os.fsencode(path))}?mode=ro" if read_only else path
+        self._connection = sqlite3.connect(name, uri=read_only, check_same_thread=False, isolation_level=None)
         try:
-            self._prepare()
+            if read_only:
+                self._check_version()
+            else:
+                self._prepare()
         except BaseException:
             self._connection.close()
             raise
+
+    def _check_version(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version != _SCHEMA_VERSION:
+            raise sqlite3.OperationalError(f"tables of version {version}, not {_SCHEMA_VERSION}")
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -156,14 +168,21 @@ class ShareDatabase:
         (count,) = self._connection.execute("SELECT count(*) FROM shares WHERE pruned = 0").fetchone()
         return int(count)
 
-    def read(self, network: Network, versions: ShareVersions = SHARE_VERSIONS) -> Iterator[StoredShare | str]:
-        """Yield all shares of the chain, oldest first; a text instead of each that is corrupt, or of a type that
-        is not known, and is skipped."""
-        rows = self._connection.execute(
-            "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0 "
-            "ORDER BY absheight"
-        )
-        for key, time_seen, verified, own, live, kind, contents in rows:
+    def verified(self, share_hashes: Iterable[int]) -> list[int]:
+        """Return which of these shares are stored as verified."""
+        query = "SELECT verified FROM shares WHERE hash = ? AND pruned = 0"
+        return [each for each in share_hashes if self._connection.execute(query, (_key(each),)).fetchone() == (1,)]
+
+    def read(
+        self,
+        network: Network,
+        versions: ShareVersions = SHARE_VERSIONS,
+        *,
+        held: Collection[int] = (),
+    ) -> Iterator[StoredShare | str]:
+        """Yield all shares of the chain but those that are `held` already, oldest first; a text instead of each
+        that is corrupt, or of a type that is not known, and is skipped."""
+        for key, time_seen, verified, own, live, kind, contents in self._rows(held):
             version = versions.get(kind)
             if version is None:
                 yield f"stored share {bytes(key)[::-1].hex()} is of type {kind}, not {versions}"
@@ -177,6 +196,18 @@ class ShareDatabase:
                 yield f"stored share {bytes(key)[::-1].hex()} has another hash"
                 continue
             yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
+
+    def _rows(self, held: Collection[int]) -> Iterator[tuple[bytes, float, int, int, int, int, bytes]]:
+        execute = self._connection.execute
+        query = "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0"
+        if not held:
+            yield from execute(f"{query} ORDER BY absheight")
+            return
+        # The index is enough for this; what is held is not read from the disk again.
+        keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
+        for (key,) in keys:
+            if int.from_bytes(key, "little") not in held:
+                yield from execute(f"{query} AND hash = ?", (key,))
 
     def write(self, batch: Batch) -> None:
         """Write everything in one transaction, which is on the disk at return."""

@@ -48,6 +48,8 @@ _MAX_TIME = 1e11
 MAX_ABSENT_HOSTS = 10_000
 """Hosts without a connection whose cost is remembered. Beyond it the site that has most of them loses one."""
 _SHOWN_HOSTS = 50
+_NAMED = 5
+"""Hosts that are logged one by one of those that are banned together."""
 _LOGGED_HOSTS = 1000
 """Hosts and kinds of log lines that are remembered. Beyond it the site with most of them loses one."""
 _LOG_PERIOD = 60.0
@@ -65,6 +67,16 @@ def _is_exempt(key: str, allowed: tuple[IPNetwork, ...]) -> bool:
     return any(
         network.version == other.version and network.overlaps(other)  # a part of the /64 is enough
         for other in allowed
+    )
+
+
+def _log_ban(ban: BanRecord) -> None:
+    _log.warn(
+        "banned {host} for {seconds:.0f} s: {reason}{whose}",
+        host=ban.host,
+        seconds=ban.until - ban.since,
+        reason=ban.reason,
+        whose=f" (banned by {ban.source})" if ban.source else "",
     )
 
 
@@ -270,40 +282,86 @@ class Guard:
             return
         has_settled = host.has_settled(now)
         host.forgive(now)
-        if not has_settled:
-            self.ban(host.key, now=now, seconds=self.settings.ban_duration, reason=offence.text)
-            return
-        host.limited_until = now + self.settings.ban_duration
+        seconds = self.settings.ban_duration
+        if has_settled:
+            self._limit(host, now=now, seconds=seconds, reason=offence.text)
+        else:
+            self.ban(host.key, now=now, seconds=seconds, reason=offence.text, is_automatic=True)
+
+    def _limit(self, host: HostReputation, *, now: float, seconds: float, reason: str) -> None:
+        host.limited_until = now + seconds
         if self.may_log(host.key, LIMITED, now):
             _log.warn(
                 "limiting new connections from {host} for {seconds:.0f} s: {reason}. "
                 "Its {count} working connections stay",
                 host=host.key,
-                reason=offence.text,
+                reason=reason,
                 count=host.working,
-                seconds=self.settings.ban_duration,
+                seconds=seconds,
             )
+
+    def limit_settled(self, key: str, *, now: float, seconds: float, reason: str) -> bool:
+        """Limit new connections of a host that misbehaved at another gateway if it has settled connections here.
+        Return False if it has none: it can be banned then."""
+        host = self._hosts.get(key)
+        if host is None or not host.has_settled(now):
+            return False
+        self._limit(host, now=now, seconds=seconds, reason=reason)
+        return True
+
+    def vouched_for(self, key: str, *, now: float, seconds: float) -> None:
+        """Take another gateway's word that connections of a host are settled there: for so many seconds it is
+        limited here, not banned, unless an operator banned it."""
+        record = self._bans.get(key)
+        if record is not None and not record.is_automatic:
+            return
+        known = self._hosts.get(key) or self._absent.get(key)
+        if record is not None:
+            if known is None:
+                known = HostReputation(key, now)
+                self._absent.put(key, known, known.site)
+            self.unban(key)
+            known.limited_until = now + seconds
+        if known is not None:
+            known.vouched_until = now + seconds
 
     # --- bans --------------------------------------------------------------------------------------------
 
-    def ban(self, host: str, *, now: float, seconds: float, reason: str, source: str = "") -> BanRecord:
+    def ban(
+        self,
+        host: str,
+        *,
+        now: float,
+        seconds: float,
+        reason: str,
+        source: str = "",
+        is_automatic: bool = False,
+    ) -> BanRecord:
         """Ban a host (an address, or a key as bans are listed) for `seconds` from now. `source` is the process
-        that decided it, "" for this one."""
+        that decided it, "" for this one; `is_automatic` if no operator did."""
         key = host_key(host)
         self._bans.pop(key, None)  # the newest ban is the last
-        record = BanRecord(key, now, now + seconds, reason, source)
+        record = BanRecord(key, now, now + seconds, reason, source, is_automatic)
         self._keep_ban(record)
         self._changed()
-        whose = f" (banned by {source})" if source else ""
-        _log.warn(
-            "banned {host} for {seconds:.0f} s: {reason}{whose}",
-            host=key,
-            seconds=seconds,
-            reason=reason,
-            whose=whose,
-        )
+        _log_ban(record)
         self.banned.fire(key)
         return record
+
+    def take_bans(self, records: Sequence[BanRecord]) -> None:
+        """Take over many bans at once; none of them may be of an exempt host."""
+        if not records:
+            return
+        for record in records:
+            self._bans.pop(record.host, None)
+            self._keep_ban(record)
+        self._changed()
+        for record in records[:_NAMED]:
+            _log_ban(record)
+        if len(records) > _NAMED:
+            _log.warn("banned {count} more hosts, as other gateways did", count=len(records) - _NAMED)
+        for record in records:
+            self.banned.fire(record.host)
 
     def _keep_ban(self, record: BanRecord) -> None:
         """Store a ban. If there are too many, the oldest one of the site with most bans is dropped."""

@@ -115,7 +115,7 @@ class _Tables:
 def _solutions(solutions: Solutions | None) -> SolutionsRecord | None:
     if solutions is None:
         return None
-    keys, used = solutions.parts()
+    keys, used = solutions.keys()
     return SolutionsRecord(solutions.site, solutions.spent, tuple(sorted(keys)), tuple(sorted(used)))
 
 

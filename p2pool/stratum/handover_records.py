@@ -234,15 +234,25 @@ class MinersRecord:
 
 def read_fields(kind: type[T], source: Any) -> T:
     """Return a record of an object's fields."""
-    return kind(**{each.name: getattr(source, _name(source, each.name)) for each in fields(kind)})  # type: ignore[arg-type]
+    return kind(*[getattr(source, name) for _, name in _names(kind, source)])
 
 
 def write_fields(record: Any, target: Any) -> None:
     """Set an object's fields to those of a record."""
-    for each in fields(record):
-        setattr(target, _name(target, each.name), getattr(record, each.name))
+    for name, own in _names(type(record), target):
+        setattr(target, own, getattr(record, name))
 
 
-def _name(owner: Any, name: str) -> str:
-    """Return the name of a field of an object, which is private if there is a private one."""
-    return f"_{name}" if hasattr(owner, f"_{name}") else name
+_known_names: dict[tuple[Any, type], tuple[tuple[str, str], ...]] = {}
+"""Bound: pairs of classes in this program."""
+
+
+def _names(kind: Any, owner: Any) -> tuple[tuple[str, str], ...]:
+    """Return the names of a record's fields, each with that of an object's field, which is private if there is a
+    private one."""
+    known = _known_names.get((kind, type(owner)))
+    if known is None:
+        names = [each.name for each in fields(kind)]
+        known = tuple([(name, f"_{name}" if hasattr(owner, f"_{name}") else name) for name in names])
+        _known_names[kind, type(owner)] = known
+    return known

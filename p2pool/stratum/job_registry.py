@@ -228,9 +228,10 @@ class JobRegistry:
         return True
 
     def restore(self, issued: IssuedJob, sites: Iterable[str]) -> None:
-        """Take a job that an earlier process sent to miners of these sites."""
+        """Take a job that an earlier process sent to miners of these sites. Called once for each of the miners."""
         for site in sites:
-            self._hold(site, issued)
+            if site not in issued.holders:
+                self._hold(site, issued)
 
     def _hold(self, site: str, issued: IssuedJob) -> None:
         if issued.job is None:

@@ -69,8 +69,10 @@ class Operator:
         Return how many these are."""
         if not 0 <= mask <= 0xFFFFFFFF:
             raise ValueError(f"mask {mask:x}: give 32 bits")
+        former = self._server.version_mask
         self._server.set_version_mask(mask)
-        _log.info("set the version mask of miners to {mask:08x}", mask=mask)
+        if mask != former:
+            _log.info("set the version mask of miners to {mask:08x}", mask=mask)
 
         for session in list(self._server.connections):  # miners that are not authorized yet are notified later
             self._server.serve(session, session.pool_mask_changed, self._clock())

@@ -123,6 +123,7 @@ class HostReputation:
         "refused",
         "site",
         "submissions",
+        "vouched_until",
         "working",
     )
 
@@ -141,6 +142,8 @@ class HostReputation:
         """Submissions whose connections ended before they were judged."""
         self.cost = Decaying(HALF_LIFE, now)
         self.limited_until = 0.0
+        self.vouched_until = 0.0
+        """Until when another gateway's word counts that connections of this host are settled there."""
         self._admissions, self._admitted_at = 0.0, now
         self._working_peak = Decaying(PEAK_HALF_LIFE, now)
         self._good_peak = Decaying(PEAK_HALF_LIFE, now)
@@ -209,7 +212,10 @@ class HostReputation:
         return True
 
     def has_settled(self, now: float) -> bool:
-        """Return whether any of its connections is settled, so that it must not suffer for the others."""
+        """Return whether any of its connections is settled, here or at another gateway of the pool, so that it
+        must not suffer for the others."""
+        if now < self.vouched_until:
+            return True
         return self.working > 0 and any(connection.is_settled(now) for connection in self.connections)
 
     def forgive(self, now: float) -> None:

@@ -54,10 +54,6 @@ class Solutions:
         self.chunks += 1
         return True
 
-    def parts(self) -> tuple[set[bytes], set[bytes]]:
-        """Return what was accepted, and which of it was a share or a block."""
-        return self._keys, self._used
-
     def spend(self) -> None:
         """Stop crediting, and remember only shares and blocks, which are few."""
         self.spent = True

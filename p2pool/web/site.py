@@ -21,7 +21,7 @@ from p2pool.web.routing import Branch, api_resources, branch_at
 from p2pool.web.static_files import CUSTOM_PAGES_POLICY, NotFound, StaticFiles
 from p2pool.web.views import Views
 
-_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class _Root(Branch):
@@ -84,7 +84,7 @@ class WebSite(GuardedSite):
         root = _Root()
         for name, child in api_resources(views, run_in_thread).items():
             root.putChild(name, child)
-        root.putChild(b"metrics", RenderedResource(lambda: views.metrics, _METRICS_TYPE, run_in_thread))
+        root.putChild(b"metrics", RenderedResource(lambda: views.metrics, METRICS_TYPE, run_in_thread))
         policy = CUSTOM_PAGES_POLICY if custom_pages else None
         root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))
         if live is not None:

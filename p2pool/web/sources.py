@@ -98,6 +98,8 @@ class Sources:
     """None if no history is kept."""
     lost_databases: Callable[[], Sequence[str]] = tuple
     """Sentences about databases that were found empty or missing at the start."""
+    broker_problem: Callable[[], str | None] = lambda: None
+    """Why the broker to the gateways cannot be used; None while it can, or if there is none."""
     alerts: Callable[[], AlertFigures | None] = lambda: None
     """None without alert destinations."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic

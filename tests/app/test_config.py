@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -447,7 +448,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         gateways=2,
         share_port=True,
         supervised=True,
-        arguments=config.arguments,
+        given=config.given,
         stats_retention=400,
         stats_node="home-1",
     )
@@ -456,7 +457,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     assert len(config.api_keys) == 3
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
-    settable -= {"notices", "arguments", "take_over"}  # the latter is for a single start
+    settable -= {"notices", "given", "take_over"}  # the latter is for a single start
     assert len(settable) == 75, "a new setting: does the file know it?"
 
 
@@ -560,6 +561,21 @@ def test_help_names_every_flag_and_the_default_directory(capsys, directory):
     words = set(text.replace(",", " ").split())
     assert flag_names() <= words
     assert all(setting.help for setting in all_settings().values())
+
+
+@pytest.mark.parametrize("package", ["redis", "msgspec"])
+def test_a_missing_package_of_the_broker_is_named_with_the_command_that_installs_it(
+    monkeypatch, capsys, tmp_path, package
+):
+    def run_gateway(config):
+        raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+    monkeypatch.setattr(process, "run_gateway", run_gateway)
+    assert cli.main(["gateway", "--broker", "redis://h"], tmp_path) == 2
+    assert capsys.readouterr().err == (
+        f"p2pool-dash: No module named '{package}': gateways and --broker need it; install it with "
+        f"{sys.executable} -m pip install redis msgspec\n"
+    )
 
 
 def test_version_and_unknown_flags(capsys):

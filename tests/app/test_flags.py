@@ -8,7 +8,7 @@ import pytest
 
 from p2pool.app.config import load_config
 from p2pool.app.flags import build_parser, help_text, parse_command_line
-from p2pool.app.settings import GROUPS, all_settings, flag_names
+from p2pool.app.settings import GATEWAY_GROUPS, GROUPS, all_settings, flag_names
 
 DATA = Path("/somewhere/else")
 
@@ -40,6 +40,29 @@ def test_help_of_one_group(capsys, group):
     assert not any(line.strip().startswith(flag + " ") for line in text.splitlines() for flag in others)
     assert text.count("\n\n") == 1
     assert said(capsys, f"--help={group.name}") == text
+
+
+def test_help_of_a_gateway_has_what_a_gateway_can_do(capsys):
+    with pytest.raises(SystemExit):
+        load_config(["--help"], DATA, {}, gateway=True)
+    text = capsys.readouterr().out
+    assert text.splitlines()[0] == "usage: p2pool-dash gateway [OPTIONS]"
+    assert "p2pool-dash gateway --broker-file FILE" in text
+    shown = [group.name for group in GROUPS if f"\n{group.name} - " in text]
+    assert shown == list(GATEWAY_GROUPS)
+
+
+def test_help_and_errors_of_a_gateway_name_its_usage(capsys):
+    for words in (["--help", "web"], ["--nonsense"]):
+        with pytest.raises(SystemExit):
+            load_config(words, DATA, {}, gateway=True)
+        output = capsys.readouterr()
+        assert (output.out or output.err).startswith("usage: p2pool-dash gateway [OPTIONS]\n")
+
+
+def test_a_gateway_takes_the_settings_of_its_node():
+    config = load_config(["--broker", "redis://h", "-f", "1", "--web-port", "1"], DATA, {}, gateway=True)
+    assert config.fee == 1
 
 
 @pytest.mark.parametrize("flag", ["--debug", "--ssl-self-signed", "--version"])

@@ -5,31 +5,27 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
-import pytest
 from twisted.internet.task import Clock
 
-from p2pool.app.config import Config, load_config
-from p2pool.app.gateway import GatewayApp
 from p2pool.app.gateway_children import (
     CHECK,
     FIRST_WAIT,
     KILL_TIME,
+    LEAVE_TIME,
     LONGEST_WAIT,
     MAX_MISSED,
     MAX_MISSED_AT_START,
+    PATIENCE,
     SETTLED_AFTER,
     STOP_TIME,
     GatewayChildren,
-    child_arguments,
 )
-from p2pool.base.errors import OperatorError
-from p2pool.base.supervised import BEAT, beat, stop_at_end_of_input
-from tests.environment import make_environment
+from p2pool.base.supervised import BEAT, SERVING, beat, show_serving, stop_at_end_of_input
 from tests.logged import logged
 
-DATA = Path("/somewhere/data")
+SUCCESSOR = 77
+"""A process that takes over from the node."""
 
 
 class FakeChild:
@@ -56,7 +52,11 @@ class Machine:
         self.started: list[FakeChild] = []
         self.said: dict[int, Callable[[str], None]] = {}
         self.problem: OSError | None = None
-        self.children = GatewayChildren(self.clock, count, self._start)
+        self.successor_runs = True
+        self.children = GatewayChildren(self.clock, count, is_running=lambda process: self.successor_runs)
+
+    def start(self, *, one_by_one: bool = False) -> None:
+        self.children.start(self._start, one_by_one=one_by_one)
 
     def _start(self, number: int, *, said: Callable[[str], None], ended: Callable[[int], None]) -> FakeChild:
         if self.problem is not None:
@@ -70,14 +70,14 @@ class Machine:
 def test_as_many_are_started_as_were_asked_for():
     machine = Machine(3)
     with logged() as log:
-        machine.children.start()
+        machine.start()
     assert machine.children.running() == {1: 1000, 2: 1001, 3: 1002}
     assert log.lines[0] == "started gateway 1 as process 1000"
 
 
 def test_one_that_ends_is_started_again_and_the_log_says_which_and_why():
     machine = Machine()
-    machine.children.start()
+    machine.start()
     with logged() as log:
         machine.started[1].end(-9)
         machine.started[0].end(3)
@@ -92,7 +92,7 @@ def test_one_that_ends_is_started_again_and_the_log_says_which_and_why():
 
 def test_waits_grow_and_begin_again_after_it_has_run_for_a_while():
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     waits = []
     for _ in range(8):
         before, count = machine.clock.seconds(), len(machine.started)
@@ -111,7 +111,7 @@ def test_one_that_cannot_be_started_is_tried_again():
     machine = Machine(1)
     machine.problem = OSError(12, "Cannot allocate memory")
     with logged() as log:
-        machine.children.start()
+        machine.start()
     assert log.lines == ["gateway 1 cannot be started: Cannot allocate memory; starting it again in 1 s"]
     machine.problem = None
     machine.clock.advance(1)
@@ -120,7 +120,7 @@ def test_one_that_cannot_be_started_is_tried_again():
 
 def test_what_it_prints_is_in_the_log_with_its_number():
     machine = Machine()
-    machine.children.start()
+    machine.start()
     with logged() as log:
         machine.said[2]("p2pool-dash: cannot listen")
     assert log.lines == ["gateway 2: p2pool-dash: cannot listen"]
@@ -128,7 +128,7 @@ def test_what_it_prints_is_in_the_log_with_its_number():
 
 def test_all_are_stopped_in_order():
     machine = Machine()
-    machine.children.start()
+    machine.start()
     done: list[object] = []
     machine.children.stop().addCallback(done.append)
     assert [child.signals for child in machine.started] == [["SIGTERM"], ["SIGTERM"]]
@@ -141,21 +141,21 @@ def test_all_are_stopped_in_order():
 
 def test_one_that_does_not_stop_is_killed():
     machine = Machine()
-    machine.children.start()
+    machine.start()
     done: list[object] = []
     machine.children.stop().addCallback(done.append)
     machine.started[0].end(0)
     with logged() as log:
         machine.clock.advance(STOP_TIME)
     assert machine.started[1].signals == ["SIGTERM", "SIGKILL"]
-    assert log.lines == ["gateway 2 (process 1001) did not stop within 10 s: killing it"]
+    assert log.lines == ["gateway 2 (process 1001) did not stop within 6 s: killing it"]
     machine.started[1].end(-9)
     assert done == [None]
 
 
 def test_the_node_stops_even_if_a_killed_one_does_not_end():
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     done: list[object] = []
     machine.children.stop().addCallback(done.append)
     machine.clock.advance(STOP_TIME)
@@ -165,7 +165,7 @@ def test_the_node_stops_even_if_a_killed_one_does_not_end():
 
 def test_one_that_waits_for_its_start_is_not_started_after_the_stop():
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     machine.started[0].end(1)
     assert machine.children.stop().called
     machine.clock.advance(LONGEST_WAIT)
@@ -174,7 +174,7 @@ def test_one_that_waits_for_its_start_is_not_started_after_the_stop():
 
 def test_one_that_is_stuck_is_killed_and_started_again():
     machine = Machine()
-    machine.children.start()
+    machine.start()
     for number in (1, 2):
         machine.said[number](BEAT)
     with logged() as log:
@@ -190,7 +190,7 @@ def test_one_that_is_stuck_is_killed_and_started_again():
 
 def test_a_slow_start_is_waited_for():
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     for _ in range(MAX_MISSED_AT_START):
         machine.clock.advance(CHECK)
     assert machine.started[0].signals == []
@@ -200,7 +200,7 @@ def test_a_slow_start_is_waited_for():
 
 def test_a_node_that_was_stopped_for_long_does_not_take_its_gateways_for_stuck():
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     machine.said[1](BEAT)
     machine.clock.advance(100 * CHECK)
     assert machine.started[0].signals == []
@@ -208,82 +208,123 @@ def test_a_node_that_was_stopped_for_long_does_not_take_its_gateways_for_stuck()
 
 def test_signs_of_life_are_not_logged(capsys):
     machine = Machine(1)
-    machine.children.start()
+    machine.start()
     beat()
     with logged() as log:
         machine.said[1](capsys.readouterr().out.strip())
     assert log.lines == []
 
 
-# --- settings ----------------------------------------------------------------------------------------------------
+# --- another process takes over ----------------------------------------------------------------------------------
 
 
-def node(*flags: str) -> Config:
-    return load_config(
-        ["--net", "simnet", "--broker", "redis://h", "--web-port", "127.0.0.1:7900", "--gateways", "2", *flags],
-        DATA,
-        {},
-    )
+def test_one_by_one_each_waits_until_the_former_serves(capsys):
+    machine = Machine(3)
+    machine.start(one_by_one=True)
+    assert [child.number for child in machine.started] == [1]
+    machine.said[1](BEAT)
+    assert len(machine.started) == 1
+    show_serving()
+    line = capsys.readouterr().out.strip()
+    assert line == SERVING
+    with logged() as log:
+        machine.clock.advance(1.5)
+        machine.said[1](line)
+    assert log.lines == ["gateway 1 serves miners, 1.5 s after its start", "started gateway 2 as process 1001"]
+    machine.started[1].end(1)  # it fails: the others do not wait for it
+    assert [child.number for child in machine.started] == [1, 2, 3]
+    machine.clock.advance(FIRST_WAIT)
+    assert [child.number for child in machine.started] == [1, 2, 3, 2]
 
 
-def child(config: Config, number: int = 1, port: int = 7903, tls_port: int | None = None) -> Config:
-    word, *arguments = child_arguments(config, number, port=port, tls_port=tls_port)
-    assert word == "gateway"
-    return load_config(arguments, DATA, {})
+def test_one_by_one_the_next_does_not_wait_forever():
+    machine = Machine(2)
+    machine.start(one_by_one=True)
+    machine.clock.advance(PATIENCE)
+    assert len(machine.started) == 2
+    assert machine.started[0].signals == []
 
 
-def test_a_child_has_the_node_s_settings_of_miners_and_places_of_its_own():
-    config = node("--share-rate", "5", "--ban-allow", "10.0.0.0/8", "-w", "127.0.0.1:0", "--datadir", "/d")
-    one, two = (child(config, number) for number in (1, 2))
-    for each in (one, two):
-        assert (each.share_rate, each.ban_allow) == (config.share_rate, config.ban_allow)
-        assert (each.network, each.broker) == (config.network, config.broker)
-        assert (each.worker_endpoint, each.gateways) == (("127.0.0.1", 7903), 0)
-        assert (each.share_port, each.supervised, each.no_console) == (True, True, True)
-        assert each.gateway_name is not None
-        GatewayApp(each, make_environment())
-    assert one.datadir == Path("/d/simnet/gateways/1/simnet")
-    assert one.log_path == Path("/d/simnet/gateways/1/log")
-    assert len({config.datadir, one.datadir, two.datadir}) == 3
-    assert len({config.log_path, one.log_path, two.log_path}) == 3
-    assert one.gateway_name != two.gateway_name
+def test_those_that_hand_over_are_not_started_again():
+    machine = Machine(2)
+    machine.start()
+    machine.children.keep()
+    machine.children.leave(SUCCESSOR)
+    done: list[object] = []
+    machine.children.leave(SUCCESSOR).addCallback(done.append)
+    with logged() as log:
+        machine.started[1].end(0)
+        machine.clock.advance(LONGEST_WAIT)
+        assert done == []
+        machine.started[0].end(0)
+    assert done == [None]
+    assert len(machine.started) == 2
+    assert log.lines[0] == "gateway 2 (process 1001) has ended: another process has its miners"
 
 
-def test_words_after_the_flags_stay_at_the_end():
-    config = node("-w", "[::1]:7903", "--", "user", "password")
-    assert child(config).worker_endpoint == ("::1", 7903)
-    assert child(config).rpc_arguments == ("user", "password")
-    assert "password" not in repr(config)
+def test_when_the_other_process_fails_they_are_watched_again():
+    machine = Machine(3)
+    machine.start()
+    machine.started[2].end(1)
+    machine.children.keep()
+    machine.started[1].end(-9)
+    machine.clock.advance(LONGEST_WAIT)
+    assert len(machine.started) == 3
+    machine.start(one_by_one=True)
+    machine.said[2](SERVING)
+    assert [child.number for child in machine.started[3:]] == [2, 3]
+    machine.started[0].end(1)
+    machine.clock.advance(FIRST_WAIT)
+    assert machine.started[-1].number == 1
 
 
-def test_children_use_one_certificate(tmp_path):
-    config = node("--stratum-ssl-port", "0", "--ssl-self-signed")
-    one = child(config, tls_port=7904)
-    assert one.stratum_ssl_port == ("", 7904)
-    assert one.ssl_cert == config.datadir / "stratum-cert.pem"
-    own = node("--stratum-ssl-port", "[::1]:0", "--ssl-cert", "/c.pem", "--ssl-key", "/k.pem")
-    assert child(own, tls_port=7904).ssl_cert == Path("/c.pem")
-    assert child(own, tls_port=7904).stratum_ssl_port == ("::1", 7904)
+def test_those_that_nobody_takes_over_from_are_stopped():
+    machine = Machine(2)
+    machine.start()
+    done: list[object] = []
+    machine.children.leave(SUCCESSOR).addCallback(done.append)
+    for _ in range(int(LEAVE_TIME / CHECK) - 1):
+        machine.said[1](BEAT)
+        machine.said[2](BEAT)
+        machine.clock.advance(CHECK)
+    assert machine.started[1].signals == []
+    machine.started[0].end(0)
+    machine.clock.advance(CHECK)
+    assert machine.started[1].signals == ["SIGTERM"]
+    machine.started[1].end(0)
+    assert done == [None]
+    assert machine.clock.getDelayedCalls() == []
 
 
-@pytest.mark.parametrize(
-    ("flags", "text"),
-    [
-        (("--gateways", "2", "--web-port", "1"), "--gateways needs --broker"),
-        (("--gateways", "2", "--broker", "redis://h"), "give --web-port"),
-        (("--gateways", "65", "--broker", "redis://h", "--web-port", "1"), "between 0 and 64"),
-        (("--gateway-name", ""), "printable"),
-        (("--gateway-name", "a\tb"), "printable"),
-    ],
-)
-def test_settings_that_make_no_sense(flags, text):
-    with pytest.raises(OperatorError, match=text):
-        load_config(["--net", "simnet", *flags], DATA, {})
+def test_they_are_stopped_when_the_process_that_took_over_has_ended():
+    machine = Machine(1)
+    machine.start()
+    machine.children.leave(SUCCESSOR)
+    machine.successor_runs = False
+    with logged() as log:
+        machine.clock.advance(CHECK)
+    assert log.lines[0] == "stopping gateways that are left (1): process 77 has ended"
+    assert machine.started[0].signals == ["SIGTERM"]
+    with logged() as log:
+        machine.started[0].end(0)
+    assert log.lines == ["gateway 1 (process 1000) has ended: exit status 0"]
 
 
-def test_a_gateway_starts_no_gateways():
-    with pytest.raises(OperatorError, match="leave it out"):
-        GatewayApp(node(), make_environment())
+def test_a_signal_stops_them_while_they_wait_for_the_other_process():
+    machine = Machine(1)
+    machine.start()
+    done: list[object] = []
+    machine.children.leave(SUCCESSOR).addCallback(done.append)
+    machine.children.stop().addCallback(done.append)
+    assert machine.started[0].signals == ["SIGTERM"]
+    machine.started[0].end(0)
+    assert done == [None, None]
+
+
+def test_without_gateways_that_run_nothing_is_waited_for():
+    machine = Machine(1)
+    assert machine.children.leave(SUCCESSOR).called
+    assert machine.children.stop().called
 
 
 # --- the end of the node -----------------------------------------------------------------------------------------

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from p2pool.app import program_runner
 from p2pool.app.config import SIMNET_ADDRESS, load_config
 from p2pool.app.handover import HandedOver, HandoverRecord
 from p2pool.app.program_runner import RECOVERY_TIME, WORK_TIME, ProgramRunner
+from p2pool.app.take_over import FormerEnded
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.stratum.handover_export import export_miners
 from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.miner import NOW, Miner
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_collected_again():
+    yield
+    gc.enable()
 
 
 class FakeProgram:
@@ -26,6 +35,12 @@ class FakeProgram:
         self.life = life
         self.has_work = True
         self.error: Exception | None = None
+        self.unprepared: Exception | None = None
+
+    async def prepare(self) -> None:
+        self.life.append("prepare")
+        if self.unprepared is not None:
+            raise self.unprepared
 
     async def start(self, handed: HandedOver | None = None) -> None:
         self.life.append("start" if handed is None else "start with miners")
@@ -51,23 +66,56 @@ def one_miner() -> HandedOver:
     return HandedOver(HandoverRecord(NOW, (), (), record), (object(),))
 
 
-class Former:
-    """The process that is replaced."""
+def no_miner() -> HandedOver:
+    record = export_miners(Miner().context, [], NOW)
+    return HandedOver(HandoverRecord(NOW, (), (), record), ())
 
-    def __init__(self) -> None:
-        self.confirmed = False
+
+class Former:
+    """The process that is replaced; `gone` if it ends before it hands over."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.confirmed = self.asked = False
+        self.gone = gone
 
     def take(self) -> HandedOver:
+        self.asked = True
+        if self.gone:
+            raise FormerEnded
         return one_miner()
 
     def confirm(self) -> None:
         self.confirmed = True
 
 
+class FakeChildren:
+    """The gateways of a node, which end when the test says so."""
+
+    def __init__(self) -> None:
+        self.left_to: int | None = None
+        self.ended: Deferred[None] = Deferred()
+        self.stopped = False
+
+    def leave(self, process: int) -> Deferred[None]:
+        self.left_to = process
+        return self.ended
+
+    def stop(self) -> Deferred[None]:
+        self.stopped = True
+        return succeed(None)
+
+
 class Rig:
     """A runner, with everything around it written down."""
 
-    def __init__(self, directory: Path, monkeypatch, *flags: str, former: Former | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        monkeypatch,
+        *flags: str,
+        former: Former | None = None,
+        children: FakeChildren | None = None,
+    ) -> None:
         self.life: list = []
         self.failures: list = []
         self.programs: list[FakeProgram] = []
@@ -76,12 +124,11 @@ class Rig:
         monkeypatch.setattr(program_runner.HandoverServer, "start", lambda _: self.life.append("listen"))
         self.runner = ProgramRunner(
             load_config(["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(directory), *flags], directory),
-            make_environment(
-                self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=lambda function: succeed(function())
-            ),
+            make_environment(self.clock, clock=lambda: NOW + 2, run_in_daemon_thread=maybeDeferred),
             make=self._make,
             fail=lambda failure: self.failures.append(failure.value),
             end=lambda: self.life.append("end"),
+            children=children,  # type: ignore[arg-type]
         )
         self.runner.construct()
         self.program = self.programs[0]
@@ -121,14 +168,86 @@ def test_miners_are_served_once_there_is_work(tmp_path, monkeypatch):
     rig.program.has_work = False
     rig.runner.start()
     rig.clock.advance(1)
-    assert rig.life == ["start with miners"]
+    assert rig.life == ["prepare", "start with miners"]
     assert not former.confirmed
     rig.program.has_work = True
     with logged() as log:
         rig.clock.advance(1)
-    assert rig.life == ["start with miners", "adopt", "listen"]
+    assert rig.life == ["prepare", "start with miners", "adopt", "listen"]
     assert former.confirmed
     assert log.lines == ["took over 1 miners, who waited 2.00 s"]
+    rig.runner.release()
+
+
+def test_if_the_former_process_ends_instead_it_starts_as_usual(tmp_path, monkeypatch):
+    with logged() as log:
+        rig = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+        rig.runner.start()
+    assert rig.life == ["prepare", "start", "listen"]
+    assert log.lines[-1] == "--take-over: no process to take over from; starting as usual"
+    rig.runner.release()
+
+
+def test_if_another_process_has_the_directory_by_then_it_gives_up(tmp_path, monkeypatch):
+    """As when two processes take over at once: the first one has everything, and the second one nothing."""
+    first = Rig(tmp_path, monkeypatch)
+    second = Rig(tmp_path, monkeypatch, "--take-over", former=Former(gone=True))
+    second.runner.start()
+    assert second.life == ["prepare"]
+    (error,) = second.failures
+    assert "is in use by process" in str(error)
+    first.runner.release()
+
+
+def test_without_work_in_sight_the_former_process_is_not_asked(tmp_path, monkeypatch):
+    former = Former()
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former)
+    rig.program.unprepared = OperatorError("no Dash Core answers")
+    rig.runner.start()
+    assert [str(error) for error in rig.failures] == [
+        "--take-over: no Dash Core answers. The running process continues"
+    ]
+    assert not former.asked
+    assert rig.life == ["prepare"]
+
+
+def test_nobody_looks_for_garbage_while_miners_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(program_runner.gc, "enable", lambda: looks.append(True))
+    monkeypatch.setattr(program_runner.gc, "disable", lambda: looks.append(False))
+    looks: list[bool] = []
+    old = Rig(tmp_path / "old", monkeypatch)
+    old.runner.start()
+    looks.clear()
+    handed = old.hand_over()
+    assert handed is not None
+    assert looks == [False]
+    old.runner.recover(handed)
+    assert looks == [False, True]
+    looks.clear()
+    new = Rig(tmp_path / "new", monkeypatch, "--take-over", former=Former())
+    new.runner.start()
+    assert new.life[-1] == "listen"
+    assert looks == [False, True]
+    old.runner.release()
+    new.runner.release()
+
+
+def test_a_second_signal_starts_no_second_process(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    release, started = threading.Event(), []
+
+    def run(command: list[str]) -> None:
+        started.append(command)
+        release.wait(30)
+
+    monkeypatch.setattr(program_runner, "_run_and_reap", run)
+    with logged() as log:
+        rig.runner.replace("SIGUSR2")
+        rig.runner.replace("SIGUSR2")
+        release.set()
+    assert len(started) == 1
+    assert log.lines[-1] == "SIGUSR2 received: ignored, since a process that takes over is starting"
     rig.runner.release()
 
 
@@ -201,4 +320,54 @@ def test_a_signal_before_the_start_is_ignored(tmp_path, monkeypatch):
     with logged() as log:
         rig.runner.replace("SIGUSR2")
     assert log.lines == ["SIGUSR2 received: ignored, since the program has not started"]
+    rig.runner.release()
+
+
+# --- with gateways -----------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_was_replaced_stays_until_its_gateways_have_ended(tmp_path, monkeypatch):
+    children = FakeChildren()
+    rig = Rig(tmp_path, monkeypatch, children=children)
+    rig.runner.start()
+    rig.hand_over()
+    rig.runner.leave(77)
+    assert children.left_to == 77
+    assert "end" not in rig.life
+    children.ended.callback(None)
+    assert rig.life[-1] == "end"
+    assert not children.stopped
+
+
+def test_a_process_that_was_replaced_and_is_stopped_stops_its_gateways(tmp_path, monkeypatch):
+    children = FakeChildren()
+    rig = Rig(tmp_path, monkeypatch, children=children)
+    rig.runner.start()
+    rig.hand_over()
+    rig.runner.leave(77)
+    ensureDeferred(rig.runner.stop())
+    assert children.stopped
+    assert "stop" not in rig.life
+
+
+def test_a_node_without_work_does_not_replace_one_with_gateways(tmp_path, monkeypatch):
+    former = Former()
+    monkeypatch.setattr(Former, "take", lambda _: no_miner())
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=former, children=FakeChildren())
+    rig.program.has_work = False
+    rig.runner.start()
+    for _ in range(int(WORK_TIME / 0.02) + 2):
+        rig.clock.advance(0.02)
+    assert not former.confirmed
+    assert isinstance(rig.failures[0], OperatorError)
+    rig.runner.release()
+
+
+def test_a_gateway_of_a_node_shows_that_it_serves_and_is_replaced_by_the_node_only(tmp_path, monkeypatch, capsys):
+    rig = Rig(tmp_path, monkeypatch, "--supervised", "--take-over")
+    with logged() as log:
+        rig.runner.start()
+        assert capsys.readouterr().out == "serving\n"
+        rig.runner.replace("SIGUSR2")
+    assert log.lines == ["SIGUSR2 received: ignored; send it to the program that started this one"]
     rig.runner.release()

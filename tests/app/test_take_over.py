@@ -9,7 +9,7 @@ import pytest
 
 from p2pool.app import take_over
 from p2pool.app.handover import BASIC_FORM, FORM, HandedOver, HandoverRecord
-from p2pool.app.take_over import HandoverClient, HandoverServer
+from p2pool.app.take_over import FormerEnded, HandoverClient, HandoverServer
 from p2pool.base.errors import OperatorError, ParseError
 from p2pool.networks import DASH_REGTEST
 from p2pool.stratum.handover_export import export_miners
@@ -22,8 +22,8 @@ HELLO = {"form": FORM, "basic": BASIC_FORM, "version": "1"}
 class FakeEnd:
     """The other process: says what it was given, one after another; an exception among it is raised."""
 
-    def __init__(self, *words, user: int | None = None, ends: bool = True) -> None:
-        self.peer = (4711, os.geteuid() if user is None else user)
+    def __init__(self, *words, user: int | None = None, process: int = 4711, ends: bool = True) -> None:
+        self.peer = (process, os.geteuid() if user is None else user)
         self.sent: list = []
         self.closed = False
         self._words = list(words)
@@ -52,6 +52,10 @@ class FakeEnd:
 
     def wait_for_end(self) -> bool:
         return self._ends
+
+    def wait_for_exit(self, seconds: float) -> bool:
+        self.sent.append("waited for the exit")
+        return True
 
     def close(self) -> None:
         self.closed = True
@@ -121,6 +125,13 @@ def test_a_process_that_does_not_end_is_killed(tmp_path, monkeypatch):
     assert killed == [(4711, take_over.signal.SIGKILL)]
 
 
+def test_a_process_that_cannot_be_seen_is_rejected(tmp_path):
+    """Signals to process 0 reach this process itself."""
+    end = FakeEnd(HELLO, process=0)
+    assert serve(end, tmp_path) == (False, [])
+    assert end.sent == []
+
+
 def test_another_version_gets_the_sessions_only(tmp_path):
     end = FakeEnd({**HELLO, "form": "other"}, {"ready": True}, {"serving": True})
     assert serve(end, tmp_path) == (True, [("hand over", False), ("leave", 4711)])
@@ -170,7 +181,6 @@ def test_what_is_handed_over_is_taken(whole):
     [
         (({"refused": "busy"},), "refused: busy"),
         (([],), "refused"),
-        ((), "gone"),
         (({"sockets": 0, "whole": True}, b"[]"), "fields"),
         (({"sockets": 2, "whole": True}, b"{}"), "list"),
         ((TimeoutError("too long"),), "too long"),
@@ -180,6 +190,43 @@ def test_what_cannot_be_taken_is_an_error(words, said, monkeypatch):
     monkeypatch.setattr(take_over, "close_all", lambda sockets: None)
     with pytest.raises(OperatorError, match=said):
         client(*words)[0].take()
+
+
+def test_an_old_process_that_is_gone_hands_nothing_over(monkeypatch):
+    monkeypatch.setattr(take_over, "close_all", lambda sockets: None)
+    for words in ((), ({"sockets": 0, "whole": True},)):
+        taker, end = client(*words)
+        with pytest.raises(FormerEnded):
+            taker.take()
+        assert end.sent[-1] == "waited for the exit"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), FileNotFoundError(), OSError()])
+def test_a_socket_of_another_user_is_not_taken_for_none(tmp_path, monkeypatch, error):
+    def fails(*_) -> None:
+        raise error
+
+    monkeypatch.setattr(take_over, "connect", fails)
+    if isinstance(error, PermissionError):
+        with pytest.raises(OperatorError, match="as the user of the process"):
+            HandoverClient.find(tmp_path, DASH_REGTEST)
+    else:
+        assert HandoverClient.find(tmp_path, DASH_REGTEST) is None
+
+
+@pytest.mark.parametrize(("last", "serves"), [(ConnectionResetError(), True), ({"stop": True}, False)])
+def test_what_a_process_said_before_its_end_counts(monkeypatch, last, serves):
+    taker, end = client(last)
+
+    def gone(message) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(end, "send", gone)
+    if serves:
+        taker.confirm()
+    else:
+        with pytest.raises(OperatorError):
+            taker.confirm()
 
 
 def test_it_serves_when_the_old_process_lets_go():

@@ -81,6 +81,16 @@ def test_the_rate_before_the_window_has_passed():
     assert windowed.rate(1000 + 40) == 200 / 40
 
 
+def test_an_amount_may_be_that_of_the_time_before_the_first_one():
+    windowed = WindowedSum(WINDOW, BUCKETS)
+    windowed.add(100, 1000, span=50)
+    assert windowed.rate(1000) == 100 / 50
+    windowed.add(100, 1001, span=55)
+    assert windowed.rate(1001) == 200 / 55
+    windowed.add(100, 1010, span=1000)
+    assert windowed.rate(1010) == 300 / WINDOW
+
+
 def test_a_steady_flow_is_measured_within_a_bucket():
     windowed = WindowedSum(600.0)
     for second in range(5000):

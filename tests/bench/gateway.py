@@ -32,6 +32,7 @@ from tests.bench.stratum_processes import (
     pin,
     prepare_shares,
 )
+from tests.bench.take_over_pause import measure_pause
 from tests.e2e.gateway_pool import GatewayProcess
 from tests.e2e.process import Process, wait_for
 from tests.e2e.redis_server import RedisServer
@@ -220,4 +221,5 @@ def main() -> None:
                 if count == TIP_GATEWAYS:
                     _tips(pool, table)
             print(f"measured {count} gateways", flush=True)
+        measure_pause(table, directory / "take-over")
     table.print()

@@ -185,3 +185,37 @@ class RefusingClient:
 def test_a_group_that_may_not_be_read_is_a_problem_and_no_missing_group():
     with pytest.raises(ResponseError, match="NOPERM"):
         GroupReader("stream", "node")(RefusingClient())  # type: ignore[arg-type]
+
+
+class WaitingClient:
+    """A client whose reads wait until it is disconnected."""
+
+    def __init__(self) -> None:
+        self.connection_pool = self
+        self.reads, self.disconnected = threading.Event(), threading.Event()
+
+    def disconnect(self) -> None:
+        self.disconnected.set()
+
+    def read(self) -> list[Entry]:
+        self.reads.set()
+        assert self.disconnected.wait(20)
+        raise ConnectionError("closed")
+
+
+def test_stop_ends_reads_at_once_and_that_is_no_problem_of_the_broker(reactor, monkeypatch):
+    client = WaitingClient()
+    monkeypatch.setattr("p2pool.broker.connection.connect", lambda *_, **__: client)
+    broker = Broker(make_environment(reactor), BrokerAddress(hosts=(("127.0.0.1", 1),)))
+    before = set(threading.enumerate())
+    broker.follow(WaitingClient.read, lambda entries: None)
+    (thread,) = set(threading.enumerate()) - before
+    assert client.reads.wait(20)
+    with logged() as log:
+        broker.stop()
+        thread.join(20)
+        done: list[int] = []
+        reactor.callFromThread(lambda: done.append(1))
+        reactor.run_until(lambda: done)
+    assert not thread.is_alive()
+    assert log.lines == []

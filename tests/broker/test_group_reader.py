@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fakeredis
 import pytest
+from redis.exceptions import ConnectionError
 
 from p2pool.broker.operations import MAX_ENTRIES, Entry, GroupReader, acknowledge
 
@@ -70,3 +71,37 @@ def test_a_stream_that_was_flushed_goes_on(client):
     client.flushall()
     client.xadd("s", {"data": b"x"})
     assert [entry.data for entry in read(first, client)] == [b"x"]
+
+
+class LosesAnswers(fakeredis.FakeRedis):
+    """A server whose answers to reads of a group can get lost on their way."""
+
+    lost = False
+
+    def xreadgroup(self, *arguments, **options):
+        reply = super().xreadgroup(*arguments, **options)
+        if self.lost and reply:
+            raise ConnectionError("connection closed")
+        return reply
+
+
+def test_entries_whose_answer_was_lost_come_again(monkeypatch):
+    monkeypatch.setattr("p2pool.broker.operations.WAIT", 0.001)
+    client = LosesAnswers()
+    first = GroupReader("s", "g")
+    assert read(first, client) == []
+    client.xadd("s", {"data": b"x"})
+    client.lost = True
+    with pytest.raises(ConnectionError):
+        read(first, client)
+    client.lost = False
+    assert [entry.data for entry in read(first, client)] == [b"x"]
+
+
+def test_entries_that_are_none_of_ours_are_removed(client):
+    first = reader(client)
+    client.xadd("s", {"another": b"field"})
+    client.xadd("s", {"data": b"x"})
+    assert [entry.data for entry in read(first, client)] == [b"x"]
+    assert client.xpending("s", "g")["pending"] == 1
+    assert client.xlen("s") == 1

@@ -13,6 +13,7 @@ from redis.exceptions import (
     ResponseError,
     TimeoutError,
 )
+from redis.sentinel import MasterNotFoundError
 
 from p2pool.broker.problems import FORGET, MAX_REPORTED, MAX_TEXT, Problems, describe
 
@@ -31,6 +32,43 @@ def succeeded(problems: Problems, operation: str = "append", now: float = 0.0) -
     [
         (ConnectionError("Error 111 connecting to a:1."), "Error 111 connecting to a:1."),
         (TimeoutError("Timeout reading from socket"), "no answer within 5 s"),
+        (
+            TimeoutError("Timeout connecting to server"),
+            "no answer within 5 s: check host, port and firewall, and whether the server has TLS if the broker's "
+            "URL begins with rediss://",
+        ),
+        (
+            AuthenticationError("HELLO must be called with the client already authenticated, otherwise the HELLO"),
+            "Redis requires a password; check user and password in the broker's URL",
+        ),
+        (
+            AuthenticationError("Authentication required."),
+            "Redis requires a password; check user and password in the broker's URL",
+        ),
+        (
+            ConnectionError("(1, '[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] required')"),
+            "(1, '[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] required'); give ?cert=FILE&key=FILE, or set "
+            "tls-auth-clients no in Redis",
+        ),
+        (
+            ConnectionError("EOF occurred in violation of protocol (_ssl.c:2427)."),
+            "EOF occurred in violation of protocol (_ssl.c:2427).; check whether the server has TLS (rediss://), "
+            "and its certificate (?ca=FILE)",
+        ),
+        (
+            MasterNotFoundError("No master found for 'pool'"),
+            "No master found for 'pool'; the Sentinels know no such master that is up: wait for a failover, or "
+            "check the name at the end of the broker's URL",
+        ),
+        (
+            MasterNotFoundError("No master found for 'pool' : Redis(password=hunter2) - network:ConnectionError"),
+            "No master found for 'pool'; no Sentinel answers: check their hosts and ports in the broker's URL",
+        ),
+        (
+            MasterNotFoundError("No master found for 'pool' : Redis(password=hunter2) - auth:AuthenticationError"),
+            "No master found for 'pool'; the Sentinels reject the password in the broker's URL (requirepass in "
+            "sentinel.conf)",
+        ),
         (AuthenticationError("invalid password"), "invalid password; check user and password in the broker's URL"),
         (NoPermissionError("no XADD"), "no XADD; allow it to this user in Redis (ACL SETUSER)"),
         (
@@ -38,6 +76,10 @@ def succeeded(problems: Problems, operation: str = "append", now: float = 0.0) -
             "read only; this is a replica: name the master in the broker's URL, or use redis+sentinel://",
         ),
         (OutOfMemoryError("maxmemory"), "maxmemory; Redis is full: raise its maxmemory"),
+        (
+            OutOfMemoryError("Command # 1 (HSET key field x) of pipeline caused error: maxmemory"),
+            "maxmemory; Redis is full: raise its maxmemory",
+        ),
         (
             ConnectionError("[SSL: WRONG_VERSION_NUMBER] wrong"),
             "[SSL: WRONG_VERSION_NUMBER] wrong; check whether the server has TLS (rediss://), and its certificate "

@@ -84,7 +84,7 @@ class FakeRpc:
 class Dashd:
     """A service on a Dash Core of the test's own, with all that it said."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, long_poll: bool = True) -> None:
         self.rpc = FakeRpc()
         self.clock = self.rpc.clock
         self.templates: list[int] = []
@@ -98,6 +98,7 @@ class Dashd:
             network=DASH_REGTEST,
             name="HERE",
             notifications=self.notifications,
+            long_poll=long_poll,
         )
         self.changes = 0
         self.service.changed.subscribe(self.count)
@@ -470,6 +471,18 @@ def test_a_long_poll_that_times_out_is_quiet_and_asked_again(dashd):
     assert dashd.warnings() == []
     assert dashd.service.problem is None
     assert dashd.templates == [1]
+    dashd.stop()
+
+
+def test_without_long_polls_it_takes_no_thread_of_the_daemon_and_notices_blocks():
+    dashd = Dashd(long_poll=False).start()
+    dashd.wait(5)
+    dashd.rpc.answers["getblocktemplate"] = template(2)
+    dashd.wait(2 * HEARTBEAT)
+    assert dashd.templates == [1, 2]
+    assert dashd.service.problem is None
+    dashd.wait(600, 5)
+    assert dashd.rpc.long_polls == []
     dashd.stop()
 
 

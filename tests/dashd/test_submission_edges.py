@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from dataclasses import replace
 
@@ -107,6 +108,29 @@ def test_too_many_are_not_waited_for_even_if_their_daemon_hangs(tmp_path, log):
     for number in range(1000, 1005):
         made.offer(replace(BLOCK, block_hash=number))
         assert made.submitter.waiting == MAX_UNDER_WAY
+
+
+def test_a_block_is_safe_once_it_is_on_disk_or_its_fate_is_known(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()])
+    made.disk.hangs = True
+    assert not made.offer().submitter.is_safe(HASH)
+    made.disk.go_on()
+    assert made.submitter.is_safe(HASH)
+    taken = Offers(tmp_path / "b", [None])
+    taken.disk.error = OSError(errno.ENOSPC, "No space left on device")
+    assert taken.offer().submitter.is_safe(HASH)
+    assert not taken.submitter.is_safe(HASH + 1)
+
+
+def test_a_block_that_gives_way_to_newer_ones_is_safe_only_if_it_is_on_disk(tmp_path, log):
+    made = Offers(tmp_path, [Deferred()])
+    made.disk.error = OSError(errno.ENOSPC, "No space left on device")
+    made.offer(replace(BLOCK, block_hash=1))
+    made.disk.error = None
+    made.offer(replace(BLOCK, block_hash=2))
+    for number in range(3, 3 + MAX_UNDER_WAY):
+        made.offer(replace(BLOCK, block_hash=number))
+    assert [made.submitter.is_safe(block_hash) for block_hash in (1, 2, 3)] == [False, True, True]
 
 
 # --- several daemons -------------------------------------------------------------------------------------

@@ -91,11 +91,6 @@ class DashProcess(Process):
         """Let it go on."""
         os.kill(self.process.pid, signal.SIGCONT)
 
-    def kill(self) -> None:
-        """SIGKILL, and wait for its end."""
-        self.process.kill()
-        self.process.wait()
-
 
 class PoolNode(NodeProcess):
     """A node on daemons of its own, without miners. `program` may be another one than run_p2pool.py."""

@@ -4,7 +4,7 @@
 Each round does one thing at a random moment: SIGKILL of a gateway, of the node, or of Redis (which comes back
 empty), SIGSTOP of Redis for ten seconds, FLUSHALL, or the promotion of a replica. At the end the miners stop,
 everything is delivered, and all that the gateways logged as found is compared with the node's store and the chain
-of Dash Core.
+of Dash Core. Meanwhile a worker submits to all gateways: what they accept of it must be counted once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.forwarder import Forwarder
 from tests.e2e.gateway_pool import Found, GatewayPool
-from tests.e2e.process import Process, wait_for
+from tests.e2e.gateway_rigs import Rigs, SteadyRigs
+from tests.e2e.process import wait_for
 from tests.e2e.redis_server import RedisServer
 
 FROZEN = 10.0
@@ -30,8 +32,9 @@ FROZEN = 10.0
 class Faults:
     """The faults of one pool, each of which is over when its method returns."""
 
-    def __init__(self, pool: GatewayPool, forwarder: Forwarder, rng: random.Random) -> None:
+    def __init__(self, pool: GatewayPool, forwarder: Forwarder, rigs: SteadyRigs, rng: random.Random) -> None:
         self._pool = pool
+        self._rigs = rigs
         self._forwarder = forwarder
         self._rng = rng
         self._servers = 1
@@ -48,15 +51,23 @@ class Faults:
         time.sleep(self._rng.uniform(0.5, 5.0))
 
     def kill_gateway(self) -> None:
-        """Kill a gateway, and start it again a while later."""
+        """Kill a gateway, and start it again a while later. What it has counted and not reported is lost: the
+        rigs are at rest then."""
         number = self._rng.randrange(len(self._pool.gateways))
-        _kill(self._pool.gateways[number])
+        with self._rigs.settled() as rigs:
+            self._pool.gateways[number].kill()
+            rigs.leave(number)
+            rigs.absent.add(number)
         self._pause()
         self._pool.restart_gateway(number)
+        wait_for("work at the gateway", self._pool.gateways[number].has_work)
+        rigs.absent.discard(number)
 
     def kill_node(self) -> None:
-        """Kill the node, and start it again a while later."""
-        _kill(self._pool.node)
+        """Kill the node, and start it again a while later. Its counts begin anew."""
+        with self._rigs.settled() as rigs:
+            self._pool.node.kill()
+            rigs.node_ended()
         self._pause()
         self._pool.restart_node()
 
@@ -90,11 +101,6 @@ class Faults:
         self._forwarder.heal(replica.port)
 
 
-def _kill(process: Process) -> None:
-    process.process.kill()
-    process.process.wait()
-
-
 def run_rounds(pool: GatewayPool, faults: Faults, *, rounds: int, rng: random.Random) -> None:
     """Do the rounds, each kind of fault in turn in a random order; print one line each."""
     due: list[str] = []
@@ -111,21 +117,42 @@ def run_rounds(pool: GatewayPool, faults: Faults, *, rounds: int, rng: random.Ra
         print(f"{number:3} {name:26} fresh work after {seconds:5.1f} s, {found} found meanwhile", flush=True)
 
 
-def orphans_on_the_tip(pool: GatewayPool, found: list[Found], chain: set[str]) -> list[str]:
-    """Return the shares beside the chain that were found before the share of the chain with the same parent."""
-    stored = pool.stored()
-    times = {each.hash: each.time for each in found}
-    in_chain = {stored[name].share.previous_hash: name for name in chain if name in stored}
-    lost = []
-    for name in times.keys() & stored.keys() - chain:
-        rival = in_chain.get(stored[name].share.previous_hash)
-        if rival is not None and times[name] < times.get(rival, 0.0):
-            lost.append(name)
-    return lost
+@dataclass(frozen=True)
+class Orphans:
+    """The shares that gateways found and that are not in the best chain, by the reason."""
+
+    first: list[Found]
+    """Found before all others with the same parent, which is in the chain: they should have won."""
+    later: list[Found]
+    """Another share with the same parent was found before, or is a block, which the rules prefer: while gateways
+    cannot hear of each other's shares, all of them build on the same parent, and only one share can follow it."""
+    on_orphans: list[Found]
+    """Their parent is not in the chain either."""
 
 
-def print_table(pool: GatewayPool) -> bool:
+def orphans(found: list[Found], parents: dict[str, str], chain: set[str]) -> Orphans:
+    """Sort the shares that are not in `chain`. `parents` has the parent of each share that the node stored."""
+    winners: dict[str, Found] = {}
+    for each in sorted(found, key=lambda each: (not each.block, each.time)):
+        if each.hash in parents:
+            winners.setdefault(parents[each.hash], each)
+    result = Orphans([], [], [])
+    for each in found:
+        parent = parents.get(each.hash)
+        if parent is None or each.hash in chain:
+            continue
+        if parent not in chain:
+            result.on_orphans.append(each)
+        elif winners[parent] is each:
+            result.first.append(each)
+        else:
+            result.later.append(each)
+    return result
+
+
+def print_table(pool: GatewayPool, rigs: SteadyRigs) -> bool:
     """Deliver everything, end the pool, print what became of all that was found; return whether all is well."""
+    submissions = rigs.stop()
     pool.wait_until_delivered()
     found = pool.found()
     blocks = [each for each in found if each.block]
@@ -138,6 +165,8 @@ def print_table(pool: GatewayPool) -> bool:
     stored = pool.stored()
     lost = [each for each in shares if each.hash not in stored]
     tracebacks = [name for name, text in pool.logs() if "Traceback" in text]
+    parents = {name: f"{item.share.previous_hash or 0:064x}" for name, item in stored.items()}
+    beside = orphans(found, parents, {*rows, f"{0:064x}"})
     figures = {
         "blocks found": len(blocks),
         "blocks in the chain": in_chain,
@@ -147,7 +176,10 @@ def print_table(pool: GatewayPool) -> bool:
         "shares in the node's store": len(shares) - len(lost),
         "shares in the best chain": len({each.hash for each in shares} & set(rows)),
         "shares lost": len(lost),
-        "shares orphaned although found first on their tip": len(orphans_on_the_tip(pool, found, set(rows))),
+        "orphans: another share was found before, or a block": len(beside.later),
+        "orphans: their parent is one": len(beside.on_orphans),
+        "orphans although found first on the tip": len(beside.first),
+        "submissions accepted, each counted once": submissions,
         "shares paid twice": len(rows) - len(set(rows)),
         "coinbases that pay what a sum over the chain says": pool.check_payouts(),
         "logs with a traceback": len(tracebacks),
@@ -156,6 +188,9 @@ def print_table(pool: GatewayPool) -> bool:
         print(f"{name:52} {value:6}")
     for each in (*unknown_blocks, *lost):
         print("lost:", each)
+    for each in beside.first:
+        rivals = [other for other in found if parents.get(other.hash) == parents[each.hash] and other is not each]
+        print("first, but an orphan:", each, *(f"\n  rival: {other}" for other in rivals))
     return not (unknown_blocks or lost or tracebacks or len(rows) != len(set(rows)))
 
 
@@ -179,11 +214,13 @@ def main() -> int:
             redis=redis,
             broker=f"redis://127.0.0.1:{forwarder.port}",
             gateway_dashd=options.gateway_dashd,
+            gateway_flags=("--min-difficulty", "1e-9"),
         )
         stack.callback(lambda: pool.redis.process and pool.redis.kill())
         wait_for("work at all gateways", lambda: all(gateway.has_work() for gateway in pool.gateways))
-        run_rounds(pool, Faults(pool, forwarder, rng), rounds=options.rounds, rng=rng)
-        return 0 if print_table(pool) else 1
+        rigs = SteadyRigs(Rigs(pool))
+        run_rounds(pool, Faults(pool, forwarder, rigs, rng), rounds=options.rounds, rng=rng)
+        return 0 if print_table(pool, rigs) else 1
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ that the miners found."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,10 @@ from tests.e2e.test_mining import assert_pays_the_chain
 HASH_RATE = 2_500
 """Hashes a second of each miner."""
 BLOCK_ATTEMPTS, BLOCK_PERIOD = 20_000, 4
-_FOUND = re.compile(r"^(\S+ \S+) info .*\bsolution ([0-9a-f]{64}) of (\S+) sent to the node: (.*)$", re.MULTILINE)
+_FOUND = re.compile(
+    r"^(\S+ \S+) info .*\bsolution ([0-9a-f]{64}) of (\S+) (?:sent to the node|waits for the broker): (.*)$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,15 @@ class GatewayPool:
         redis: RedisServer | None = None,
         gateway_dashd: bool = False,
         broker: str | None = None,
+        node_flags: Sequence[str] = (),
+        gateway_flags: Sequence[str] = (),
     ) -> None:
         """Take `gateway_dashd`, whether gateways have Dash Core's address too, and the broker's URL if it is not
         that of `redis`."""
         self.directory = directory
         self._stack = stack
         self._gateway_dashd = gateway_dashd
+        self._node_flags, self._gateway_flags = node_flags, gateway_flags
         self.redis = redis or RedisServer(directory / "redis")
         stack.enter_context(self.redis)
         economy = ("--initial-attempts", str(BLOCK_ATTEMPTS), "--block-period", str(BLOCK_PERIOD))
@@ -109,14 +116,16 @@ class GatewayPool:
 
     def start_node(self, port: int | None = None) -> PoolNode:
         """Start the node; a second one goes on with the data of the first."""
-        node = PoolNode(self.directory, [self.dash], "--broker", self.broker, port=port)
+        node = PoolNode(self.directory, [self.dash], "--broker", self.broker, *self._node_flags, port=port)
         return self._stack.enter_context(node)
 
     def start_gateway(self, number: int, port: int | None = None) -> GatewayProcess:
         """Start a gateway; a second one of the same number goes on with the data of the first."""
         directory = self.directory / f"gateway{number}"
         arguments = ("--dashd", self.dash.url) if self._gateway_dashd else ()
-        return self._stack.enter_context(GatewayProcess(directory, self.broker, *arguments, port=port))
+        return self._stack.enter_context(
+            GatewayProcess(directory, self.broker, *arguments, *self._gateway_flags, port=port)
+        )
 
     def _start_miner(self, number: int) -> Process:
         """Start a CPU miner at a gateway. It requests the easiest shares, so that they come often."""
@@ -131,6 +140,18 @@ class GatewayPool:
                 self.directory / f"miner{number}.log",
             )
         )
+
+    @contextmanager
+    def miners_at_rest(self) -> Iterator[None]:
+        """Let the miners find nothing: no job becomes worthless meanwhile."""
+        for miner in self.miners:
+            miner.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for("delivery", lambda: all(gateway.has_delivered() for gateway in self.gateways))
+            yield
+        finally:
+            for miner in self.miners:
+                miner.process.send_signal(signal.SIGCONT)
 
     def restart_gateway(self, number: int) -> None:
         """Start a killed gateway again, where its miner expects it."""

@@ -123,6 +123,11 @@ class Process:
         """The exit status."""
         return self.process.wait(patience)
 
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self.process.kill()
+        self.process.wait()
+
     def interrupt(self) -> float:
         """Ctrl-C; the seconds until the process had ended, which must be well."""
         start = time.monotonic()

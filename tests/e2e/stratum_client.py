@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from typing import Any
+from typing import Any, Self
 
 from p2pool.dash.target import difficulty_to_target
 from p2pool.simnet.miner_threads import scan_nonces
@@ -50,13 +50,15 @@ class StratumClient:
         self.difficulty = 0.0
         self.username = ""
         self.jobs: list[MiningJob] = []
+        self.messages: list[str] = []
+        """What operators showed."""
         self._buffer = b""
         self._next_id = 1
         self._answers: dict[int, dict[str, Any]] = {}
         self.mined = 0
         """Submissions so far: the next one's extranonce2 comes after it."""
 
-    def __enter__(self) -> StratumClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,8 +96,21 @@ class StratumClient:
                 self.jobs.append(parse_notify(message["params"]))
             case "mining.set_difficulty":
                 (self.difficulty,) = message["params"]
+            case "client.show_message":
+                self.messages += message["params"]
             case "client.get_version":
                 self._write({"id": message["id"], "result": "e2e/1", "error": None})
+
+    def read_all(self) -> None:
+        """Take in all that has come. Raises ConnectionEnded."""
+        self.socket.settimeout(0.05)
+        try:
+            while True:
+                self.read()
+        except TimeoutError:
+            pass
+        finally:
+            self.socket.settimeout(TIME)
 
     def _write(self, message: dict[str, Any]) -> None:
         self.send(json.dumps(message).encode() + b"\n")
@@ -144,8 +159,9 @@ class StratumClient:
         extranonce2 = self.mined.to_bytes(self.extranonce2_size, "big")
         header = bytearray(job.header(self.extranonce1, extranonce2))
         target = difficulty_to_target(self.difficulty)
-        for start in range(0, _MAX_HASHES, _BATCH):
-            found = scan_nonces(header, target, range(start, start + _BATCH))
+        batch = max(16, min(_BATCH, int(self.difficulty * 2**33)))
+        for start in range(0, _MAX_HASHES, batch):
+            found = scan_nonces(header, target, range(start, start + batch))
             if found:
                 ntime, nonce = f"{job.timestamp:08x}", f"{found[0]:08x}"
                 return self.call("mining.submit", self.username, job.job_id, extranonce2.hex(), ntime, nonce)

@@ -133,10 +133,11 @@ def test_children_serve_miners_are_restarted_and_end_with_the_node(tmp_path, red
             return answer if answer["gateways"] == 3 and answer["gateway_connections"] == 4 else None
 
         assert wait_for("all gateways and miners", reached)["connections"] == 0
-        ban = node.act("ban", host="192.0.2.7", seconds=600, reason="a test")
-        assert (ban["gateways"], ban["gateways_silent"]) == (3, 0)
+        # How many of them answer in time, on a busy machine, the action above has shown.
+        node.act("ban", host="192.0.2.7", seconds=600, reason="a test")
         for number in (1, 2, 3):
-            assert "banned 192.0.2.7 for 600 s: a test (banned by node " in node.gateway_log(number)
+            banned = "banned 192.0.2.7 for 600 s: a test (banned by node "
+            wait_for(f"the ban at {number}", lambda n=number, text=banned: text in node.gateway_log(n))
 
         # One that is killed is started again, and has the ban.
         victim = node.children()[2]
@@ -211,8 +212,9 @@ def test_bans_and_the_limit_of_a_host_are_those_of_the_pool(tmp_path, redis):
         assert served(node, "192.0.2.10", 3) == 3
 
         answer = node.act("unban", host="192.0.2.9")
-        assert (answer["was_banned"], answer["gateways"]) == (True, 3)
-        assert served(node, "192.0.2.9", 3) == 3
+        assert answer["was_banned"] is True
+        assert answer["gateways"] + answer["gateways_silent"] == 3  # a busy machine may answer late
+        wait_for("the end of the ban at all gateways", lambda: served(node, "192.0.2.9", 6) == 6)
 
         # Connections of a host are counted over all gateways: none of them has as many as the limit.
         held = [connect(node, "192.0.2.11", SUBSCRIBE) for _ in range(limit)]

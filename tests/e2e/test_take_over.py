@@ -175,14 +175,13 @@ def test_a_signal_starts_the_new_process(tmp_path, dash):
 
 
 def test_a_process_that_is_killed_meanwhile_leaves_the_old_one_serving(tmp_path, dash):
-    """It has everything, and ends without a word; another one never says that it is ready."""
+    """It has everything, and ends without a word."""
+    dying = ("-m", "tests.e2e.dying_handover", "ready")
     with PoolNode(tmp_path, [dash], *EASY) as old:
         old.ready()
         with Farm(old.port, 5) as farm:
-            with replace(tmp_path, dash, old) as new:
-                old.wait_for_line("takes over")
-                new.process.kill()
-            old.wait_for_line("took over 5 miners")
+            with PoolNode(tmp_path, [dash], "--take-over", *EASY, port=old.port, program=dying):
+                old.wait_for_line("took over 5 miners")
             farm.work_on()
 
 

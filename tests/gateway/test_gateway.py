@@ -24,17 +24,18 @@ from p2pool.pool_stats import PoolStats
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.home import EVERY_HASH_A_BLOCK, KEY, Home, at_work
+from tests.logged import logged
 from tests.support import make_template
 
 
 class NodeSide:
     """The node's end."""
 
-    def __init__(self, server: fakeredis.FakeServer, home: Home) -> None:
+    def __init__(self, server: fakeredis.FakeServer, home: Home, seed: int = 3) -> None:
         self.home = home
         self.broker = FakeBroker(server)
         self.stored = 0
-        environment = make_environment(chance=random.Random(3), clock=lambda: home.now)
+        environment = make_environment(chance=random.Random(seed), clock=lambda: home.now)
         self.clock: Any = environment.reactor
         self.names = Names(home.network.name)
         node = home.node
@@ -89,7 +90,9 @@ class GatewaySide:
                 solution_message(solved.outcome, gateway="g", worker=solved.worker, found=solved.found)
             )
         )
-        self.broker.follow(StreamReader(names.work), lambda entries: [self.work.take(e.data) for e in entries])
+        self.broker.follow(
+            StreamReader(names.work), lambda entries: [self.work.take(e.data, e.age) for e in entries]
+        )
         self.broker.follow(StreamReader(names.taken), lambda entries: [self.sender.taken(e.data) for e in entries])
         self.started = self.sender.start()
         from twisted.internet.defer import ensureDeferred
@@ -153,6 +156,41 @@ def test_a_share_of_a_gateway_is_the_node_s_and_makes_new_work_for_all(pool):
     assert len(pool.gateways[0].sender) == 0  # the node has said that it is stored
     assert list((pool.directory / "a").glob("*.solution")) == []
     assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+
+
+def test_many_solutions_are_acknowledged_with_as_many_requests_as_one(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    requests = []
+    real = pool.node.broker.ask
+
+    def ask(action: Any, *, urgent: bool = False) -> Any:
+        requests.append(action.__qualname__)
+        return real(action, urgent=urgent)
+
+    pool.node.broker.ask = ask
+    gateway = pool.gateways[0]
+    for _ in range(50):
+        gateway.mine()
+    pool.turn()
+    assert len(gateway.sender) == 0
+    assert [each.partition(".")[0] for each in requests if "append_all" in each or "acknowledge" in each] == [
+        "acknowledge",
+        "append_all",
+    ]
+
+
+def test_a_solution_is_logged_as_sent_only_while_the_broker_takes_it(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    with logged() as log:
+        gateway.mine()
+        gateway.broker.problem = "gone"
+        gateway.mine()
+    sent, waits = (line for line in log.lines if line.startswith("solution "))
+    assert "of me.rig sent to the node: " in sent
+    assert "of me.rig waits for the broker: " in waits
 
 
 def test_a_block_is_completed_with_the_transactions_of_its_own_template(pool):
@@ -305,6 +343,19 @@ def test_work_that_is_repeated_makes_no_broadcast_but_shows_that_the_node_lives(
     assert len(gateway.changes) == count
 
 
+def test_a_gateway_that_cannot_read_the_work_says_so_wherever_it_says_why_there_is_none(pool):
+    gateway = pool.gateways[0]
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
+    pool.home.node.renew_work()
+    pool.turn()
+    assert gateway.work.problem() is None
+    gateway.work.take(b"garbage")
+    assert gateway.work.problem() is None
+    gateway.clock.advance(SILENCE + 1)
+    assert gateway.work.problem().startswith("cannot use the node's work: ")
+
+
 def test_work_that_cannot_be_read_leaves_the_former_work(pool):
     pool.home.node.renew_work()
     pool.turn()
@@ -321,3 +372,20 @@ def test_before_anything_came_there_is_a_reason(pool):
     gateway.broker.problem = "redis://127.0.0.1:6379/0: refused"
     assert gateway.work.problem() == "redis://127.0.0.1:6379/0: refused"
     assert gateway.work.make_job(KEY, None) is None
+
+
+def test_a_second_node_on_the_broker_is_reported_and_an_earlier_run_is_not(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    with logged() as log:
+        second = NodeSide(pool.server, at_work(), seed=4)
+        second.home.node.renew_work()
+        for _ in range(3):
+            second.broker.turn()
+    assert log.lines == []
+    with logged() as log:
+        for _ in range(3):
+            for node in (pool.node, second):
+                node.clock.advance(REPEAT)
+                node.broker.turn()
+    assert ["another node sends work" in line for line in log.lines] == [True, True]

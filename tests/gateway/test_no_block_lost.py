@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import fakeredis
 import msgspec
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from p2pool.broker.operations import GroupReader
+from p2pool.base.time_slice import SLICE_TIME
+from p2pool.broker.connection import BrokerError
+from p2pool.broker.operations import Entry, GroupReader
 from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.dash.block import parse_block
 from p2pool.dash.target import MAX_UINT256
+from p2pool.dashd.template import MAX_BLOCK_SIZE
 from p2pool.gateway import solution_intake
+from p2pool.gateway.action_messages import MaskState
 from p2pool.gateway.block_completion import BlockCompletion
-from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
-from p2pool.gateway.names import Names
+from p2pool.gateway.messages import MAX_SOLUTION, SolutionMessage, pack_message, parse_message
+from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import NotStored
-from p2pool.gateway.solution_intake import AGAIN, ATTEMPTS, GIVE_UP
+from p2pool.gateway.solution_intake import AGAIN, ATTEMPTS, CHECK_MISSED, GIVE_UP, MAX_EXCERPT
 from p2pool.gateway.solution_sender import BLOCK_AGAIN, SEND_AGAIN, SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.transaction_fetch import FETCH_AGAIN, TransactionFetcher
@@ -570,7 +573,7 @@ def test_a_disk_that_was_full_gets_the_solution_later(pool, tmp_path, monkeypatc
     message = found_block(pool)
     finder = Finder(pool.server, tmp_path / "x")
     with monkeypatch.context() as patched:
-        patched.setattr(SolutionSpool, "keep", partial(_refuse))
+        patched.setattr(SolutionSpool, "keep", _refuse)
         with logged() as log:
             finder.found(message)
             finder.clock.advance(1.0)
@@ -605,3 +608,116 @@ def test_the_whole_block_is_one(pool, tmp_path):
     finder.found(message)
     block = parse_block(finder.delivered[0].data)
     assert len(block.transactions) == 1
+
+
+def test_a_solution_that_another_process_read_for_this_node_is_read_again(pool):
+    work(pool, 1)
+    outcome = pool.gateways[0].mine()
+    former = GroupReader(pool.node.names.solutions, NODE_GROUP)  # of a process that is being replaced
+    assert sum(len(former(pool.node.broker.client)) for _ in range(3)) == 1
+    pool.turn()
+    assert outcome.hash not in blocks(pool.home)
+    tick(pool, CHECK_MISSED)
+    assert outcome.hash not in blocks(pool.home)
+    tick(pool, CHECK_MISSED)
+    assert outcome.hash in blocks(pool.home)
+    assert len(pool.gateways[0].sender) == 0
+
+
+def test_many_solutions_are_taken_in_several_turns_and_none_is_read_meanwhile(tmp_path):
+    reads = count()
+    pool = Pool(tmp_path)
+    pool.home.node.renew_work()
+    pool.turn()
+    hashes = [pool.gateways[0].mine().hash for _ in range(10)]
+    entries = [
+        Entry("s", f"{number}-0", each.data)
+        for number, each in enumerate(pool.gateways[0].sender._untaken.values())
+    ]
+    environment = make_environment(pool.node.clock, monotonic=lambda: SLICE_TIME / 4 * next(reads))
+    pool.node.intake._environment = environment
+    taking = pool.node.intake.take_entries(entries)
+    assert 0 < sum(each in pool.home.tracker for each in hashes) < 10
+    while not taking.called:
+        pool.node.clock.advance(0)
+    assert all(each in pool.home.tracker for each in hashes)
+
+
+def test_what_is_too_large_to_be_a_solution_is_neither_parsed_nor_kept(pool):
+    pool.node.broker.client.xadd(pool.node.names.solutions, {"data": bytes(MAX_SOLUTION + 1)})
+    with logged() as log:
+        pool.turn()
+    ((_, kept),) = pool.node.broker.client.xrange(pool.node.names.rejected)
+    assert len(kept[b"data"]) == MAX_EXCERPT
+    assert len(pool.node.intake) == 0
+    assert ["a solution of" in line for line in log.lines] == [True]
+
+
+def test_a_rejected_solution_that_comes_again_is_kept_once(pool):
+    for _ in range(3):
+        pool.node.broker.client.xadd(pool.node.names.solutions, {"data": b"garbage"})
+        pool.turn()
+    assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+    assert pool.node.broker.client.xlen(pool.node.names.rejected) == 1
+
+
+def test_the_bytes_of_solutions_that_are_not_acknowledged_are_bounded(pool, monkeypatch):
+    monkeypatch.setattr(solution_intake, "MAX_OPEN_BYTES", 1000)
+    pool.home.node.renew_work()
+    pool.turn()
+    pool.node.intake._store = never
+    hashes = [pool.gateways[0].mine().hash for _ in range(6)]
+    pool.turn()
+    assert 1 <= len(pool.node.intake) <= 3
+    assert all(each in pool.home.tracker for each in hashes)
+
+
+def test_a_solution_with_all_transactions_of_the_largest_block_survives_a_restart(tmp_path):
+    spool = SolutionSpool(tmp_path)
+    spool.keep(b"\x01" * 32, bytes(MAX_BLOCK_SIZE // 2))
+    assert [len(file.content) for file in spool.load(10)] == [MAX_BLOCK_SIZE // 2]
+
+
+def test_however_solutions_are_malformed_the_log_does_not_grow_with_their_number(pool):
+    for number in range(200):
+        data = (b"\x81\xa1a" * 2000) if number % 2 else pack_message(MaskState(mask=number))
+        pool.node.broker.client.xadd(pool.node.names.solutions, {"data": data})
+    with logged() as log:
+        pool.turn()
+    assert len(log.lines) == 2
+    assert not any("internal error" in line for line in log.lines)
+
+
+def test_however_many_solutions_are_stored_together_the_broker_is_asked_a_few_times(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    for _ in range(20):
+        pool.gateways[0].mine()
+    asked: list[Any] = []
+    ask = pool.node.broker.ask
+    disk: Deferred[None] = Deferred()
+    pool.node.intake._store = lambda: disk
+    pool.turn()
+    pool.node.broker.ask = lambda action, urgent=False: asked.append(action) or ask(action)
+    disk.callback(None)
+    pool.turn()
+    assert len(pool.gateways[0].sender) == 0
+    assert len(asked) < 10
+
+
+def test_a_broker_that_is_full_of_solutions_gets_room_though_it_takes_no_answers(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    pool.gateways[0].mine()
+    ask, full = pool.node.broker.ask, True
+
+    def ask_full(action: Any, urgent: bool = False) -> Deferred[Any]:
+        return fail(BrokerError("full")) if full and "append" in action.__qualname__ else ask(action)
+
+    pool.node.broker.ask = ask_full
+    pool.turn()
+    assert pool.node.broker.client.xlen(pool.node.names.solutions) == 0
+    assert len(pool.gateways[0].sender) == 1
+    full = False
+    tick(pool)
+    assert len(pool.gateways[0].sender) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -9,8 +11,9 @@ from typing import Any
 
 import fakeredis
 import msgspec
+import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -18,6 +21,7 @@ from twisted.internet.task import Clock
 
 from p2pool.app.shared_sessions import STOP_TIME, SharedSessions
 from p2pool.base.errors import ParseError
+from p2pool.base.plain_records import from_plain, to_plain
 from p2pool.broker.operations import recent
 from p2pool.dash.target import MAX_UINT256
 from p2pool.gateway import prefix_lease, session_codec, session_exchange
@@ -33,6 +37,7 @@ from p2pool.networks import DASH_REGTEST
 from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum import session_table
+from p2pool.stratum.handover_records import MinersRecord
 from p2pool.stratum.limits import ServerLimits
 from p2pool.stratum.protocol import StratumProtocol
 from p2pool.stratum.server import StratumServer
@@ -152,6 +157,7 @@ class Pool:
         self.redis = fakeredis.FakeServer()
         self.names = Names("dash-regtest")
         self.gateways: list[Gateway] = []
+        self.seeds = itertools.count(1)  # never one again: gateways of the same seed would draw the same names
         self.number = 0
         self.template = make_template(bits=0x1D00FFFF)
         self.share_limit = 2**200
@@ -172,7 +178,7 @@ class Pool:
         self.new_tip(subsidy=5)
 
     def gateway(self, **changes) -> Gateway:
-        gateway = Gateway(self, len(self.gateways) + 1, **changes)
+        gateway = Gateway(self, next(self.seeds), **changes)
         self.gateways.append(gateway)
         gateway.give(self.number, self.context)
         return gateway
@@ -475,6 +481,59 @@ def test_a_connection_that_ends_while_it_waits_leaves_nothing_behind(pool):
     assert b.shared.exchange._wanted == {}
 
 
+def taken_over(old: Gateway) -> tuple[Gateway, list[tuple[StratumProtocol, Transport]]]:
+    """Hand all connections over to another process, and return it and them."""
+    paused = ensureDeferred(old.shared.pause())
+    old.pool.clock.advance(DEADLINE)
+    assert paused.called
+    record, transports = old.server.hand_over()
+    old.stop()
+    old.pool.gateways.remove(old)
+    new = old.pool.gateway()
+    read = from_plain(MinersRecord, orjson.loads(orjson.dumps(to_plain(record))))
+    restored = new.server.restore_shared(read).connections
+    assert len(restored) == len(transports)
+    made = []
+    for connection, restore in restored:
+        protocol, transport = new.server.adopt(connection, restore), Transport()
+        protocol.makeConnection(transport)
+        if connection.unread:
+            protocol.dataReceived(b"")
+        made.append((protocol, transport))
+    old.pool.turn()
+    return new, made
+
+
+def test_a_miner_that_waits_for_a_session_finds_it_after_a_take_over(pool):
+    a, old = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    pool.write()
+    paused = ensureDeferred(old.shared.pause())
+    assert paused.called
+    protocol, wire = old.connect()
+    request = line("mining.subscribe", "rig/1", first.session_id)
+    protocol.dataReceived(request + line("mining.ping"))
+    assert wire.messages() == []
+    _, ((_, there),) = taken_over(old)
+    welcome, pong, *_ = there.messages()
+    assert welcome["result"][1] == first.extranonce1.hex()
+    assert pong["result"] == "pong"
+    assert wire.messages() == []
+
+
+def test_a_session_that_was_being_looked_for_is_handed_over_as_it_came(pool):
+    """The take-over waits until the miner has its answer."""
+    a, old = pool.gateway(), pool.gateway()
+    first = Rig(pool, a)
+    pool.write()
+    protocol, wire = old.connect()
+    protocol.dataReceived(line("mining.subscribe", "rig/1", first.session_id))
+    assert wire.messages() == []
+    new, _ = taken_over(old)
+    assert wire.messages()[0]["result"][1] == first.extranonce1.hex()
+    assert new.table.get(first.session_id) is not None
+
+
 def test_what_is_sent_while_it_waits_is_bounded(pool):
     b = pool.gateway()
     b.broker.slow = True
@@ -504,6 +563,18 @@ def test_so_many_are_looked_for_at_a_time(pool, monkeypatch, limit):
     assert (b.shared.exchange.fetch(ids[2], "s") is None) is (limit == "MAX_ASKED")
     b.broker.answer()
     assert b.shared.exchange.fetch(ids[0], "s") is not None
+
+
+def test_one_site_does_not_use_up_what_belongs_to_all(pool, monkeypatch):
+    monkeypatch.setattr(session_exchange, "MAX_ASKED_BY_SITE", 2)
+    b = pool.gateway()
+    b.broker.slow = True
+    ids = [f"d{number:031x}" for number in range(8)]
+    assert [b.shared.exchange.fetch(each, "s") is None for each in ids[:3]] == [False, False, True]
+    assert b.shared.exchange.fetch(ids[3], "other") is not None
+    b.broker.answer()
+    assert b.shared.exchange.fetch(ids[4], "s") is not None
+    assert not b.shared.exchange._asked
 
 
 # --- hostile records -------------------------------------------------------------------------------------------
@@ -729,6 +800,18 @@ def test_sessions_expire_in_the_broker_unless_they_live(pool):
     assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
 
 
+def test_a_clock_that_is_set_back_lets_no_session_expire(pool, monkeypatch):
+    a = pool.gateway(timeout=100.0)
+    first = Rig(pool, a)
+    pool.write()
+    real = pool.now
+    monkeypatch.setattr(a.shared.exchange, "_clock", lambda: real() - 3600)
+    pool.client.pexpire(pool.names.session(first.session_id), 10)
+    for _ in range(60):
+        pool.write()
+    assert pool.client.pttl(pool.names.session(first.session_id)) > 10_000
+
+
 def test_without_a_session_timeout_nothing_travels(pool):
     a, b = pool.gateway(timeout=0.0), pool.gateway(timeout=0.0)
     first = Rig(pool, a)
@@ -769,11 +852,15 @@ def test_a_stop_does_not_wait_for_a_broker_that_is_silent(pool):
     a = pool.gateway()
     Rig(pool, a)
     a.broker.slow = True
-    stopped = ensureDeferred(a.shared.stop())
-    assert not stopped.called
-    pool.clock.advance(STOP_TIME)
-    assert stopped.called
-    assert stopped.result is None
+    with logged() as log:
+        stopped = ensureDeferred(a.shared.stop())
+        assert not stopped.called
+        pool.clock.advance(STOP_TIME)
+        assert stopped.called
+        assert stopped.result is None
+        a.broker.held.clear()
+        gc.collect()
+    assert not log.tracebacks
 
 
 # --- prefixes --------------------------------------------------------------------------------------------------
@@ -800,6 +887,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
+@example([("start", 0, 0), ("stop", 0, 0), ("connect", 0, 0), ("start", 0, 0), ("time", 1, 0), ("move", 1, 0)])
 def test_no_two_sessions_of_the_pool_ever_have_the_same_extranonce(steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("p2pool.broker.operations.WAIT", 0.001)
@@ -832,6 +920,7 @@ def test_no_two_sessions_of_the_pool_ever_have_the_same_extranonce(steps):
                 gateway.stop()
             elif kind == "away":
                 gateway.broker.problem = None if gateway.broker.problem else "gone"
+                pool.turn()  # one that is back reads what was taken over from it
             elif kind == "time":
                 for _ in range(3 * one):
                     pool.clock.advance(1)

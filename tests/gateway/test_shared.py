@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import Any
 
 import fakeredis
 import pytest
 from twisted.internet.defer import ensureDeferred
 
-from p2pool.broker.shared import FreshReader, server_time
+from p2pool.broker.shared import FreshReader, exchange, server_time
 from p2pool.gateway.action_messages import ActionMessage, BanRow, HostCounts, ShowMessage
 from p2pool.gateway.action_sender import RESULT_TIME, ActionSender
 from p2pool.gateway.action_taker import ACTION_AGE, MASK_PERIOD, ActionTaker
 from p2pool.gateway.messages import SCHEMA, pack_message
 from p2pool.gateway.names import Names
-from p2pool.gateway.shared_bans import SYNC, SharedBans
+from p2pool.gateway.shared_bans import PORTION, SYNC, SharedBans
 from p2pool.gateway.shared_counts import LIFETIME, PERIOD, SharedCounts
-from p2pool.stratum.guard import BANNED, TOO_MANY_OF_HOST, GuardSettings, ip_network
+from p2pool.stratum.guard import BANNED, LIMITED, TOO_MANY_OF_HOST, GuardSettings, ip_network
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.reputation import Offence
 from tests.environment import make_environment
@@ -26,6 +28,7 @@ from tests.stratum.miner import ADDRESS
 from tests.stratum.wire import StratumHarness
 
 HOST = "192.0.2.7"
+_seeds = itertools.count()
 NAMES = Names("simnet")
 
 
@@ -38,7 +41,9 @@ class Side:
         self.guard = self.harness.server.guard
         self.operator = Operator(self.harness.server, self.harness.now)
         self.broker = FakeBroker(server)
-        self.environment = make_environment(self.harness.reactor, clock=self.harness.now)
+        self.environment = make_environment(
+            self.harness.reactor, clock=self.harness.now, chance=random.Random(next(_seeds))
+        )
         common: dict[str, Any] = {"names": NAMES, "name": name}
         self.bans = SharedBans(self.environment, self.broker, guard=self.guard, **common)
         is_gateway = name != "node"
@@ -218,8 +223,69 @@ def test_rows_that_cannot_be_read_or_are_over_are_removed_and_logged_once(pool):
     with logged() as log:
         pool.wait(SYNC)
     assert pool.client.hgetall(NAMES.bans) == {}
-    assert len(log.lines) == 1
+    assert sum("cannot read a ban in the broker" in line for line in log.lines) == 1
     assert not log.tracebacks
+
+
+def _many_bans(pool: Pool, count: int) -> None:
+    now = server_time(pool.client)
+    row = pack_message(BanRow(since=now, until=now + 900, reason="x", source="one"))
+    pool.client.hset(NAMES.bans, mapping={f"10.0.{number >> 8}.{number & 255}": row for number in range(count)})
+
+
+def test_many_bans_are_taken_over_in_portions_with_a_few_log_lines_each(pool):
+    _many_bans(pool, 2 * PORTION + 1)
+    with logged() as log:
+        late = Side(pool.server, "late")
+        assert len(late.guard.bans()) == PORTION
+        late.wait(1)
+        late.wait(1)
+    assert len(late.guard.bans()) == 2 * PORTION + 1
+    assert len([line for line in log.lines if line.endswith(" s: x (banned by one)")]) == 5 + 5 + 1
+    assert log.lines.count(f"banned {PORTION - 5} more hosts, as other gateways did") == 2
+
+
+def test_many_bans_that_the_broker_lost_are_one_request(pool):
+    _many_bans(pool, 2 * PORTION)
+    late = Side(pool.server, "late")
+    late.wait(2)
+    pool.client.flushall()
+    asked: list[Any] = []
+    ask = late.broker.ask
+    late.broker.ask = lambda action, urgent=False: asked.append(action) or ask(action)
+    ensureDeferred(late.bans.compare())
+    assert len(asked) == 2  # the table is read, and written
+    assert pool.client.hlen(NAMES.bans) == 2 * PORTION
+    assert pool.client.ttl(NAMES.bans) > 0
+
+
+def test_a_comparison_never_overwrites_that_a_ban_was_lifted_meanwhile(pool):
+    pool.one.operator.ban(HOST, 600)
+    pool.client.flushall()
+    ask = pool.one.broker.ask
+
+    def lifted_after_reading(action: Any, urgent: bool = False) -> Any:
+        answer = ask(action)
+        if action.__qualname__.startswith("read_bans"):
+            pool.node.bans.lift(HOST)
+        return answer
+
+    pool.one.broker.ask = lifted_after_reading
+    ensureDeferred(pool.one.bans.compare())
+    pool.one.broker.ask = ask
+    pool.turn()
+    pool.wait(SYNC)
+    assert [side.turned_away() for side in pool.sides] == [None] * 3
+
+
+def test_rows_beyond_the_bound_are_not_added(pool, monkeypatch):
+    monkeypatch.setattr("p2pool.gateway.shared_bans.MAX_BANS", 3)
+    _many_bans(pool, 2)
+    for number in range(3):
+        pool.one.guard.ban(f"10.1.0.{number}", now=pool.one.harness.now(), seconds=600, reason="x")
+    pool.client.hdel(NAMES.bans, "10.1.0.0")
+    pool.wait(SYNC)
+    assert pool.client.hlen(NAMES.bans) == 3
 
 
 def test_what_is_no_host_is_not_banned(pool):
@@ -228,6 +294,83 @@ def test_what_is_no_host_is_not_banned(pool):
     pool.client.hset(NAMES.bans, "everybody", row)
     pool.wait(SYNC)
     assert pool.node.guard.bans() == ()
+
+
+# --- a host with good and bad miners -----------------------------------------------------------------------------
+
+
+def settled(side: Side, host: str = HOST) -> Any:
+    """Return a miner's connection that has done work."""
+    connection = side.guard.connected(host, side.harness.now())
+    side.guard.authorized(connection, side.harness.now())
+    side.guard.submission(connection, False, side.harness.now())
+    return connection
+
+
+def misbehave(side: Side, host: str = HOST) -> None:
+    connection = side.guard.connected(host, side.harness.now())
+    side.guard.offence(connection, Offence.SUBMISSIONS, side.harness.now())
+
+
+def test_a_bad_miner_at_one_gateway_does_not_get_its_host_banned_where_good_ones_work(pool):
+    good = settled(pool.one)
+    with logged() as log:
+        misbehave(pool.two)
+        assert pool.two.turned_away() == BANNED
+        pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
+    assert pool.one.guard.connections_of(HOST) == [good]
+    assert any(f"limiting new connections from {HOST}" in line for line in log.lines)
+    assert Side(pool.server, "late").turned_away() is None
+
+
+def test_such_a_host_is_limited_at_all_gateways_where_it_misbehaved(pool):
+    settled(pool.one)
+    misbehave(pool.two)
+    pool.turn()
+    for side in (pool.one, pool.two):
+        answers = []
+        for _ in range(20):
+            answers.append(side.turned_away())
+        assert answers.count(LIMITED) > 10, side.name
+        assert BANNED not in answers
+    misbehave(pool.two)
+    assert pool.two.turned_away() == LIMITED
+    pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
+
+
+def test_the_limit_ends_and_a_host_whose_good_miners_left_is_banned(pool):
+    good = settled(pool.one)
+    misbehave(pool.two)
+    pool.turn()
+    now = pool.one.harness.now()
+    pool.one.guard.disconnected(good, lasted=60, authorized=True, earned=True, now=now)
+    pool.wait(pool.one.guard.settings.ban_duration)
+    misbehave(pool.two)
+    pool.turn()
+    assert [side.turned_away() for side in pool.sides] == [BANNED] * 3
+
+
+def test_a_ban_by_the_operator_strikes_good_miners_too(pool):
+    settled(pool.one)
+    pool.node.operator.ban(HOST, 60)
+    pool.turn()
+    pool.wait(SYNC)
+    assert [side.turned_away() for side in pool.sides] == [BANNED] * 3
+
+
+def test_a_gateway_that_learns_of_the_ban_from_the_table_spares_its_good_miners(pool):
+    settled(pool.one)
+    pool.one.broker.problem = "gone"
+    misbehave(pool.two)
+    pool.turn()
+    assert pool.node.turned_away() == BANNED
+    pool.client.delete(NAMES.actions)
+    pool.one.broker.problem = None
+    pool.wait(SYNC)
+    pool.turn()
+    assert [side.guard.bans() for side in pool.sides] == [(), (), ()]
 
 
 # --- connections by host -----------------------------------------------------------------------------------------
@@ -366,6 +509,36 @@ def test_the_version_mask_reaches_all_and_those_that_come_later(pool):
     assert pool.two.harness.server.version_mask == 0x2000
 
 
+def masks(pool: Pool) -> list[int]:
+    return [side.harness.server.version_mask for side in (pool.one, pool.two)]
+
+
+def test_the_version_mask_holds_until_the_next_start_of_the_node_as_without_gateways(pool):
+    default = pool.one.harness.server.version_mask
+    pool.node.operator.set_version_mask(0xE000)
+    pool.carry_out("version-mask", mask=0xE000)
+    pool.node.sender.stop()
+    again = Side(pool.server, "node")
+    assert again.harness.server.version_mask == default
+    again.wait(MASK_PERIOD)
+    pool.wait(MASK_PERIOD)
+    assert masks(pool) == [default, default]
+
+
+def test_a_node_that_takes_over_leaves_the_version_mask_of_gateways_as_it_is(pool):
+    pool.node.operator.set_version_mask(0xE000)
+    pool.carry_out("version-mask", mask=0xE000)
+    pool.node.sender.stop()
+    again = Side(pool.server, "node")
+    pool.wait(MASK_PERIOD)
+    assert masks(pool) == [0xE000, 0xE000]
+    again.harness.server.set_version_mask(0xE000)  # it came with the miners
+    for _ in range(3):
+        again.wait(MASK_PERIOD)
+        pool.wait(MASK_PERIOD)
+        assert masks(pool) == [0xE000, 0xE000]
+
+
 def test_a_gateway_that_does_not_answer_is_counted_as_silent(pool):
     pool.two.broker.problem = "gone"
     assert pool.carry_out("message", text="hello") == {
@@ -447,3 +620,19 @@ def test_messages_of_another_format_say_so(pool):
         pool.node.broker.turn()
     assert all("run the same version in node and gateways" in line for line in log.lines)
     assert not log.tracebacks
+
+
+def test_a_member_whose_name_is_no_text_does_not_keep_the_others_from_being_counted(pool):
+    pool.client.zadd(NAMES.members, {b"\xff\xfe": 1e18})
+    pool.wait(PERIOD)
+    assert pool.node.counts.gateways == {"one", "two"}
+
+
+def test_so_many_hosts_of_others_are_counted(pool, monkeypatch):
+    monkeypatch.setattr("p2pool.gateway.shared_counts.MAX_ELSEWHERE", 15)
+    for name in "abc":
+        hosts = {f"192.0.2.{number}": 2 for number in range(10)}
+        counts = HostCounts(name=name, is_gateway=True, hosts=hosts)
+        exchange(NAMES.members, name, pack_message(counts), seconds=LIFETIME)(pool.client)
+    pool.node.wait(PERIOD)
+    assert set(pool.node.guard.elsewhere.values()) == {4}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -166,3 +168,41 @@ def test_the_hash_is_computed_and_not_believed():
     lie = msgspec.structs.replace(message, hash=bytes(32))
     read = read_solution(lie, home.network)
     assert read.block.block_hash == read.share.hash == outcome.hash
+
+
+def test_a_share_that_waited_for_the_node_is_kept_until_peers_have_sent_its_parent():
+    home = at_work()
+    parents = [home.mine() for _ in range(2)]
+    outcome = home.solve()
+    restarted = at_work()
+    restarted.now = home.now + 400
+    found = replace(taken(received(outcome, home), home), found=home.now)
+    restarted.node.take_solution(found)
+    restarted.run()
+    assert restarted.node.wanted == [parents[-1].hash]
+    restarted.node.add_shares(parents, "peer", requested=True)
+    restarted.run()
+    assert restarted.node.best_share == outcome.hash
+
+
+def test_shares_that_a_node_finds_at_its_start_are_not_late_if_they_extend_the_chain():
+    home = at_work()
+    home.mine()
+    chain, solutions = list(home.tracker.ancestors(home.node.best_share, 9)), []
+    for _ in range(2):
+        outcome = home.solve()
+        home.node.solved(outcome, "w")
+        home.run()
+        solutions.append(taken(received(outcome, home), home))
+    restarted = Home()  # dashd has not answered yet
+    restarted.node.add_shares(chain, None)
+    restarted.run()
+    for solution in solutions:
+        restarted.node.take_solution(solution)
+    assert restarted.stats.snapshot(restarted.now).dead_shares == 0
+    restarted.run()
+    assert restarted.node.best_share == solutions[-1].share.hash
+    late = solve_at_a_gateway(home)
+    home.mine()
+    home.node.take_solution(taken(received(late, home), home))
+    assert home.stats.snapshot(home.now).dead_shares == 1

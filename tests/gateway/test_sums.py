@@ -287,7 +287,7 @@ def test_a_gateway_that_is_silent_for_a_minute_is_gone_and_comes_back(world):
         world.wait(30)
         assert not world.row("a").present
         world.wait(ANSWER_PERIOD)
-    assert "gateway a is gone" in "\n".join(log.lines)
+    assert "gateway a is gone: no report for 87 s" in "\n".join(log.lines)
     row = world.row("a")
     assert (row.present, row.connections, row.accepted) == (False, 0, 1)
     assert world.now - row.last_heard > GATEWAY_SILENCE
@@ -310,8 +310,12 @@ def test_a_gateway_that_stops_sends_what_it_has_and_is_gone_at_once(world):
     world.wait(2)
     world.a.submit(count=2)
     world.a.leave("yA.rig")
+    world.wait(ANSWER_PERIOD)
     assert world.a.sender.stop().called
-    world.turn()
+    with logged() as log:
+        world.turn()
+        world.wait(ANSWER_PERIOD)
+    assert log.lines == ["gateway a has stopped"]
     assert (world.row("a").present, world.pool.accepted) == (False, 2)
     assert world.worker("yA.rig").connections == 0
 
@@ -358,6 +362,20 @@ def test_work_of_a_long_outage_does_not_look_like_that_of_a_second(world):
     world.turn()
     assert world.pool.accepted == 1200
     assert world.node.stats.hash_rate(world.now) == pytest.approx(100, rel=0.1)
+
+
+def test_work_of_the_time_without_a_node_does_not_look_like_that_of_the_second_in_which_it_returned(world):
+    world.node.intake.stop()
+    world.node.broker.problem = "gone"
+    for _ in range(300):
+        world.a.submit(attempts=100.0)
+        world.clock.advance(1.0)
+        world.a.broker.turn()
+    world.restart_node()
+    world.wait(5)
+    assert world.pool.accepted == 300
+    assert world.node.stats.hash_rate(world.now) == pytest.approx(100, rel=0.1)
+    assert world.row("a").hash_rate == pytest.approx(100, rel=0.1)
 
 
 def test_more_workers_than_one_report_holds_follow_in_the_next_one(world):
@@ -414,7 +432,7 @@ def test_jobs_of_a_gateway_judge_an_address_by_all_of_its_miners(world):
         local_rate=world.node.stats.hash_rate(world.now),
         pool_rate=None,
     )
-    terms = RemoteTerms(part, sent=0.0, environment=make_environment(), network=DASH_REGTEST, rates=world.b.sender)
+    terms = RemoteTerms(part, node_clock=lambda: 0.0, network=DASH_REGTEST, rates=world.b.sender)
     assert terms.address_rate(KEY, world.now) == pytest.approx(terms.local_rate(world.now), rel=0.1)
     assert terms.address_rate(KEY, world.now) > 1.5 * world.b.stats.address_hash_rate(address, world.now)
 
@@ -444,6 +462,12 @@ def test_what_cannot_be_read_is_logged_once_and_holds_up_nobody(world):
             world.turn()
     assert not log.tracebacks
     assert "cannot count what a gateway reports" in "\n".join(log.lines)
+    with logged() as log:
+        for data in hostile:  # between reports that are well
+            world.wait(HEARTBEAT + 2)
+            client.xadd(NAMES.sums, {"data": data})
+            world.turn()
+    assert log.lines == []
     world.a.submit()
     world.wait(3)
     assert world.pool.accepted == 1
@@ -513,3 +537,18 @@ def test_answers_in_the_broker_are_bounded(world):
     for _ in range(2 * KEPT_ANSWERS):
         world.clock.advance(ANSWER_PERIOD)
     assert world.node.broker.client.xlen(NAMES.counted) <= KEPT_ANSWERS + 100
+
+
+def test_two_gateways_with_one_name_are_one_line_in_the_log(world):
+    world.a.sender.stop()
+    world.b.sender.stop()
+    first, second = GatewaySide(world, "north"), GatewaySide(world, "north")
+    with logged() as log:
+        for _ in range(5):
+            for side in (first, second):
+                world.clock.advance(HEARTBEAT)
+                side.broker.turn()
+                world.node.broker.turn()
+                side.broker.turn()
+    lines = [line for line in log.lines if "two gateways have the name north" in line]
+    assert len(lines) == 1

@@ -35,7 +35,7 @@ def test_a_port_that_another_program_has_is_an_error_that_names_the_flag():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(OperatorError, match="-w/--worker-port"):
+        with pytest.raises(OperatorError, match=r"-w/--worker-port, or start all gateways .* --share-port$"):
             reserve(port=other.getsockname()[1])
 
 

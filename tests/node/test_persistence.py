@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from p2pool.base.errors import OperatorError
 from p2pool.node import Node, NodeSettings
 from p2pool.node.persistence import FLUSH_PERIOD, Persistence
 from p2pool.pool_stats import PoolStats
+from p2pool.share.parsing import parse_share
+from p2pool.sharechain import store
 from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.store import ShareDatabase, StoredShare
 from p2pool.sharechain.tracker import Tracker
@@ -74,7 +77,8 @@ class Disk:
         except Exception:
             return fail(Failure())
 
-    def start(self, **options: Any) -> Disk:
+    def start(self, *, preloaded: Callable[[], None] | None = None, **options: Any) -> Disk:
+        """Start a node; `preloaded` is called between loading in advance and the start."""
         self.soon: list = []
         settings = NodeSettings(lambda: b"\x01" * 20, 0.0, 655)
         self.node = Node(
@@ -89,6 +93,9 @@ class Disk:
         self.announced: list = []
         self.persistence.announce.subscribe(self.announced.append)
         ended: list = []
+        if preloaded is not None:
+            assert Deferred.fromCoroutine(self.persistence.preload()).called
+            preloaded()
         Deferred.fromCoroutine(self.persistence.start()).addBoth(ended.append)
         if ended and isinstance(ended[0], Failure):
             ended[0].raiseException()
@@ -337,3 +344,77 @@ def test_a_restart_knows_which_shares_came_live(disk):
     disk.think()
     assert disk.node.best_share == best
     assert [disk.node.tracker.arrival(share.hash).live for share in SHARES] == live
+
+
+# --- loading while another process writes -------------------------------------------------------------------
+
+
+def write_now(disk: Disk) -> None:
+    disk.think()
+    assert Deferred.fromCoroutine(disk.persistence.flush()).called
+
+
+def test_a_store_in_use_is_loaded_in_advance(tmp_path, monkeypatch):
+    """Then the start loads what came since, and takes for verified what was verified since. The path has
+    characters that mean something in a URI."""
+    tmp_path = tmp_path / "100%?#ä"
+    tmp_path.mkdir()
+    old, new = Disk(tmp_path).start(), Disk(tmp_path)
+    old.node.add_shares(SHARES[:20], "peer")
+    Deferred.fromCoroutine(old.persistence.flush())  # without a thought: not verified yet
+    parsed: list[Any] = []
+    monkeypatch.setattr(store, "parse_share", lambda *given: parsed.append(given) or parse_share(*given))
+
+    def go_on() -> None:
+        assert len(new.node.tracker) == 20
+        assert not new.node.tracker.verified.nodes
+        write_now(old)
+        old.node.add_shares(SHARES[20:25], "peer")
+        write_now(old)
+        old.stop()
+
+    new.start(preloaded=go_on)
+    assert len(parsed) == 25, "no share is read twice"
+    assert set(new.node.tracker.forest.nodes) == set(hashes(SHARES[:25]))
+    assert set(new.node.tracker.verified.nodes) == set(old.node.tracker.verified.nodes)
+    assert new.node.best_share == SHARES[24].hash
+    new.node.add_shares(SHARES[25:], "peer")
+    new.think().stop()
+    assert set(new.rows) == set(hashes(SHARES))
+
+
+def test_what_is_removed_from_a_store_in_use_stays_until_it_is_judged(tmp_path):
+    old, new = Disk(tmp_path).start(), Disk(tmp_path)
+    old.node.add_shares(SHARES[:25], "peer")
+    write_now(old)
+
+    def go_on() -> None:
+        old.persistence._store.remove(SHARES[24].hash)
+        old.stop()
+
+    new.start(preloaded=go_on)
+    assert SHARES[24].hash in new.node.tracker
+    assert SHARES[24].hash not in new.rows
+    new.stop()
+
+
+@pytest.mark.parametrize("version", [None, 2])
+def test_a_store_that_cannot_be_read_in_advance_is_loaded_at_the_start(tmp_path, version):
+    disk = Disk(tmp_path)
+    if version is not None:
+        disk.start().stop()
+        connection = sqlite3.connect(tmp_path / "shares.sqlite")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.close()
+    with logged() as log, pytest.raises(Stopped):
+        disk.start(preloaded=stop_here)
+    assert [line for line in log.lines if "cannot load shares in advance" in line]
+    assert (tmp_path / "shares.sqlite").exists() is (version is not None), "it makes no file"
+
+
+class Stopped(Exception):
+    """Ends a start after what is loaded in advance."""
+
+
+def stop_here() -> None:
+    raise Stopped

@@ -80,7 +80,7 @@ def test_so_many_of_an_offence_at_once_are_a_ban(offence, count):
     assert is_out(guard)
     assert not is_out(guard, OTHER)
     assert banned == [HOST]
-    assert guard.bans() == (BanRecord(HOST, NOW, NOW + 300, offence.text),)
+    assert guard.bans() == (BanRecord(HOST, NOW, NOW + 300, offence.text, is_automatic=True),)
     assert guard._stats.of("record_offence") == [(offence.text,)] * count  # type: ignore[attr-defined]
     assert cost(host) == 0  # after the ban it begins anew
 

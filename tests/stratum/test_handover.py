@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -14,6 +17,7 @@ from zope.interface import implementer
 
 from p2pool.base.errors import ParseError
 from p2pool.base.plain_records import form_of, from_plain, to_plain
+from p2pool.stratum import job_registry
 from p2pool.stratum.guard import Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
 from p2pool.stratum.handover_import import restore_shared
@@ -108,6 +112,23 @@ def test_shares_of_the_new_process_are_those_of_the_old_one():
     assert notify[0] == miner.session.state.newest.issued.job_id
 
 
+def test_a_job_that_many_miners_of_a_site_share_counts_once(monkeypatch):
+    """Else the jobs of a large farm would be released as too many."""
+    monkeypatch.setattr(job_registry, "MAX_HELD", 4)
+    miners = [Miner()]
+    for number in range(2, 9):
+        miners.append(Miner(context=miners[0].context))
+        miners[-1].session.state.extranonce1 = miners[-1].extranonce1 = bytes([number]) * 4
+    notifies_of_all = [miner.login() for miner in miners]
+    miners[0].registry.work_changed(0xABCD, False, NOW)
+    for miner in miners:
+        miner.session.send_work(NOW)
+        miner.out()
+    moved(*miners)
+    for miner, notify in zip(miners, notifies_of_all, strict=True):
+        assert miner.submit(notify, miner.find(notify, EASY))[0]["result"] is True
+
+
 def test_new_work_follows_with_another_id():
     miner = Miner()
     notify = miner.login()
@@ -157,6 +178,61 @@ def test_hosts_keep_what_they_were_charged():
     moved(miner)
     assert miner.reputation.host.cost.at(NOW) == cost
     assert miner.reputation.host.working == 1
+
+
+def _with_sent(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    return lambda record: replace(record, sent=(replace(record.sent[0], **changes), *record.sent[1:]))
+
+
+def _with_state(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    def change(record: MinersRecord) -> MinersRecord:
+        (connection,) = record.connections
+        return replace(record, connections=(replace(connection, state=replace(connection.state, **changes)),))
+
+    return change
+
+
+def _with_vardiff(**changes: Any) -> Callable[[MinersRecord], MinersRecord]:
+    def change(record: MinersRecord) -> MinersRecord:
+        vardiff = record.connections[0].state.vardiff
+        return _with_state(vardiff=replace(vardiff, **changes))(record)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda record: replace(record, issued=record.issued[1:]), "that were issued"),
+        (_with_sent(issued=99), "issued job 99"),
+        (_with_sent(issued=-1), "issued job -1"),
+        (_with_sent(difficulty=0.0), "difficulty 0.0"),
+        (_with_sent(difficulty=float("inf")), "difficulty inf"),
+        (_with_sent(extranonce1=b"abc"), "extranonce1 of 3 bytes"),
+        (_with_state(extranonce1=b""), "without a usable id"),
+        (_with_state(session_id=""), "without a usable id"),
+        (_with_state(jobs=(99,), newest=None), "jobs that are not there"),
+        (_with_state(newest=99), "newest job is not among"),
+        (_with_vardiff(difficulty=-1.0), "difficulty -1.0"),
+        (_with_vardiff(seconds=0.0), "one submission in 0.0 s"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_an_error(change, problem):
+    miner = Miner()
+    notify = miner.login()
+    miner.submit(notify, miner.find(notify, EASY))
+    with pytest.raises(ParseError, match=problem):
+        restore_shared(fresh(miner), change(exported(miner)))
+
+
+def test_a_connection_in_no_known_handshake_is_an_error():
+    miner = Miner()
+    miner.login()
+    record = exported(miner)
+    record = replace(record, connections=(replace(record.connections[0], handshake="SHAKEN"),))
+    ((_, restore),) = restore_shared(fresh(miner), record).connections
+    with pytest.raises(ParseError, match="SHAKEN"):
+        restore(now=NOW)
 
 
 lines = st.lists(

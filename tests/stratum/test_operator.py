@@ -360,3 +360,12 @@ def test_who_is_unbanned_has_to_be_an_address_too():
     _, operator = make()
     with pytest.raises(ValueError, match="not an IP address"):
         operator.unban("nonsense")
+
+
+def test_a_version_mask_that_changes_nothing_is_not_logged():
+    _, operator = make()
+    with logged() as log:
+        operator.set_version_mask(VERSION_MASK)
+        operator.set_version_mask(0xE000)
+        operator.set_version_mask(0xE000)
+    assert log.lines == ["set the version mask of miners to 0000e000"]

@@ -186,6 +186,7 @@ HEALTHY = {
     'p2pool_job_fan_out_seconds_bucket{le="5"}': "0+10x100000",
     'p2pool_job_fan_out_seconds_bucket{le="+Inf"}': "0+10x100000",
     "p2pool_reactor_delay_worst_seconds": "0.01",
+    'p2pool_gateway_up{gateway="north"}': "1",
 }
 """A node that is well; a value a minute."""
 DAYS = 2 * 1440
@@ -217,6 +218,7 @@ TROUBLE: dict[str, tuple[dict[str, str], int]] = {
         30,
     ),
     "P2poolManyTurnedAway": ({'p2pool_connections_turned_away_total{reason="banned"}': "0+90x100000"}, 20),
+    "P2poolGatewayGone": ({'p2pool_gateway_up{gateway="north"}': "0"}, 10),
     "P2poolSubmitsSlow": ({'p2pool_submit_latency_seconds_bucket{le="0.001"}': "0+900x100000"}, 20),
     "P2poolNewBlocksSlow": (
         {'p2pool_new_block_to_job_seconds_bucket{road="p2p", le="0.1"}': "0+0.5x100000"},

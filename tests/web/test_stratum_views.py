@@ -12,7 +12,10 @@ from p2pool.base.text import printable
 from p2pool.pool_stats import ShareRecord
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
 from p2pool.web.api import stratum
+from p2pool.web.api.node import warnings
 from tests.logged import logged
+from tests.support import make_template
+from tests.web.metric_causes import with_sources
 from tests.web.pages import Pool
 
 HOSTILE = "<script>alert('\"&\\')</script>\u2028"
@@ -313,3 +316,9 @@ def test_the_kept_json_of_workers_takes_no_more_memory_than_it_has_bytes(pool):
         tracemalloc.stop()
     assert len(rendered) == count
     assert size / count < len(orjson.dumps(rendered)) / count + 400
+
+
+def test_a_broker_that_cannot_be_used_is_a_warning():
+    pool = Pool(30, make_template())
+    with_sources(pool, broker_problem=lambda: "redis://h:6379/0: Connection refused.")
+    assert "gateways get no new work: redis://h:6379/0: Connection refused." in warnings(pool.view_snapshot)

@@ -160,6 +160,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
         "branch": snapshot.pool.chain.votes.branch_problem,
         "payout address": snapshot.sources.payouts.problem,
         "split": snapshot.pool.chain.refused.problem,
+        "gateways get no new work": snapshot.sources.broker_problem(),
     }
     merged = [(f"merged mining with {each.url}", each.problem) for each in snapshot.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]

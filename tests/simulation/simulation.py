@@ -152,15 +152,6 @@ class Simulation:
         for invariant in self.invariants:
             invariant.at_end()
 
-    def recent_shares(self, seconds: float) -> list[tuple[int, float]]:
-        """Return the shares that were first held in the last seconds, and when."""
-        recent = []
-        for share_hash in reversed(self.share_seen):
-            if self.events.now - self.share_seen[share_hash] > seconds:
-                break
-            recent.append((share_hash, self.share_seen[share_hash]))
-        return recent
-
     def _raise(self) -> None:
         if self.violation is not None:
             raise self.violation

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 
 from p2pool.base.environment import Environment
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import leave_to_broker
 from p2pool.broker.operations import Entry, StreamReader, recent
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
@@ -60,7 +60,8 @@ class SharedSessions:
     async def start(self) -> None:
         """Lease a prefix, then share sessions; call it before there are miners, and before work is followed."""
         leased = self.lease.start()
-        self._broker.ask(recent(self._names.work, KEPT_WORK)).addCallback(self._remember).addErrback(_ignore)
+        asked = self._broker.ask(recent(self._names.work, KEPT_WORK))
+        asked.addCallback(self._remember).addErrback(leave_to_broker)
         self._broker.follow(StreamReader(self._names.handovers), self._came)
         self.exchange.start()
         await self._wait(leased, FIRST_LEASE_TIME)
@@ -99,8 +100,3 @@ class SharedSessions:
             *(session.state.extranonce1[0] for session in sessions.live_sessions()),
             *(state.extranonce1[0] for state in sessions.saved_states()),
         }
-
-
-def _ignore(failure: Any) -> None:
-    """Leave it to the broker to report its problems."""
-    failure.trap(BrokerError)

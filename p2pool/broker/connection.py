@@ -50,6 +50,12 @@ class BrokerError(Exception):
     """Redis did not do what it was asked; the message says why, for people."""
 
 
+def leave_to_broker(failure: Failure) -> None:
+    """Handle the failure of a request that need not succeed: the broker reports its problems itself. Other errors
+    go on."""
+    failure.trap(BrokerError)
+
+
 class Broker:
     """Asks Redis. `changed` fires with the problem, or None, when the connection is lost and when it is back."""
 

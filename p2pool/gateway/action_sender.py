@@ -14,7 +14,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnRarely
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import leave_to_broker
 from p2pool.broker.operations import Entry, append, put
 from p2pool.broker.shared import FreshReader
 from p2pool.gateway.action_messages import (
@@ -142,7 +142,7 @@ class ActionSender:
         self._ask(put(self._names.version_mask, pack_message(state), seconds=MASK_TIME))
 
     def _ask(self, action: Any) -> None:
-        self._broker.ask(action).addErrback(lambda failure: failure.trap(BrokerError) and None)
+        self._broker.ask(action).addErrback(leave_to_broker)
 
     # --- results -----------------------------------------------------------------------------------------
 

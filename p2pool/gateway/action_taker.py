@@ -10,7 +10,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnRarely
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import BrokerError, leave_to_broker
 from p2pool.broker.operations import Entry, append, get
 from p2pool.broker.shared import FreshReader
 from p2pool.gateway.action_messages import (
@@ -110,7 +110,7 @@ class ActionTaker:
             result = ActionResult(id=message.id, gateway=self._name, connections=reached)
             self._broker.ask(
                 append(self._names.action_results, pack_message(result), keep=KEPT_RESULTS)
-            ).addErrback(lambda failure: failure.trap(BrokerError) and None)
+            ).addErrback(leave_to_broker)
 
     def _carry_out(self, action: SharedAction, origin: str) -> int:
         """Carry out an action; return how many connections it reached. Raises ValueError."""

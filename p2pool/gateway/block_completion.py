@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import leave_to_broker
 from p2pool.dash.hashes import hash_hex
 from p2pool.dash.pow import x11
 from p2pool.dashd.found_block import FoundBlock
@@ -84,7 +84,7 @@ class BlockCompletion:
             self._fetcher.request(previous_block, part.transactions, for_block=True)
         else:
             restoring = Deferred.fromCoroutine(restore_transactions(self._broker, self._names, content))
-            restoring.addErrback(lambda failure: failure.trap(BrokerError) and None)
+            restoring.addErrback(leave_to_broker)
 
     def _complete(self, block: SolvedBlock) -> bool:
         transactions = self._fetcher.get(block.part.transactions)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import leave_to_broker
 from p2pool.broker.leases import lease_one, mark_all, release_lease, renew_lease
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
@@ -97,7 +97,7 @@ class PrefixLease:
         prefix, self.prefix = self.prefix, None
         if prefix is None:
             return succeed(None)
-        return self._broker.ask(release_lease(self._names.prefix(prefix), self._owner)).addErrback(_ignore)
+        return self._broker.ask(release_lease(self._names.prefix(prefix), self._owner)).addErrback(leave_to_broker)
 
     def _check(self) -> None:
         if not self.held:
@@ -110,7 +110,7 @@ class PrefixLease:
         began = self._monotonic()
         self._next_renewal = began + RENEWAL
         asked = self._take(began) if self.prefix is None else self._renew(self.prefix, began)
-        return asked.addErrback(_ignore).addBoth(self._answered)
+        return asked.addErrback(leave_to_broker).addBoth(self._answered)
 
     def _answered(self, _: Any) -> None:
         self._asking = False
@@ -161,8 +161,3 @@ class PrefixLease:
         if prefix != self._used:
             self._used = prefix
             self._use(bytes([prefix]))
-
-
-def _ignore(failure: Any) -> None:
-    """Leave it to the broker to report its problems."""
-    failure.trap(BrokerError)

@@ -25,7 +25,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnRarely
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import BrokerError, leave_to_broker
 from p2pool.broker.leases import change_value, delete_all, put_all
 from p2pool.broker.operations import append
 from p2pool.gateway.messages import pack_message, parse_message
@@ -181,7 +181,7 @@ class SessionExchange:
         for session_id in ended:
             del self._written[session_id]
         if ended:
-            self._broker.ask(delete_all(map(self._names.session, ended))).addErrback(_ignore)
+            self._broker.ask(delete_all(map(self._names.session, ended))).addErrback(leave_to_broker)
 
     def _session_ids(self) -> Iterator[str]:
         for session in self._sessions.live_sessions():
@@ -208,7 +208,7 @@ class SessionExchange:
     def _put(self, values: dict[str, bytes]) -> Deferred[Any]:
         if not values or self._keep <= 0:
             return succeed(None)
-        return self._broker.ask(put_all(values, seconds=self._keep)).addErrback(_ignore)
+        return self._broker.ask(put_all(values, seconds=self._keep)).addErrback(leave_to_broker)
 
     # --- sessions of others ------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class SessionExchange:
         self._written.pop(session_id, None)
         answer = HandoverMessage(session_id=session_id, gateway=self._token, is_claim=False, record=record)
         action = append(self._names.handovers, pack_message(answer), keep=KEPT_HANDOVERS)
-        self._broker.ask(action).addErrback(_ignore)
+        self._broker.ask(action).addErrback(leave_to_broker)
 
     def _retire(self, state: MinerState) -> None:
         """Credit no submissions for the jobs of a session that is handed over. A share or a block among them is
@@ -389,8 +389,3 @@ def _fired_with(other: Deferred[None]) -> Deferred[None]:
 
     other.addCallback(fired)
     return made
-
-
-def _ignore(failure: Any) -> None:
-    """Leave it to the broker to report its problems."""
-    failure.trap(BrokerError)

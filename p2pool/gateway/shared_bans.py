@@ -23,7 +23,7 @@ from p2pool.base.hosts import host_key, parse_address
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
 from p2pool.base.warn_once import WarnOnce
-from p2pool.broker.connection import BrokerError
+from p2pool.broker.connection import BrokerError, leave_to_broker
 from p2pool.broker.operations import Action
 from p2pool.broker.shared import News, add_rows, drop_rows, read_table, set_row
 from p2pool.gateway.action_messages import KEPT_ACTIONS, ActionMessage, Ban, BanRow, Limit, Unban
@@ -131,7 +131,7 @@ class SharedBans:
     def _ask(self, action: object) -> None:
         """Ask the broker. If that fails, the next comparison does it again."""
         self._broker.ask(action).addErrback(  # type: ignore[arg-type]
-            lambda failure: failure.trap(BrokerError) and None
+            leave_to_broker
         )
 
     # --- in ----------------------------------------------------------------------------------------------

@@ -106,10 +106,10 @@ class Simulation:
         for seed in range(min(self.world.seeds, self.world.nodes)):
             if seed != number:
                 flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
-        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
-        return Machine(
-            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
+        config = pool_config(
+            disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags)
         )
+        return Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""

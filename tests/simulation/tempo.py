@@ -1,6 +1,6 @@
-"""How often the timers of a simulated node come. In large worlds those that only look after things come less often:
-a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see depends on
-them while all is well."""
+"""How often the timers of a simulated node come. In large worlds those that only look after things come less
+often: a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see
+depends on them while all is well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 _SLOW: Final = {
     "p2pool.dashd.service.HEARTBEAT": 10.0,
-    "p2pool.dashd.service.POLL_PERIOD": 60.0,
+    "p2pool.dashd.service.POLL_PERIOD": 240.0,
     "p2pool.dashd.service.FACTS_PERIOD": 600.0,
     "p2pool.dashd.pool.WATCH_PERIOD": 10.0,
     "p2pool.app.dashd.SAVE_PERIOD": 5.0,
@@ -21,9 +21,9 @@ _SLOW: Final = {
     "p2pool.app.stratum.WORK_PERIOD": 10.0,
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
     "p2pool.stratum.server.TICK": 10.0,
-    "p2pool.peers.service.TICK": 10.0,
+    "p2pool.peers.service.TICK": 20.0,
     "p2pool.peers.service.SAVE_PERIOD": 600.0,
-    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 20.0,
+    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 120.0,
     "p2pool.peers.hub.TRIM_PERIOD": 60.0,
     "p2pool.peers.round_trips.PERIOD": 600.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,

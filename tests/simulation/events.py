@@ -126,18 +126,15 @@ class EventQueue:
     ) -> SimulatedCall:
         """Let a function be called at a time that is not over."""
         call = SimulatedCall(self, owner, time, function, arguments, named)
-        self._push(call)
+        self._sequence = call.sequence = sequence = self._sequence + 1
+        heappush(self._heap, (time, sequence, call))
         return call
 
     def move(self, call: SimulatedCall, time: float) -> None:
         """Let a call come at another time. Its former entry is skipped."""
         call.time = time
-        self._push(call)
-
-    def _push(self, call: SimulatedCall) -> None:
-        self._sequence += 1
-        call.sequence = self._sequence
-        heappush(self._heap, (call.time, self._sequence, call))
+        self._sequence = call.sequence = sequence = self._sequence + 1
+        heappush(self._heap, (time, sequence, call))
 
     def at_end_of_event(self, function: Callable[[], None]) -> None:
         """Call a function when the event under way is over, still at its time."""

@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import gc
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -11,3 +12,10 @@ settings.load_profile("p2pool")
 # What runs in a shell's background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the collected tests and all modules from garbage collection: tests that call `gc.collect` would spend
+    their time on them."""
+    gc.collect()
+    gc.freeze()

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.task import cooperate, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from p2pool import __version__
@@ -28,6 +28,7 @@ from p2pool.app.status_log import StatusLog
 from p2pool.app.stopping import STOP_TIME, stop_part
 from p2pool.app.web import WebAssembly
 from p2pool.base.environment import Environment
+from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
 from p2pool.dash.hashes import hash_hex, short_hash
 from p2pool.pool_stats import BlockRecord, PoolStats
@@ -78,6 +79,7 @@ class App:
                 has_broker=lambda: gateways is not None and gateways.broker.problem is None,
             )
         self._construct_monitoring(set_log_level)
+        self._cooperator = cooperator(environment)
         self._timers: list[Timer] = []
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
@@ -255,6 +257,7 @@ class App:
         return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
+        cooperate = self._cooperator.cooperate
         await cooperate(self.views.refreshing(self.environment.clock())).whenDone()
         await cooperate(self.live.refreshing(self.views, self.environment.clock())).whenDone()
 

@@ -1,4 +1,4 @@
-"""A p2pool node in the simulation: the real `Pool` on a simulated machine."""
+"""A p2pool node in the simulation: the real `Pool`, or the whole `App`, on a simulated machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from p2pool.base.environment import Environment
 from p2pool.networks import Network
 from tests.simulation.dash_daemon import SimulatedRpc
 from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.surroundings import whole_node
 
 _log = Logger(namespace="simulation")
 WORKER_PORT, P2P_PORT = 7903, 8999
@@ -47,7 +48,9 @@ class PoolProcess:
         *,
         clock: Callable[[], float],
         chance: random.Random,
+        surroundings: bool = False,
     ) -> None:
+        """Take whether there are history, alerts and pages around the pool."""
         self.reactor = reactor
         self.config = config
         any_reactor: Any = reactor
@@ -62,7 +65,8 @@ class PoolProcess:
         self.loaded: list[Callable[[], None]] = []
         """Called once the shares are loaded."""
         dashd_module.RpcClient = SimulatedRpc  # type: ignore[misc, assignment]
-        self.pool = pool = Pool(self.environment, config)
+        self.app = whole_node(self.environment, config, self._loaded) if surroundings else None
+        self.pool = pool = Pool(self.environment, config) if self.app is None else self.app.pool
         self.stats, self.node, self.dashd = pool.stats, pool.node, pool.dashd
         self.persistence, self.peers, self.stratum = pool.persistence, pool.peers, pool.stratum
 
@@ -74,12 +78,18 @@ class PoolProcess:
 
     async def _start(self) -> None:
         self.config.datadir.mkdir(parents=True, exist_ok=True)
+        if self.app is not None:
+            await self.app.start()
+            return
         self.pool.listen(Factory())
         await self.pool.load()
+        self._loaded()
+        await self.pool.start(lambda: daemon_addresses(self.config))
+
+    def _loaded(self) -> None:
         for function in self.loaded:
             function()
-        await self.pool.start(lambda: daemon_addresses(self.config))
 
     async def stop(self) -> None:
         """Stop as on SIGTERM."""
-        await self.pool.stop()
+        await (self.pool if self.app is None else self.app).stop()

@@ -21,6 +21,11 @@ _SLOW: Final = {
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
     "p2pool.stratum.server.TICK": 5.0,
     "p2pool.peers.service.TICK": 5.0,
+    "p2pool.app.root.REFRESH_PERIOD": 300.0,
+    "p2pool.app.status_log.ADVICE_PERIOD": 60.0,
+    "p2pool.history.service.FLUSH_PERIOD": 600.0,
+    "p2pool.alerts.service.POLL_PERIOD": 60.0,
+    "p2pool.alerts.service.DELIVER_PERIOD": 10.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
 }
 _usual: dict[str, float] = {}

@@ -25,7 +25,7 @@ _EXPECTED: Final = (200, 400, 404, 503)
 
 
 class PagesAnswer(Invariant):
-    """Every endpoint of the JSON interface, and /metrics, answers within a minute, never with an internal error."""
+    """Every endpoint and /metrics answer within a minute, and not with an internal error."""
 
     def __init__(self, simulation: Any) -> None:
         super().__init__(simulation)

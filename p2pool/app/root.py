@@ -257,9 +257,9 @@ class App:
         return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
 
     async def _refresh_views(self) -> None:
-        cooperate = self._cooperator.cooperate
-        await cooperate(self.views.refreshing(self.environment.clock())).whenDone()
-        await cooperate(self.live.refreshing(self.views, self.environment.clock())).whenDone()
+        clock, slices = self.environment.clock, self._cooperator
+        await slices.cooperate(self.views.refreshing(clock())).whenDone()
+        await slices.cooperate(self.live.refreshing(self.views, clock())).whenDone()
 
     # --- stop --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IProtocolFactory
@@ -17,7 +17,7 @@ from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
-from p2pool.app.stopping import stop_part
+from p2pool.app.stopping import STOP_TIME, stop_part
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.text import format_dash
@@ -35,6 +35,9 @@ from p2pool.stratum.upcoming_work import is_newer_work_coming
 if TYPE_CHECKING:
     from p2pool.app.broker import BrokerAssembly
 
+SHARES_STOP_TIME: Final = 12.0
+"""Seconds that the shares have to get to the disk. If a write takes some seconds, the last shares wait for the one
+that is under way, and need another. All parts together stay within the TimeoutStopSec of docs/systemd."""
 _log = Logger(namespace="p2pool")
 
 
@@ -218,11 +221,12 @@ class Pool:
             self.payout_service.stop()
         if self.gateways is not None:
             await self._stop(self.gateways.stop)
-        for service in (self.peers, self.dashd, self.merged, self.persistence):
+        for service in (self.peers, self.dashd, self.merged):
             await self._stop(service.stop)
+        await self._stop(self.persistence.stop, SHARES_STOP_TIME)
 
-    async def _stop(self, stop: Callable[[], Any]) -> None:
-        await stop_part(self.environment.reactor, stop)
+    async def _stop(self, stop: Callable[[], Any], limit: float = STOP_TIME) -> None:
+        await stop_part(self.environment.reactor, stop, limit)
 
 
 def is_first_confirmation(record: BlockRecord) -> bool:

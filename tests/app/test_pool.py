@@ -73,6 +73,20 @@ def test_a_stop_before_the_start_starts_nothing(pool, monkeypatch):
     assert started == []
 
 
+def test_a_disk_that_takes_five_seconds_for_a_write_gets_the_last_shares(pool, monkeypatch):
+    written = Deferred()
+
+    async def stop() -> None:
+        await written
+
+    monkeypatch.setattr(pool.persistence, "stop", stop)
+    stopped = ensureDeferred(pool.stop())
+    pool.environment.reactor.advance(10.0)  # the write under way, and one more
+    assert not stopped.called
+    written.callback(None)
+    assert stopped.called
+
+
 def test_shares_are_written_last_and_miners_leave_first(pool, monkeypatch):
     order: list[str] = []
     for name in ("persistence", "merged", "dashd", "peers", "stratum"):

@@ -26,6 +26,11 @@ _SLOW: Final = {
     "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 120.0,
     "p2pool.peers.hub.TRIM_PERIOD": 60.0,
     "p2pool.peers.round_trips.PERIOD": 600.0,
+    "p2pool.app.root.REFRESH_PERIOD": 300.0,
+    "p2pool.app.status_log.ADVICE_PERIOD": 60.0,
+    "p2pool.history.service.FLUSH_PERIOD": 600.0,
+    "p2pool.alerts.service.POLL_PERIOD": 60.0,
+    "p2pool.alerts.service.DELIVER_PERIOD": 10.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
 }
 _RARE: Final = _SLOW | {

@@ -86,6 +86,8 @@ class World:
     tempo: str = "slow"
     """"usual": timers as in a real node; "slow", "rare": those that only look after things come less often."""
     pseudoshare_period: int = 30
+    surroundings: int = 0
+    """How many nodes, the first ones, have history, alerts and pages, which cost as much as all the rest."""
     faults: FaultRates = field(default_factory=FaultRates)
     adversaries: dict[str, int] = field(default_factory=dict)
     """How many of each kind, see `adversaries`."""

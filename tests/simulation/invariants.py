@@ -15,6 +15,7 @@ from p2pool.share.share import Share
 
 if TYPE_CHECKING:
     from tests.simulation.dash_chain import SimulatedBlock
+    from tests.simulation.gateway_process import GatewayMachine
     from tests.simulation.machine import Machine
     from tests.simulation.simulation import Simulation
 
@@ -46,6 +47,12 @@ class Invariant:
 
     def ending(self, machine: Machine) -> None:
         """Look at a process that is about to be killed."""
+
+    def gateway_started(self, gateway: GatewayMachine) -> None:
+        """Look at a new process of a gateway, before anything of it happens."""
+
+    def gateway_ending(self, gateway: GatewayMachine) -> None:
+        """Look at a process of a gateway that is about to be killed."""
 
     def each_minute(self) -> None:
         """Look at everything, once a simulated minute."""
@@ -339,9 +346,10 @@ class TablesStayBounded(Invariant):
         if round(self.simulation.events.now) % 3600 < 60:
             for machine in self.simulation.machines:
                 if machine.process is not None:
-                    self._look(machine, machine.process)
+                    self.look(machine.name, machine.process)
 
-    def _look(self, machine: Machine, process: object) -> None:
+    def look(self, name_of_process: str, process: object) -> None:
+        """Raise Violation if a table of a process is too large."""
         seen, waiting = {id(process)}, [process]
         while waiting:
             thing = waiting.pop()
@@ -350,10 +358,10 @@ class TablesStayBounded(Invariant):
                     continue
                 seen.add(id(value))
                 if isinstance(value, dict | list | set | tuple) and len(value) > self.LARGEST:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
+                    raise Violation(f"{name_of_process}: {type(thing).__name__}.{name} has {len(value)} entries")
                 limit = getattr(value, "limit", None)
                 if isinstance(limit, int) and hasattr(value, "__len__") and len(value) > limit:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
+                    raise Violation(f"{name_of_process}: {type(thing).__name__}.{name} has {len(value)} entries")
                 if type(value).__module__.startswith("p2pool.") and not isinstance(value, Share):
                     waiting.append(value)
 

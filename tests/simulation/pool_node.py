@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from p2pool.app import dashd as dashd_module
+from p2pool.app.broker import BrokerAssembly
 from p2pool.app.config import Config, load_config
 from p2pool.app.dashd import DashdAssembly, daemon_addresses
 from p2pool.app.payouts import payout_addresses
@@ -89,8 +90,27 @@ class PoolProcess:
             config,
             work=node,
             stats=self.stats,
-            problem=lambda: self.dashd.problem or node.work_problem,
+            problem=self._work_problem,
         )
+        self.gateways = self._make_gateways()
+
+    def _work_problem(self) -> str | None:
+        return self.dashd.problem or self.node.work_problem
+
+    def _make_gateways(self) -> BrokerAssembly | None:
+        """Return the node's side of its gateways; None without a broker."""
+        if self.config.broker is None:
+            return None
+        gateways = BrokerAssembly(
+            self.environment,
+            self.config.broker,
+            node=self.node,
+            persistence=self.persistence,
+            problem=self._work_problem,
+            is_safe=self.dashd.is_safe,
+        )
+        gateways.share(self.stratum)
+        return gateways
 
     def start(self) -> Deferred[None]:
         """Start all services; the Deferred fires when they run."""
@@ -114,6 +134,8 @@ class PoolProcess:
         if self.dashd.pool is not None:
             await self.peers.start(self.dashd.pool)
         self.stratum.start()
+        if self.gateways is not None:
+            self.gateways.start()
 
     def _work_changed(self, change: WorkChange) -> None:
         context = change.context
@@ -121,11 +143,14 @@ class PoolProcess:
         best = None if tip is None else self.node.tracker.get(tip)
         more = is_newer_work_coming(context, best)
         self.stratum.work_changed(context, clean=change.clean, more_to_come=more)
+        if self.gateways is not None:
+            self.gateways.work_changed(context, clean=change.clean, more_to_come=more)
 
     def _block_found(self, found: FoundBlock) -> None:
         self.dashd.block_found(found)
 
     async def stop(self) -> None:
         """Stop as on SIGTERM."""
-        for service in (self.stratum, self.peers, self.dashd, self.persistence):
-            await service.stop()  # type: ignore[attr-defined]
+        for service in (self.stratum, self.gateways, self.peers, self.dashd, self.persistence):
+            if service is not None:
+                await service.stop()  # type: ignore[attr-defined]

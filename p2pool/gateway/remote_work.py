@@ -217,6 +217,13 @@ class RemoteWork:
             return None
         return self._broker.problem or self._unusable or f"the node has sent nothing for {silent:.0f} s"
 
+    def missing(self) -> float:
+        """Return for how many seconds there has been no fresh work, as far as the node's last message tells: it
+        may have been in the broker for long when this gateway started."""
+        if self._heard is None:
+            return 0.0
+        return max(0.0, self._environment.monotonic() - self._heard - SILENCE)
+
     # --- for stratum -------------------------------------------------------------------------------------
 
     def make_job(self, key_hash: bytes, share_difficulty: float | None) -> Job | None:

@@ -337,8 +337,10 @@ def test_work_of_a_node_that_died_long_ago_is_no_work(pool, tmp_path):
     late = GatewaySide(pool.server, pool.home, tmp_path / "late")
     late.work.take(fields[b"data"], 600.0)
     assert late.work.problem() == "the node has sent nothing for 600 s"
+    assert 569 < late.work.missing() < 571
     late.work.take(fields[b"data"])
     assert late.work.problem() is None
+    assert late.work.missing() == 0
 
 
 def test_what_is_read_at_first_says_how_old_it_is():

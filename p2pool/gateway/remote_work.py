@@ -64,9 +64,12 @@ class NodeClock:
 
     def take(self, run: int, sent: float, age: float) -> None:
         """Take what the clock showed when a message was sent, `age` seconds ago or more. Another run of the node
-        may be on another machine; an age is right only as far as the broker's clock is."""
+        may be on another machine; an age is right only as far as the broker's clock is, and does not count if
+        other messages are known."""
         if run != self._run or self._by_age:
             self._offsets.clear()
+        elif age > 0 and self._offsets:
+            age = 0.0
         self._run, self._by_age = run, age > 0
         self._offsets.append(sent + age - self._monotonic())
 
@@ -179,7 +182,8 @@ class RemoteWork:
             return
         self._unusable = None
         self._reported.new([])
-        self._heard = self._environment.monotonic() - age
+        heard = self._environment.monotonic() - age
+        self._heard = heard if self._heard is None else max(self._heard, heard)
         self._message = message
         self._node_clock.take(message.run, message.sent, age)
         self._terms = RemoteTerms(

@@ -12,9 +12,9 @@ from tests.simulation.events import WORLD
 from tests.simulation.faults import DAY, SETTLING, Fault, poisson
 
 if TYPE_CHECKING:
-    from tests.simulation.broker import SimulatedRedis
     from tests.simulation.gateway_process import GatewayMachine
     from tests.simulation.network import Host
+    from tests.simulation.redis_server import SimulatedRedis
     from tests.simulation.simulation import Simulation
     from tests.simulation.world import World
 

@@ -23,7 +23,6 @@ from p2pool.app.config import Config, load_config
 from p2pool.app.gateway import GatewayApp
 from p2pool.base.environment import Environment
 from p2pool.networks import Network
-from tests.simulation.broker import PORT as BROKER_PORT
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.dash_daemon import DaemonState, SimulatedDaemon, SimulatedRpc
 from tests.simulation.disk import Disk
@@ -32,6 +31,7 @@ from tests.simulation.machine import DISK_TIME, STOP_TIME
 from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import WORKER_PORT
 from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.redis_server import PORT as BROKER_PORT
 
 _log = Logger(namespace="simulation")
 

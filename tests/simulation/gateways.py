@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.simulation import gateway_process
-from tests.simulation.broker import PORT, SimulatedBroker, SimulatedRedis
+from tests.simulation.broker import SimulatedBroker
 from tests.simulation.disk import Disk
 from tests.simulation.events import WORLD
 from tests.simulation.gateway_process import GatewayMachine, gateway_config
 from tests.simulation.machine import Clock
 from tests.simulation.network import Host
 from tests.simulation.pool_node import WORKER_PORT
+from tests.simulation.redis_server import PORT, SimulatedRedis
 from tests.simulation.world import EPOCH
 
 if TYPE_CHECKING:

@@ -23,10 +23,11 @@ from p2pool.broker.operations import (
 )
 from p2pool.broker.request_queue import Urgency
 from p2pool.broker.settings import BrokerAddress
-from tests.simulation.broker import PORT, SimulatedBroker, SimulatedRedis
+from tests.simulation.broker import SimulatedBroker
 from tests.simulation.events import EventQueue
 from tests.simulation.network import Host, Internet
 from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.redis_server import PORT, SimulatedRedis
 
 LATENCY = 0.05
 EPOCH = 1_760_000_000.0

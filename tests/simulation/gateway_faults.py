@@ -55,7 +55,7 @@ def _happen(simulation: Simulation, fault: GatewayFault) -> None:
     simulation.disturbed_until = max(simulation.disturbed_until, fault.time + fault.seconds + SETTLING)
     gateways = simulation.gateways
     if fault.kind in BROKER_KINDS:
-        end = BROKER_KINDS[fault.kind](gateways.brokers[fault.target], fault)
+        end = BROKER_KINDS[fault.kind](simulation, gateways.brokers[fault.target], fault)
     else:
         end = GATEWAY_KINDS[fault.kind](simulation, gateways.machines[fault.target], fault)
 
@@ -112,17 +112,21 @@ def _disk_slow(simulation: Simulation, machine: GatewayMachine, fault: GatewayFa
 
 
 def _cut(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
-    """Nothing passes between a gateway and its broker: both ways, or for every third one way only."""
-    internet, broker = simulation.internet, simulation.gateways.brokers[machine.node].host
-    ways: list[tuple[Host, Host]] = [(machine.host, broker), (broker, machine.host)]
+    """Nothing passes between a gateway and its broker."""
+    return _cut_link(simulation, machine.host, simulation.gateways.brokers[machine.node].host, fault)
+
+
+def _cut_link(simulation: Simulation, one: Host, other: Host, fault: GatewayFault) -> _End:
+    """Cut a route both ways, or for every third fault one way only."""
+    ways = [(one, other), (other, one)]
     if fault.size < 1 / 3:
         del ways[fault.number % 2]
     for source, target in ways:
-        internet.cut(source, target)
+        simulation.internet.cut(source, target)
 
     def end() -> None:
         for source, target in ways:
-            internet.mend(source, target)
+            simulation.internet.mend(source, target)
 
     return end
 
@@ -130,7 +134,7 @@ def _cut(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -
 # --- brokers -----------------------------------------------------------------------------------------------------
 
 
-def _down(broker: SimulatedRedis, fault: GatewayFault) -> _End:
+def _down(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
     """It refuses connections; its data is there again when it is back, or for every fourth is not."""
     broker.kill()
     if fault.size < 1 / 4:
@@ -138,17 +142,17 @@ def _down(broker: SimulatedRedis, fault: GatewayFault) -> _End:
     return broker.start
 
 
-def _silent(broker: SimulatedRedis, fault: GatewayFault) -> _End:
+def _silent(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
     broker.freeze()
     return broker.thaw
 
 
-def _empty(broker: SimulatedRedis, fault: GatewayFault) -> _End:
+def _empty(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
     broker.empty()
     return lambda: None
 
 
-def _slow(broker: SimulatedRedis, fault: GatewayFault) -> _End:
+def _slow(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
     """Each action takes up to two seconds."""
     broker.slowness = 0.02 + 2 * fault.size**3
 
@@ -156,6 +160,12 @@ def _slow(broker: SimulatedRedis, fault: GatewayFault) -> _End:
         broker.slowness = 0.0
 
     return end
+
+
+def _node_cut(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
+    """Nothing passes between a node and its broker."""
+    machine = simulation.machines[simulation.gateways.brokers.index(broker)]
+    return _cut_link(simulation, machine.host, broker.host, fault)
 
 
 GATEWAY_KINDS: Final[dict[str, Callable[[Simulation, GatewayMachine, GatewayFault], _End]]] = {
@@ -166,11 +176,12 @@ GATEWAY_KINDS: Final[dict[str, Callable[[Simulation, GatewayMachine, GatewayFaul
     "gateway_disk_slow": _disk_slow,
     "gateway_cut": _cut,
 }
-BROKER_KINDS: Final[dict[str, Callable[[SimulatedRedis, GatewayFault], _End]]] = {
+BROKER_KINDS: Final[dict[str, Callable[[Simulation, SimulatedRedis, GatewayFault], _End]]] = {
     "broker_down": _down,
     "broker_silent": _silent,
     "broker_empty": _empty,
     "broker_slow": _slow,
+    "broker_cut": _node_cut,
 }
 _DURATIONS: Final = {
     "gateway_kill": (1, 200),
@@ -183,5 +194,6 @@ _DURATIONS: Final = {
     "broker_silent": (1, 200),
     "broker_empty": (1, 2),
     "broker_slow": (20, 300),
+    "broker_cut": (2, 400),
 }
 """Seconds that each kind lasts, from and to."""

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.remote_work import SILENCE
 from p2pool.stratum.work_patience import WORK_PATIENCE
-from tests.simulation.invariants import AT_ONCE, EverybodyIsPaid, Invariant, TablesStayBounded, Violation
+from tests.simulation.invariants import (
+    AT_ONCE,
+    EverybodyIsPaid,
+    Invariant,
+    TablesStayBounded,
+    Violation,
+    chain_of,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.gateway_process import GatewayMachine
@@ -101,6 +108,52 @@ class SolutionsArrive(Invariant):
 
 def _by(found: _Found) -> str:
     return f" of {found.gateway}, found at {found.time:.1f} s,"
+
+
+class AcknowledgedSharesSurvive(Invariant):
+    """A share that a gateway has deleted, because its node reported it as stored, outlives whatever ends the node,
+    if it is on the node's chain: others may be forgotten."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._acknowledged: dict[int, str] = {}
+        """The gateway that deleted it, by hash of the share."""
+        self._promised: dict[str, list[int]] = {}
+        self.kept = 0
+
+    def gateway_started(self, gateway: GatewayMachine) -> None:
+        assert gateway.process is not None
+        sender: Any = gateway.process.app.sender
+        forget = sender.taken
+
+        def taken(solution_hash: bytes) -> None:
+            self._acknowledged[int.from_bytes(solution_hash, "little")] = gateway.name
+            forget(solution_hash)
+
+        sender.taken = taken
+
+    def ending(self, machine: Machine) -> None:
+        assert machine.process is not None
+        chain = chain_of(machine.process.node)
+        self._promised[machine.name] = [each for each in self._acknowledged if each in chain]
+
+    def started(self, machine: Machine) -> None:
+        promised = self._promised.pop(machine.name, [])
+        process = machine.process
+        assert process is not None
+        if promised and process.gateways is not None:
+            process.loaded.append(lambda: self._look(machine, promised))
+
+    def _look(self, machine: Machine, promised: list[int]) -> None:
+        assert machine.process is not None
+        for share_hash in promised:
+            if share_hash not in machine.process.node.tracker:
+                name = self._acknowledged[share_hash]
+                raise Violation(f"{machine.name} has lost share {hash_hex(share_hash)}, which {name} has deleted")
+        self.kept += len(promised)
+
+    def summary(self) -> Iterator[str]:
+        yield f"{self.kept} shares that gateways had deleted outlived the end of their node"
 
 
 @dataclass
@@ -313,6 +366,7 @@ class GatewayTablesStayBounded(TablesStayBounded):
 
 GATEWAY_INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     SolutionsArrive,
+    AcknowledgedSharesSurvive,
     SubmissionsAreCountedOnce,
     WorkIsFresh,
     GatewaysBanNobody,

@@ -61,7 +61,7 @@ class Gateways:
         disk = Disk(self._directory / host.name, simulation.events.chance(f"disk of {host.name}"))
         flags = ["--share-rate", str(simulation.world.pseudoshare_period)]
         if number % 2 == 0:
-            flags += ["--dashd", "http://user:password@127.0.0.1:9998"]
+            flags += ["--dashd-rpc-port", "9998", "--dashd-p2p-port", "9999", "user", "password"]
         return GatewayMachine(
             simulation.internet,
             host,

@@ -190,7 +190,9 @@ class EverybodyIsPaid(Invariant):
             total = min(total + ancestor.attempts * WEIGHT_UNIT, limit)
         others = [(payee_script(each, network.parent.addresses), amount) for each, amount in share.payments]
         payout = share.subsidy - sum(amount for _, amount in others)
-        amounts = {script: payout * 49 * weight // (50 * total) for script, weight in weights.items()} if total else {}
+        amounts = (
+            {script: payout * 49 * weight // (50 * total) for script, weight in weights.items()} if total else {}
+        )
         amounts[share.script] = amounts.get(share.script, 0) + payout // 50
         due = [(script, amounts[script]) for script in sorted(amounts) if amounts[script]] + others
         return [*due, (DONATION, payout - sum(amounts.values()))]
@@ -303,7 +305,7 @@ class TheBestShareIsRight(Invariant):
 
 class StoredSharesSurvive(Invariant):
     """Whatever ends a node: shares of its own that it has had for PROMISE seconds are there when it is back, if the
-    disk took them."""
+    disk took them, and they are on its chain: others it may forget when it starts."""
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
@@ -316,7 +318,8 @@ class StoredSharesSurvive(Invariant):
             self._promised.pop(machine.name, None)
             return
         seen, now, node = self.simulation.share_seen, self.simulation.events.now, process.node
-        own = [each for each in node.own_share_hashes() if each in node.tracker]
+        chain = chain_of(node)
+        own = [each for each in node.own_share_hashes() if each in chain]
         self._promised[machine.name] = [each for each in own if now - seen.get(each, now) > PROMISE]
 
     def started(self, machine: Machine) -> None:
@@ -335,6 +338,13 @@ class StoredSharesSurvive(Invariant):
 
     def summary(self) -> Iterator[str]:
         yield f"{self.kept} shares outlived the end of their node"
+
+
+def chain_of(node: Any) -> dict[int, Share]:
+    """Return the shares of the chain that a node works on, by hash."""
+    best = node.best_share
+    height = 0 if best is None else node.tracker.height(best)
+    return {share.hash: share for share in node.tracker.ancestors(best, height)} if height else {}
 
 
 class TablesStayBounded(Invariant):

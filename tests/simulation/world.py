@@ -71,6 +71,7 @@ class GatewayFaultRates:
     broker_silent: float = 0.0
     broker_empty: float = 0.0
     broker_slow: float = 0.0
+    broker_cut: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,8 @@ COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""
 RAMDISK = Path("/dev/shm")
+ON_RAMDISK = 200
+"""Nodes of which the disks have room in memory; a node writes some 6 MB in a day."""
 
 
 class Simulation:
@@ -60,7 +62,8 @@ class Simulation:
         events.failed = self.trace.failed
         self._chance = events.chance("world")
         self._directory = tempfile.TemporaryDirectory(
-            prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
+            prefix="p2pool-simulation-",
+            dir=RAMDISK if RAMDISK.is_dir() and world.nodes <= ON_RAMDISK else None,
         )
         self.internet = Internet(events, self._latency)
         self.internet.delivered = self.trace.delivered
@@ -115,10 +118,10 @@ class Simulation:
             if seed != number:
                 flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
         flags += node_flags(number, self.world.brokers if self.world.gateways else 0)
-        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
-        return Machine(
-            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
+        config = pool_config(
+            disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags)
         )
+        return Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""

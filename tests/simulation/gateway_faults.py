@@ -52,7 +52,7 @@ def schedule_gateway_faults(simulation: Simulation, faults: list[GatewayFault]) 
 
 def _happen(simulation: Simulation, fault: GatewayFault) -> None:
     simulation.trace.note("world", str(fault))
-    simulation.disturbed_until = max(simulation.disturbed_until, fault.time + fault.seconds + SETTLING)
+    simulation.disturbed_until = max(simulation.disturbed_until, fault.time + 2 * fault.seconds + SETTLING)
     gateways = simulation.gateways
     if fault.kind in BROKER_KINDS:
         end = BROKER_KINDS[fault.kind](simulation, gateways.brokers[fault.target], fault)
@@ -168,6 +168,27 @@ def _node_cut(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFaul
     return _cut_link(simulation, machine.host, broker.host, fault)
 
 
+def _kill_at_share(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
+    """SIGKILL of the node within three seconds after the next share: its gateway has deleted it, or not yet."""
+    machine = simulation.machines[simulation.gateways.brokers.index(broker)]
+    process = machine.process
+    if process is None:
+        return lambda: None
+    events = simulation.events
+
+    def end() -> None:
+        if machine.process is process:
+            machine.kill()
+            events.at(events.now + fault.seconds, WORLD, machine.start)
+
+    def added(share: object) -> None:
+        if events.now < fault.time + fault.seconds:
+            events.at(events.now + 3 * fault.size, WORLD, end)
+
+    process.node.share_added.subscribe(added)
+    return lambda: None
+
+
 GATEWAY_KINDS: Final[dict[str, Callable[[Simulation, GatewayMachine, GatewayFault], _End]]] = {
     "gateway_kill": _kill,
     "gateway_power_cut": _power_cut,
@@ -182,6 +203,7 @@ BROKER_KINDS: Final[dict[str, Callable[[Simulation, SimulatedRedis, GatewayFault
     "broker_empty": _empty,
     "broker_slow": _slow,
     "broker_cut": _node_cut,
+    "kill_at_share": _kill_at_share,
 }
 _DURATIONS: Final = {
     "gateway_kill": (1, 200),
@@ -195,5 +217,6 @@ _DURATIONS: Final = {
     "broker_empty": (1, 2),
     "broker_slow": (20, 300),
     "broker_cut": (2, 400),
+    "kill_at_share": (30, 120),
 }
 """Seconds that each kind lasts, from and to."""

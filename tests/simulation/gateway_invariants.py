@@ -242,7 +242,7 @@ class SubmissionsAreCountedOnce(Invariant):
         """Return whether something went wrong around a time, other than a fault of the kind `without`."""
         simulation = self.simulation
         return any(
-            fault.time - NEAR < time < fault.time + fault.seconds + NEAR
+            fault.time - NEAR < time < fault.time + 2 * fault.seconds + NEAR
             for fault in simulation.faults
             if fault.number not in simulation.without and fault.kind != without
         )

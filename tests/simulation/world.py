@@ -72,6 +72,7 @@ class GatewayFaultRates:
     broker_empty: float = 0.0
     broker_slow: float = 0.0
     broker_cut: float = 0.0
+    kill_at_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,12 @@ class GatewayApp:
             delayed=self.blocks.delayed,
         )
         self.stratum = StratumAssembly(
-            environment, config, work=self.work, stats=collector, problem=self.work.problem
+            environment,
+            config,
+            work=self.work,
+            stats=collector,
+            problem=self.work.problem,
+            missing=self.work.missing,
         )
         self.sessions = SharedSessions(
             environment,

@@ -59,8 +59,8 @@ CERTIFICATE_PERIOD = 5.0
 
 
 class StratumAssembly:
-    """The miners of this node. `problem` returns why there is no fresh work, None if there is; `bench` is for
-    --bench."""
+    """The miners of this node. `problem` returns why there is no fresh work, None if there is, and `missing` for
+    how many seconds there has been none at least; `bench` is for --bench."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class StratumAssembly:
         work: WorkPort,
         stats: StatsPort,
         problem: Callable[[], str | None],
+        missing: Callable[[], float] = lambda: 0.0,
         bench: BenchLog | None = None,
     ) -> None:
         self._environment = environment
@@ -78,6 +79,7 @@ class StratumAssembly:
         self._clock = environment.clock
         self._run_in_thread = environment.run_in_thread
         self._problem = problem
+        self._missing = missing
         self.server = StratumServer(
             environment,
             settings=_session_settings(config),
@@ -280,7 +282,7 @@ class StratumAssembly:
     def _check_work(self) -> None:
         """Disconnect miners if there is no fresh work for too long, and accept them again when there is."""
         problem = self._problem()
-        state = self._patience.check(problem, self._clock())
+        state = self._patience.check(problem, self._clock(), missing=self._missing())
         if state is WorkState.FRESH and self.server.suspended:
             self.server.resume()
             _log.info("fresh work is available again: accepting miners")

@@ -30,7 +30,7 @@ NOTHING_READ: Final = "0-0"
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An entry of a stream. `age` is how many seconds it had been there when it was read, by the server's clock; 0
-    if it was read as it came."""
+    if it was read as it came, and not by a new reader or after the server could not be reached."""
 
     stream: str
     id: str
@@ -98,32 +98,49 @@ class StreamReader:
     def __init__(self, *streams: str) -> None:
         self._streams = streams
         self._positions: dict[str, str] = {}
+        self._interrupted = False
+        """Whether the last call failed: what comes next may have waited."""
 
     def __call__(self, client: redis.Redis) -> list[Entry]:
         """Return the entries that were added since the last call; wait for them if there are none. The first call
         returns the newest entry of each stream."""
-        if not self._positions:
-            return self._begin(client)
+        try:
+            return self._read(client) if self._positions else self._begin(client)
+        except Exception:
+            self._interrupted = True
+            raise
+
+    def _read(self, client: redis.Redis) -> list[Entry]:
         positions: dict[Any, Any] = dict(self._positions)
         reply: Any = client.xread(positions, count=MAX_ENTRIES, block=int(WAIT * 1000))
+        found = _entries(reply)
+        if found and self._interrupted:
+            found = _with_ages(found, server_time(client))
         for stream, entries in reply or ():
             if entries:
                 self._positions[stream.decode()] = entries[-1][0].decode()
         if not reply:
             self._look_for_lost_data(client)
-        return _entries(reply)
+        self._interrupted = False
+        return found
 
     def _begin(self, client: redis.Redis) -> list[Entry]:
         found = [entry for stream in self._streams if (entry := newest(stream)(client)) is not None]
         now = server_time(client)
         self._positions = dict.fromkeys(self._streams, NOTHING_READ) | {each.stream: each.id for each in found}
-        return [replace(each, age=max(0.0, now - _order(each.id)[0] / 1000)) for each in found]
+        self._interrupted = False
+        return _with_ages(found, now)
 
     def _look_for_lost_data(self, client: redis.Redis) -> None:
         for stream, position in self._positions.items():
             entry = newest(stream)(client)
             if entry is not None and _order(entry.id) < _order(position):
                 self._positions[stream] = NOTHING_READ
+
+
+def _with_ages(entries: Iterable[Entry], now: float) -> list[Entry]:
+    """Return entries with their ages at the server's time `now`."""
+    return [replace(each, age=max(0.0, now - _order(each.id)[0] / 1000)) for each in entries]
 
 
 def _order(entry_id: str) -> tuple[int, int]:

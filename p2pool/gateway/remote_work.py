@@ -64,9 +64,12 @@ class NodeClock:
 
     def take(self, run: int, sent: float, age: float) -> None:
         """Take what the clock showed when a message was sent, `age` seconds ago or more. Another run of the node
-        may be on another machine; an age is right only as far as the broker's clock is."""
+        may be on another machine; an age is right only as far as the broker's clock is, and does not count if
+        other messages are known."""
         if run != self._run or self._by_age:
             self._offsets.clear()
+        elif age > 0 and self._offsets:
+            age = 0.0
         self._run, self._by_age = run, age > 0
         self._offsets.append(sent + age - self._monotonic())
 
@@ -179,7 +182,8 @@ class RemoteWork:
             return
         self._unusable = None
         self._reported.new([])
-        self._heard = self._environment.monotonic() - age
+        heard = self._environment.monotonic() - age
+        self._heard = heard if self._heard is None else max(self._heard, heard)
         self._message = message
         self._node_clock.take(message.run, message.sent, age)
         self._terms = RemoteTerms(
@@ -216,6 +220,13 @@ class RemoteWork:
         if silent <= SILENCE:
             return None
         return self._broker.problem or self._unusable or f"the node has sent nothing for {silent:.0f} s"
+
+    def missing(self) -> float:
+        """Return for how many seconds there has been no fresh work, as far as the node's last message tells: it
+        may have been in the broker for long when this gateway started."""
+        if self._heard is None:
+            return 0.0
+        return max(0.0, self._environment.monotonic() - self._heard - SILENCE)
 
     # --- for stratum -------------------------------------------------------------------------------------
 

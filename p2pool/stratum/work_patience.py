@@ -32,14 +32,15 @@ class WorkPatience:
         self._fresh_at: float | None = None
         """When there was fresh work last; None before the first check."""
 
-    def check(self, problem: str | None, now: float) -> WorkState:
+    def check(self, problem: str | None, now: float, *, missing: float = 0.0) -> WorkState:
         """Return the state at `now`; `problem` is why there is no fresh work, None if there is. Call it every
-        second or so. A clock that jumps is treated like time that passed."""
+        second or so. A clock that jumps is treated like time that passed. `missing` is for how many seconds there
+        has been none at least: a process that just started may find work that is old already."""
         if problem is None or self._fresh_at is None:
             self._fresh_at = now
         if problem is None:
             self.state = WorkState.FRESH
-        elif abs(now - self._fresh_at) > WORK_PATIENCE:
+        elif max(abs(now - self._fresh_at), missing) > WORK_PATIENCE:
             self.state = WorkState.SUSPENDED
         elif self.state is WorkState.FRESH:
             self.state = WorkState.OVERDUE

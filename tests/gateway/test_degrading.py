@@ -328,6 +328,20 @@ def test_the_clock_of_the_node_is_that_of_the_message_that_was_under_way_shortes
     assert clock.now() == 503.0
     clock.take(2, 501.0, 0.0)  # the age was by a clock that is wrong
     assert clock.now() == 501.0
+    clock.take(2, 500.0, 3600.0)  # after an outage in which the broker's clock was set
+    assert clock.now() == 501.0
+
+
+def test_a_message_that_waited_for_the_broker_does_not_show_that_the_node_lives(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway = pool.gateways[0]
+    gateway.clock.advance(200)
+    ((_, fields),) = pool.node.broker.client.xrange(pool.node.names.work)
+    gateway.work.take(fields[b"data"], 195.0)
+    assert gateway.work.problem() == "the node has sent nothing for 195 s"
+    gateway.work.take(fields[b"data"], 4000.0)  # the broker's clock was set
+    assert gateway.work.problem() == "the node has sent nothing for 195 s"
 
 
 def test_work_of_a_node_that_died_long_ago_is_no_work(pool, tmp_path):
@@ -337,8 +351,10 @@ def test_work_of_a_node_that_died_long_ago_is_no_work(pool, tmp_path):
     late = GatewaySide(pool.server, pool.home, tmp_path / "late")
     late.work.take(fields[b"data"], 600.0)
     assert late.work.problem() == "the node has sent nothing for 600 s"
+    assert 569 < late.work.missing() < 571
     late.work.take(fields[b"data"])
     assert late.work.problem() is None
+    assert late.work.missing() == 0
 
 
 def test_what_is_read_at_first_says_how_old_it_is():

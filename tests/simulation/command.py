@@ -143,7 +143,9 @@ def _shrink(world: World, seed: str) -> int:
     for fault in needed:
         print(f"{fault.time:10.1f} s  {fault}")
     numbers = ",".join(str(number) for number in sorted(without))
-    print(f"{len(needed)} of {len(first.simulation.faults)} faults are needed: replay --seed {seed} --without {numbers}")
+    print(
+        f"{len(needed)} of {len(first.simulation.faults)} faults are needed: replay --seed {seed} --without {numbers}"
+    )
     return 1
 
 

@@ -43,7 +43,7 @@ def draw_faults(world: World, chance: random.Random) -> list[Fault]:
     for kind in KINDS:
         rate = getattr(rates, "partitions" if kind == "partition" else kind) / DAY
         mean = rate * max(0.0, last - first) * (1 if kind == "partition" else world.nodes)
-        for _ in range(_poisson(mean, chance)):
+        for _ in range(poisson(mean, chance)):
             low, high = _DURATIONS[kind]
             seconds = chance.uniform(low, high)
             when = chance.uniform(first, max(first, last - seconds))
@@ -51,7 +51,8 @@ def draw_faults(world: World, chance: random.Random) -> list[Fault]:
     return [Fault(number, *each) for number, each in enumerate(sorted(drawn))]
 
 
-def _poisson(mean: float, chance: random.Random) -> int:
+def poisson(mean: float, chance: random.Random) -> int:
+    """Return how often something happens that happens `mean` times on average."""
     count, left = 0, mean
     while (left := left - chance.expovariate(1.0)) > 0:
         count += 1

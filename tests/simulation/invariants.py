@@ -15,6 +15,7 @@ from p2pool.share.share import Share
 
 if TYPE_CHECKING:
     from tests.simulation.dash_chain import SimulatedBlock
+    from tests.simulation.gateway_process import GatewayMachine
     from tests.simulation.machine import Machine
     from tests.simulation.simulation import Simulation
 
@@ -46,6 +47,12 @@ class Invariant:
 
     def ending(self, machine: Machine) -> None:
         """Look at a process that is about to be killed."""
+
+    def gateway_started(self, gateway: GatewayMachine) -> None:
+        """Look at a new process of a gateway, before anything of it happens."""
+
+    def gateway_ending(self, gateway: GatewayMachine) -> None:
+        """Look at a process of a gateway that is about to be killed."""
 
     def each_minute(self) -> None:
         """Look at everything, once a simulated minute."""
@@ -183,7 +190,9 @@ class EverybodyIsPaid(Invariant):
             total = min(total + ancestor.attempts * WEIGHT_UNIT, limit)
         others = [(payee_script(each, network.parent.addresses), amount) for each, amount in share.payments]
         payout = share.subsidy - sum(amount for _, amount in others)
-        amounts = {script: payout * 49 * weight // (50 * total) for script, weight in weights.items()} if total else {}
+        amounts = (
+            {script: payout * 49 * weight // (50 * total) for script, weight in weights.items()} if total else {}
+        )
         amounts[share.script] = amounts.get(share.script, 0) + payout // 50
         due = [(script, amounts[script]) for script in sorted(amounts) if amounts[script]] + others
         return [*due, (DONATION, payout - sum(amounts.values()))]
@@ -296,7 +305,7 @@ class TheBestShareIsRight(Invariant):
 
 class StoredSharesSurvive(Invariant):
     """Whatever ends a node: shares of its own that it has had for PROMISE seconds are there when it is back, if the
-    disk took them."""
+    disk took them, and they are on its chain: others it may forget when it starts."""
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
@@ -309,7 +318,8 @@ class StoredSharesSurvive(Invariant):
             self._promised.pop(machine.name, None)
             return
         seen, now, node = self.simulation.share_seen, self.simulation.events.now, process.node
-        own = [each for each in node.own_share_hashes() if each in node.tracker]
+        chain = chain_of(node)
+        own = [each for each in node.own_share_hashes() if each in chain]
         self._promised[machine.name] = [each for each in own if now - seen.get(each, now) > PROMISE]
 
     def started(self, machine: Machine) -> None:
@@ -330,6 +340,13 @@ class StoredSharesSurvive(Invariant):
         yield f"{self.kept} shares outlived the end of their node"
 
 
+def chain_of(node: Any) -> dict[int, Share]:
+    """Return the shares of the chain that a node works on, by hash."""
+    best = node.best_share
+    height = 0 if best is None else node.tracker.height(best)
+    return {share.hash: share for share in node.tracker.ancestors(best, height)} if height else {}
+
+
 class TablesStayBounded(Invariant):
     """No table of a node grows beyond its bound, and none without a bound beyond what the share chain needs."""
 
@@ -339,9 +356,10 @@ class TablesStayBounded(Invariant):
         if round(self.simulation.events.now) % 3600 < 60:
             for machine in self.simulation.machines:
                 if machine.process is not None:
-                    self._look(machine, machine.process)
+                    self.look(machine.name, machine.process)
 
-    def _look(self, machine: Machine, process: object) -> None:
+    def look(self, name_of_process: str, process: object) -> None:
+        """Raise Violation if a table of a process is too large."""
         seen, waiting = {id(process)}, [process]
         while waiting:
             thing = waiting.pop()
@@ -350,10 +368,10 @@ class TablesStayBounded(Invariant):
                     continue
                 seen.add(id(value))
                 if isinstance(value, dict | list | set | tuple) and len(value) > self.LARGEST:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
+                    raise Violation(f"{name_of_process}: {type(thing).__name__}.{name} has {len(value)} entries")
                 limit = getattr(value, "limit", None)
                 if isinstance(limit, int) and hasattr(value, "__len__") and len(value) > limit:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
+                    raise Violation(f"{name_of_process}: {type(thing).__name__}.{name} has {len(value)} entries")
                 if type(value).__module__.startswith("p2pool.") and not isinstance(value, Share):
                     waiting.append(value)
 

@@ -69,6 +69,7 @@ class PoolProcess:
         self.pool = pool = Pool(self.environment, config) if self.app is None else self.app.pool
         self.stats, self.node, self.dashd = pool.stats, pool.node, pool.dashd
         self.persistence, self.peers, self.stratum = pool.persistence, pool.peers, pool.stratum
+        self.gateways = pool.gateways
 
     def start(self) -> Deferred[None]:
         """Start all services; the Deferred fires when they run."""

@@ -19,7 +19,11 @@ from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
 from tests.simulation.events import WORLD, EventQueue
-from tests.simulation.faults import draw_faults, schedule
+from tests.simulation.faults import Fault, draw_faults, schedule
+from tests.simulation.gateway_faults import GatewayFault, draw_gateway_faults, schedule_gateway_faults
+from tests.simulation.gateway_invariants import GATEWAY_INVARIANTS
+from tests.simulation.gateway_process import GatewayMachine
+from tests.simulation.gateways import Gateways, node_flags
 from tests.simulation.invariants import INVARIANTS, Violation
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
@@ -68,8 +72,11 @@ class Simulation:
         others = (1 - world.pool_part) / world.block_period
         self.dash = SimulatedRpc.daemons = DashNetwork(self.internet, chain, others=others)
         self.machines = [self._machine(number) for number in range(world.nodes)]
+        self.gateways = Gateways(self, Path(self._directory.name))
         self.miners = [self._miner(number, rate) for number, rate in enumerate(self._hash_rates())]
-        self.faults = draw_faults(world, events.chance("faults"))
+        self.faults: list[Fault] = [*draw_faults(world, events.chance("faults"))]
+        number, chance = len(self.faults), events.chance("gateway faults")
+        self.faults += draw_gateway_faults(world, chance, first_number=number)
         self.without = without
         self.share_seen: dict[int, float] = {}
         """When each share was first held by a node, in the world's seconds."""
@@ -77,7 +84,8 @@ class Simulation:
         """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
         if world.surroundings:
             self.alerts = surroundings.AlertReceiver(self.internet)
-        self.invariants = [kind(self) for kind in (*INVARIANTS, PagesAnswer)]
+        kinds = (*INVARIANTS, PagesAnswer, *(GATEWAY_INVARIANTS if world.gateways else ()))
+        self.invariants = [kind(self) for kind in kinds]
         self.violation: Violation | None = None
         self._collection = COLLECTION
         for machine in self.machines:
@@ -114,12 +122,11 @@ class Simulation:
                 flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
         if number < self.world.surroundings:
             flags += surroundings.FLAGS
+        flags += node_flags(number, self.world.brokers if self.world.gateways else 0)
         config = pool_config(
             disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags)
         )
-        machine = Machine(
-            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
-        )
+        machine = Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
         machine.surroundings = number < self.world.surroundings
         return machine
 
@@ -134,12 +141,13 @@ class Simulation:
 
     def _miner(self, number: int, hash_rate: float) -> SimulatedMiner:
         host = self.internet.add(Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self._region()))
-        pools = [self.machines[(number + step) % self.world.nodes] for step in range(min(3, self.world.nodes))]
+        machines = [self.machines[(number + step) % self.world.nodes] for step in range(min(3, self.world.nodes))]
+        pools = [(machine.host.address, WORKER_PORT) for machine in machines]
         return SimulatedMiner(
             SimulatedReactor(self.internet, host),
             address_of(self.network, f"miner {number}"),
             hash_rate=hash_rate,
-            pools=[(machine.host.address, WORKER_PORT) for machine in pools],
+            pools=self.gateways.pools(number) if self.world.gateways else pools,
             chance=self.events.chance(f"miner {number}"),
         )
 
@@ -152,8 +160,11 @@ class Simulation:
         for miner in self.miners:
             when = START_SPREAD + self._chance.uniform(0, START_SPREAD)
             self.events.at(when, miner.reactor, miner.start)
+        self.gateways.start(self._gateway_started, self._gateway_ending)
         self.dash.start()
-        schedule(self, [fault for fault in self.faults if fault.number not in self.without])
+        faults = [fault for fault in self.faults if fault.number not in self.without]
+        schedule(self, [fault for fault in faults if not isinstance(fault, GatewayFault)])
+        schedule_gateway_faults(self, [fault for fault in faults if isinstance(fault, GatewayFault)])
 
     def run(self, until: float) -> None:
         """Let time pass up to `until`, in seconds since the world began. Raises Violation."""
@@ -184,6 +195,14 @@ class Simulation:
         for invariant in self.invariants:
             invariant.ending(machine)
 
+    def _gateway_started(self, gateway: GatewayMachine) -> None:
+        for invariant in self.invariants:
+            invariant.gateway_started(gateway)
+
+    def _gateway_ending(self, gateway: GatewayMachine) -> None:
+        for invariant in self.invariants:
+            invariant.gateway_ending(gateway)
+
     def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         try:
             for invariant in self.invariants:
@@ -199,6 +218,7 @@ class Simulation:
 
     def close(self) -> None:
         """Remove all files."""
+        self.gateways.close()
         for machine in self.machines:
             machine.kill()
             machine.disk.remove()

@@ -32,6 +32,15 @@ _SLOW: Final = {
     "p2pool.alerts.service.POLL_PERIOD": 60.0,
     "p2pool.alerts.service.DELIVER_PERIOD": 10.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
+    "p2pool.broker.operations.WAIT": 5.0,
+    "p2pool.gateway.node_watch.CHECK": 5.0,
+    "p2pool.gateway.prefix_lease.CHECK": 5.0,
+    "p2pool.gateway.session_exchange.PERIOD": 3.0,
+    "p2pool.gateway.shared_counts.PERIOD": 6.0,
+    "p2pool.gateway.solution_intake.AGAIN": 2.0,
+    "p2pool.gateway.solution_intake.CHECK_MISSED": 5.0,
+    "p2pool.gateway.solution_sender.CHECK": 2.0,
+    "p2pool.gateway.sums_sender.PERIOD": 2.0,
 }
 _RARE: Final = _SLOW | {
     "p2pool.dashd.service.HEARTBEAT": 60.0,

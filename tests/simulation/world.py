@@ -58,6 +58,24 @@ class FaultRates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GatewayFaultRates:
+    """How often things go wrong with gateways and brokers: for each gateway, or each broker, and day."""
+
+    gateway_kill: float = 0.0
+    gateway_freeze: float = 0.0
+    gateway_power_cut: float = 0.0
+    gateway_disk_full: float = 0.0
+    gateway_disk_slow: float = 0.0
+    gateway_cut: float = 0.0
+    broker_down: float = 0.0
+    broker_silent: float = 0.0
+    broker_empty: float = 0.0
+    broker_slow: float = 0.0
+    broker_cut: float = 0.0
+    kill_at_share: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class World:
     """The size and the habits of a world."""
 
@@ -91,6 +109,11 @@ class World:
     faults: FaultRates = field(default_factory=FaultRates)
     adversaries: dict[str, int] = field(default_factory=dict)
     """How many of each kind, see `adversaries`."""
+    gateways: int = 0
+    """Gateways of each node that has a broker; all miners are at gateways then."""
+    brokers: int = 1
+    """How many nodes have a broker, if there are gateways: the first ones."""
+    gateway_faults: GatewayFaultRates = field(default_factory=GatewayFaultRates)
 
     @property
     def network(self) -> Network:
@@ -116,5 +139,6 @@ def read_world(name: str, **changes: Any) -> World:
     if unknown := sorted(values.keys() - known):
         raise ValueError(f"{path.name}: {', '.join(unknown)}: not known; known are {', '.join(sorted(known))}")
     faults = FaultRates(**values.pop("faults", {}))
+    values["gateway_faults"] = GatewayFaultRates(**values.pop("gateway_faults", {}))
     given = {key: value for key, value in changes.items() if value is not None}
     return World(name=path.stem, faults=faults, **{**values, **given})

@@ -42,3 +42,11 @@ def test_a_clock_that_was_set_back_ends_the_patience_but_not_the_suspension():
     patience.check(None, NOW)
     assert patience.check("stuck", NOW - WORK_PATIENCE - 1) is WorkState.SUSPENDED
     assert patience.check("stuck", NOW) is WorkState.SUSPENDED
+
+
+def test_a_process_that_finds_old_work_when_it_starts_sends_miners_away_at_once():
+    patience = WorkPatience()
+    assert patience.check("nothing came yet", NOW) is WorkState.OVERDUE
+    assert patience.check("silent", NOW + 1, missing=WORK_PATIENCE) is WorkState.OVERDUE
+    assert patience.check("silent", NOW + 2, missing=WORK_PATIENCE + 1) is WorkState.SUSPENDED
+    assert patience.check(None, NOW + 3) is WorkState.FRESH

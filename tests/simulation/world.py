@@ -87,8 +87,8 @@ class World:
     """"usual": timers as in a real node; "slow": those that only look after things come less often."""
     pseudoshare_period: int = 30
     faults: FaultRates = field(default_factory=FaultRates)
-    adversaries: dict[str, int] = field(default_factory=dict)
-    """How many of each kind, see `adversaries`."""
+    adversaries: dict[str, int | dict[str, Any]] = field(default_factory=dict)
+    """How many of each kind, or the parameters of one: see `adversaries`."""
 
     @property
     def network(self) -> Network:

@@ -18,8 +18,8 @@ AT_ONCE: Final = 0.012
 
 
 class BlocksArrive(Invariant):
-    """Every block that the pool finds gets to Dash's chain, or is beaten there by another block of its height, and
-    none is refused as invalid."""
+    """Every block that an honest node finds gets to Dash's chain, or is beaten there by another block of its
+    height, and none is refused as invalid."""
 
     def __init__(self, simulation: Simulation) -> None:
         super().__init__(simulation)
@@ -36,6 +36,8 @@ class BlocksArrive(Invariant):
 
     def started(self, machine: Machine) -> None:
         assert machine.process is not None
+        if not machine.honest:
+            return
         name = machine.name
 
         def found(block: Any) -> None:
@@ -45,8 +47,8 @@ class BlocksArrive(Invariant):
 
     def each_minute(self) -> None:
         refusals = self.simulation.dash.refusals
-        for time, daemon, why in refusals:
-            if why.startswith(("bad-", "high-", "time-")):
+        for time, daemon, why, block_hash in refusals:
+            if block_hash in self.found and why.startswith(("bad-", "high-", "time-")):
                 raise Violation(f"{daemon} refused a block of the pool at {time:.1f} s: {why}")
         refusals.clear()
 

@@ -19,9 +19,12 @@ class TablesStayBounded(Invariant):
 
     def each_minute(self) -> None:
         if round(self.simulation.events.now) % 3600 < 60:
-            for machine in self.simulation.machines:
-                if machine.process is not None:
-                    self._look(machine, machine.process)
+            self.at_end()
+
+    def at_end(self) -> None:
+        for machine in self.simulation.machines:
+            if machine.process is not None and machine.honest:
+                self._look(machine, machine.process)
 
     def _look(self, machine: Machine, process: object) -> None:
         seen, waiting = {id(process)}, [process]

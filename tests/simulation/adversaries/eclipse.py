@@ -20,17 +20,18 @@ class Eclipse(PeerAdversary):
     of nobody but each other. Of the shares that others make it hears nothing from them, or those of an hour ago.
     It hopes that the victim, cut off from the others, mines a chain of its own.
 
-    `trusted` is how many honest nodes the victim is configured to stay connected with (-n).
+    `trusted` is how many honest nodes the victim is configured to stay connected with (-n). It accepts fewer
+    incoming connections than there are identities.
     """
 
     def __init__(
-        self, simulation: Simulation, name: str, *, count: int = 45, victim: int = -1, trusted: int = 1
+        self, simulation: Simulation, name: str, *, count: int = 20, victim: int = -1, trusted: int = 1
     ) -> None:
         super().__init__(simulation, name, count=count)
         honest = self.victims
         self.victim = honest[victim]
         others = [(each.host.address, P2P_PORT) for each in honest if each is not self.victim]
-        self.victim.reconfigure(p2pool_nodes=tuple(others[:trusted]))
+        self.victim.reconfigure(p2pool_nodes=tuple(others[:trusted]), max_conns=count - 5)
         self._old: list[tuple[float, Shares]] = []
         """Shares that the victim sent, and when: it is told of them again much later."""
 

@@ -12,6 +12,7 @@ from tests.simulation.invariants.agreement import AllAgree, SharesSpread, TheBes
 from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
 from tests.simulation.invariants.conduct import NobodyHonestIsBanned, NoInternalErrors
+from tests.simulation.invariants.cost import StepsAreShort
 from tests.simulation.invariants.income import WorkIsPaid
 from tests.simulation.invariants.payouts import EverybodyIsPaid
 from tests.simulation.invariants.storage import StoredSharesSurvive
@@ -29,5 +30,6 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     TheBestShareIsRight,
     StoredSharesSurvive,
     TablesStayBounded,
+    StepsAreShort,
     WorkIsPaid,
 )

@@ -22,6 +22,8 @@ class Adversary:
         self.name = name
         self.events = simulation.events
         self.chance = simulation.events.chance(f"adversary {name}")
+        self.forged: set[int] = set()
+        """Hashes of shares that no honest node may work on."""
 
     def start(self) -> None:
         """Begin; called when the world starts."""

@@ -56,12 +56,13 @@ class Forge(PeerAdversary):
     chain to everybody, again and again, and keeps its `rootless` oldest shares to itself. It hopes that nodes take
     it for the better chain, or at least are busy with it.
 
-    A node can tell that chain from its own only by the work. While a world's chain is shorter than the one that is
-    kept, the longer one of two without a common root is the better one whatever its work, so `begin` must be late.
+    What holds today: a node whose chain has the length that payouts need compares work, and the forged chain
+    loses. Before that the longer one of two chains of which the roots are not known is the better one, whatever
+    its work: that is the format's rule, and the forged chain wins. So `begin` must be late enough.
     """
 
     def __init__(
-        self, simulation: Simulation, name: str, *, begin: float = 0.6, length: float = 2.0, rootless: int = 0
+        self, simulation: Simulation, name: str, *, begin: float = 0.7, length: float = 2.0, rootless: int = 0
     ) -> None:
         super().__init__(simulation, name)
         self.begin, self.length, self.rootless = begin, length, rootless
@@ -83,6 +84,7 @@ class Forge(PeerAdversary):
         shares = cheap_chain(network, empty, count, key_hash=self.chance.randbytes(20), end=now)
         self.chain = shares[self.rootless :][::-1]
         self.best = self.chain[0].hash
+        self.forged = {share.hash for share in shares}
         self._offer()
         self.every(self.reactor, 300.0, self._offer)
 

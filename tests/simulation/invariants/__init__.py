@@ -13,6 +13,7 @@ from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
 from tests.simulation.invariants.conduct import NobodyHonestIsBanned, NoInternalErrors
 from tests.simulation.invariants.cost import StepsAreShort
+from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
 from tests.simulation.invariants.income import WorkIsPaid
 from tests.simulation.invariants.payouts import EverybodyIsPaid
 from tests.simulation.invariants.storage import StoredSharesSurvive
@@ -31,5 +32,6 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     StoredSharesSurvive,
     TablesStayBounded,
     StepsAreShort,
+    NobodyBuildsOnForgedShares,
     WorkIsPaid,
 )

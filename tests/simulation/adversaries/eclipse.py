@@ -20,8 +20,11 @@ class Eclipse(PeerAdversary):
     of nobody but each other. Of the shares that others make it hears nothing from them, or those of an hour ago.
     It hopes that the victim, cut off from the others, mines a chain of its own.
 
-    `trusted` is how many honest nodes the victim is configured to stay connected with (-n). It accepts fewer
-    incoming connections than there are identities.
+    `trusted` is how many other honest nodes each of them is configured to stay connected with (-n); the victim
+    accepts fewer incoming connections than there are identities. What holds today: with one such node nobody is
+    cut off. Without any, a node that is restarted is: its address book, into which others passed on the
+    identities, gives it hardly anybody else, the first to answer take all of its outgoing connections, and with
+    those it looks for no others. That happens to any node, not only to the victim, whose old connections stay.
     """
 
     def __init__(
@@ -30,8 +33,11 @@ class Eclipse(PeerAdversary):
         super().__init__(simulation, name, count=count)
         honest = self.victims
         self.victim = honest[victim]
-        others = [(each.host.address, P2P_PORT) for each in honest if each is not self.victim]
-        self.victim.reconfigure(p2pool_nodes=tuple(others[:trusted]), max_conns=count - 5)
+        self.victim.reconfigure(max_conns=count - 5)
+        addresses = [(each.host.address, P2P_PORT) for each in honest]
+        for number, machine in enumerate(honest):
+            others = addresses[number + 1 :] + addresses[:number]
+            machine.reconfigure(p2pool_nodes=tuple(others[:trusted]))
         self._old: list[tuple[float, Shares]] = []
         """Shares that the victim sent, and when: it is told of them again much later."""
 

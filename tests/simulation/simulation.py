@@ -35,6 +35,8 @@ COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""
 RAMDISK = Path("/dev/shm")
+ON_RAMDISK = 200
+"""Nodes of which the disks have room in memory; a node writes some 6 MB in a day."""
 
 
 class Simulation:
@@ -57,7 +59,8 @@ class Simulation:
         events.failed = self.trace.failed
         self._chance = events.chance("world")
         self._directory = tempfile.TemporaryDirectory(
-            prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
+            prefix="p2pool-simulation-",
+            dir=RAMDISK if RAMDISK.is_dir() and world.nodes <= ON_RAMDISK else None,
         )
         self.trace.directory = self._directory.name
         self.internet = Internet(events, self._latency)

@@ -84,7 +84,7 @@ class World:
     clock_error: float = 2.0
     """Seconds by which machines' clocks are off, at most."""
     tempo: str = "slow"
-    """"usual": timers as in a real node; "slow": those that only look after things come less often."""
+    """"usual": timers as in a real node; "slow", "rare": those that only look after things come less often."""
     pseudoshare_period: int = 30
     faults: FaultRates = field(default_factory=FaultRates)
     adversaries: dict[str, int | dict[str, Any]] = field(default_factory=dict)

@@ -16,4 +16,6 @@ class NobodyBuildsOnForgedShares(Invariant):
             forged |= adversary.forged
         for machine in self.simulation.machines if forged else ():
             if machine.process is not None and machine.honest and machine.process.node.best_share in forged:
-                raise Violation(f"{machine.name} works on forged share {hash_hex(machine.process.node.best_share)}")
+                raise Violation(
+                    f"{machine.name} works on forged share {hash_hex(machine.process.node.best_share)}"
+                )

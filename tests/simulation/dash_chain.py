@@ -82,7 +82,7 @@ class DashChain:
         self.blocks[self.genesis.hash] = self.genesis
         addresses = self.network.parent.addresses
         self.masternode = encode_address(addresses.pubkey_hash, b"\x4d" * 20)
-        self._masternode_script = payee_script(self.masternode, addresses)
+        self.masternode_script = payee_script(self.masternode, addresses)
         self._waiting: dict[int, tuple[bytes, ...]] = {}
 
     def waiting(self, previous: SimulatedBlock) -> tuple[bytes, ...]:
@@ -120,7 +120,7 @@ class DashChain:
         """Return the outputs that a block of this value must have besides those of its finder."""
         return [
             TxOutput(int(value * PLATFORM_PART), PLATFORM_SCRIPT),
-            TxOutput(int(value * MASTERNODE_PART), self._masternode_script),
+            TxOutput(int(value * MASTERNODE_PART), self.masternode_script),
         ]
 
     def earliest(self, previous: SimulatedBlock) -> int:

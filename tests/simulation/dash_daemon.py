@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import hash_hex
+from p2pool.dash.pow import x11
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, WARMING_UP, RpcError, RpcTimeout, RpcUnavailable
 from tests.simulation.dash_chain import DashChain, SimulatedBlock
@@ -234,8 +235,8 @@ class DashNetwork:
         self.chain = chain
         self.daemons: dict[str, SimulatedDaemon] = {}
         """By address of the machine."""
-        self.refusals: list[tuple[float, str, str]] = []
-        """(time, daemon, Dash Core's word) of the last blocks that were refused."""
+        self.refusals: list[tuple[float, str, str, int]] = []
+        """(time, daemon, Dash Core's word, block hash) of the last blocks that were refused."""
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
@@ -292,7 +293,7 @@ class DashNetwork:
     def refused(self, daemon: SimulatedDaemon, data: bytes, why: str) -> None:
         """Note a block that a daemon refused. Empty ones are the pool's check whether it may submit."""
         if data:
-            self.refusals.append((self.events.now, daemon.name, why))
+            self.refusals.append((self.events.now, daemon.name, why, x11(data[:80])))
             del self.refusals[:-1000]
 
     @property

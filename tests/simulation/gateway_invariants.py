@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.remote_work import SILENCE
 from p2pool.stratum.work_patience import WORK_PATIENCE
-from tests.simulation.invariants import (
-    AT_ONCE,
-    EverybodyIsPaid,
-    Invariant,
-    TablesStayBounded,
-    Violation,
-    chain_of,
-)
+from tests.simulation.invariants import Invariant, Violation
+from tests.simulation.invariants.blocks import AT_ONCE
+from tests.simulation.invariants.payouts import EverybodyIsPaid
+from tests.simulation.invariants.storage import chain_of
+from tests.simulation.invariants.tables import TablesStayBounded
 
 if TYPE_CHECKING:
     from tests.simulation.gateway_process import GatewayMachine

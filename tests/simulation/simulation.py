@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import random
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
 from twisted.logger import globalLogBeginner
 
-from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_bits
 from tests.simulation import shared_shares, surroundings, tempo
+from tests.simulation.adversaries import make_adversaries
+from tests.simulation.adversaries.dishonest_node import DishonestNode
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
@@ -25,6 +25,7 @@ from tests.simulation.gateway_invariants import GATEWAY_INVARIANTS
 from tests.simulation.gateway_process import GatewayMachine
 from tests.simulation.gateways import Gateways, node_flags
 from tests.simulation.invariants import INVARIANTS, Violation
+from tests.simulation.keys import address_of
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
@@ -66,6 +67,7 @@ class Simulation:
             prefix="p2pool-simulation-",
             dir=RAMDISK if RAMDISK.is_dir() and world.nodes <= ON_RAMDISK else None,
         )
+        self.trace.directory = self._directory.name
         self.internet = Internet(events, self._latency)
         self.internet.delivered = self.trace.delivered
         chain = DashChain(self.network, self._block_bits(), EPOCH)
@@ -77,9 +79,11 @@ class Simulation:
         self.faults: list[Fault] = [*draw_faults(world, events.chance("faults"))]
         number, chance = len(self.faults), events.chance("gateway faults")
         self.faults += draw_gateway_faults(world, chance, first_number=number)
+        self.adversaries = list(make_adversaries(self))
+        self.machines += [each.machine for each in self.adversaries if isinstance(each, DishonestNode)]
         self.without = without
         self.share_seen: dict[int, float] = {}
-        """When each share was first held by a node, in the world's seconds."""
+        """When each share was first held by an honest node, in the world's seconds."""
         self.disturbed_until = 600.0
         """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
         if world.surroundings:
@@ -89,7 +93,9 @@ class Simulation:
         self.violation: Violation | None = None
         self._collection = COLLECTION
         for machine in self.machines:
-            machine.started, machine.ending = self._started, self._ending
+            machine.ending = self._ending
+            if machine.honest:
+                machine.started = self.node_started
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
         shared_shares.install()
@@ -111,24 +117,30 @@ class Simulation:
         return self._chance.choices(list(regions), list(regions.values()))[0]
 
     def _machine(self, number: int) -> Machine:
-        region = self._region()
-        host = self.internet.add(Host(f"n{number}", _node_address(number), region))
-        clock = Clock(self.events, EPOCH)
-        clock.offset = self._chance.uniform(-self.world.clock_error, self.world.clock_error)
-        disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
-        flags = ["--share-rate", str(self.world.pseudoshare_period), "--outgoing-conns", str(self.world.outgoing)]
-        for seed in range(min(self.world.seeds, self.world.nodes)):
-            if seed != number:
-                flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
-        if number < self.world.surroundings:
-            flags += surroundings.FLAGS
-        flags += node_flags(number, self.world.brokers if self.world.gateways else 0)
-        config = pool_config(
-            disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags)
-        )
-        machine = Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
-        machine.surroundings = number < self.world.surroundings
+        flags = node_flags(number, self.world.brokers if self.world.gateways else 0)
+        has_surroundings = number < self.world.surroundings
+        if has_surroundings:
+            flags = (*flags, *surroundings.FLAGS)
+        machine = self.new_machine(f"n{number}", _node_address(number), chance=self._chance, flags=flags)
+        machine.surroundings = has_surroundings
         return machine
+
+    def new_machine(self, name: str, address: str, *, chance: random.Random, flags: Iterable[str] = ()) -> Machine:
+        """Return a machine with a node, which is to be in `machines`; `chance` says where it is."""
+        regions = self.world.regions
+        region = chance.choices(list(regions), list(regions.values()))[0]
+        host = self.internet.add(Host(name, address, region))
+        clock = Clock(self.events, EPOCH)
+        clock.offset = chance.uniform(-self.world.clock_error, self.world.clock_error)
+        disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
+        flags = [*flags, "--share-rate", str(self.world.pseudoshare_period)]
+        flags += ["--outgoing-conns", str(self.world.outgoing)]
+        for seed in map(_node_address, range(min(self.world.seeds, self.world.nodes))):
+            if seed != address:
+                flags += ["--bootstrap", f"{seed}:{P2P_PORT}"]
+        payee = address_of(self.network, f"node {name.removeprefix('n')}")
+        config = pool_config(disk.directory, self.network, payee, tuple(flags))
+        return Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""
@@ -155,12 +167,14 @@ class Simulation:
 
     def start(self) -> None:
         """Let nodes and miners start, one after another."""
-        for machine in self.machines:
+        for machine in self.machines[: self.world.nodes]:
             self.events.at(self._chance.uniform(0, START_SPREAD), WORLD, machine.start)
         for miner in self.miners:
             when = START_SPREAD + self._chance.uniform(0, START_SPREAD)
             self.events.at(when, miner.reactor, miner.start)
         self.gateways.start(self._gateway_started, self._gateway_ending)
+        for adversary in self.adversaries:
+            adversary.start()
         self.dash.start()
         faults = [fault for fault in self.faults if fault.number not in self.without]
         schedule(self, [fault for fault in faults if not isinstance(fault, GatewayFault)])
@@ -177,6 +191,8 @@ class Simulation:
 
     def finish(self) -> None:
         """Look at everything once more, at the end. Raises Violation."""
+        for adversary in self.adversaries:
+            adversary.at_end()
         for invariant in self.invariants:
             invariant.at_end()
 
@@ -184,10 +200,12 @@ class Simulation:
         if self.violation is not None:
             raise self.violation
 
-    def _started(self, machine: Machine) -> None:
+    def node_started(self, machine: Machine) -> None:
+        """Let the invariants watch a new process."""
         assert machine.process is not None
         seen, events = self.share_seen, self.events
-        machine.process.node.share_added.subscribe(lambda added: seen.setdefault(added[0].hash, events.now))
+        if machine.honest:
+            machine.process.node.share_added.subscribe(lambda added: seen.setdefault(added[0].hash, events.now))
         for invariant in self.invariants:
             invariant.started(machine)
 
@@ -229,16 +247,6 @@ class Simulation:
     def duration(self) -> float:
         """Return the seconds that the world lasts."""
         return self.world.hours * 3600
-
-
-def address_of(network: Any, what: str) -> str:
-    """Return the payout address of somebody."""
-    return encode_address(network.parent.addresses.pubkey_hash, key_of(what))
-
-
-def key_of(what: str) -> bytes:
-    """Return the key hash behind that address."""
-    return hashlib.sha256(what.encode()).digest()[:20]
 
 
 def _node_address(number: int) -> str:

@@ -107,13 +107,13 @@ class World:
     surroundings: int = 0
     """How many nodes, the first ones, have history, alerts and pages, which cost as much as all the rest."""
     faults: FaultRates = field(default_factory=FaultRates)
-    adversaries: dict[str, int] = field(default_factory=dict)
-    """How many of each kind, see `adversaries`."""
     gateways: int = 0
     """Gateways of each node that has a broker; all miners are at gateways then."""
     brokers: int = 1
     """How many nodes have a broker, if there are gateways: the first ones."""
     gateway_faults: GatewayFaultRates = field(default_factory=GatewayFaultRates)
+    adversaries: dict[str, int | dict[str, Any]] = field(default_factory=dict)
+    """How many of each kind, or the parameters of one: see `adversaries`."""
 
     @property
     def network(self) -> Network:

@@ -290,7 +290,8 @@ class VirtualConnection:
         try:
             if producer is not None:
                 producer.stopProducing()
-            self.protocol.connectionLost(failure)
+            if self.protocol is not None:  # a factory may have refused to make one
+                self.protocol.connectionLost(failure)
             if self.ended is not None:
                 self.ended(failure)
         except Exception:

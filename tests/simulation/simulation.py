@@ -73,6 +73,7 @@ class Simulation:
         self.violation: Violation | None = None
         for machine in self.machines:
             machine.started, machine.ending = self._started, self._ending
+            machine.data_lost = self._data_lost
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
         _route_log(self.trace)
@@ -166,6 +167,10 @@ class Simulation:
     def _ending(self, machine: Machine) -> None:
         for invariant in self.invariants:
             invariant.ending(machine)
+
+    def _data_lost(self, machine: Machine) -> None:
+        for invariant in self.invariants:
+            invariant.data_lost(machine)
 
     def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         try:

@@ -28,12 +28,17 @@ class StoredSharesSurvive(Invariant):
 
     def ending(self, machine: Machine) -> None:
         process = machine.process
-        if process is None or machine.disk.full or machine.disk.delay or process.persistence.problem is not None:
+        seen, now, disk = self.simulation.share_seen, self.simulation.events.now, machine.disk
+        ill = disk.full or disk.delay > 0 or now - disk.well_since < PROMISE
+        if process is None or ill or process.persistence.problem is not None:
             self._promised.pop(machine.name, None)
             return
-        seen, now, node = self.simulation.share_seen, self.simulation.events.now, process.node
+        node = process.node
         own = [each for each in node.own_share_hashes() if each in node.tracker]
         self._promised[machine.name] = [each for each in own if now - seen.get(each, now) > PROMISE]
+
+    def data_lost(self, machine: Machine) -> None:
+        self._promised.pop(machine.name, None)
 
     def started(self, machine: Machine) -> None:
         promised = self._promised.pop(machine.name, [])

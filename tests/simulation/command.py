@@ -73,12 +73,10 @@ def run(
     simulation = Simulation(world, seed, without=without, show=print if show_log else None)
     started, violation = time.process_time(), None
     end = simulation.duration if until is None else min(until, simulation.duration)
-    step = 60.0 if world.hours <= 2 else 600.0
     try:
         simulation.start()
         while simulation.events.now < end:
-            simulation.run(min(end, simulation.events.now + step))
-            simulation.collect_garbage()
+            simulation.run(min(end, simulation.events.now + 60.0))
             if lines:
                 print(_line(simulation, time.process_time() - started), flush=True)
         if until is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import Any
-
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -25,6 +23,7 @@ from tests.simulation.events import SimulatedCall
 from tests.simulation.reactor import SimulatedReactor
 
 _WHOLE = float(2**256)
+_NOTIFY = b'{"id":null,"method":"mining.notify"'
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0
 
 
@@ -56,8 +55,7 @@ class SimulatedMiner:
         self._next: SimulatedCall | None = None
         self._extranonce2 = chance.getrandbits(24)
         self._nonce = 0
-        self._prefix: Any = None
-        self._prefix_bytes = b""
+        self._prefix: bytes | None = None
 
     def start(self) -> None:
         """Connect."""
@@ -96,34 +94,47 @@ class SimulatedMiner:
         elif isinstance(event, ServerFault) and event.fatal and self._connection is not None:
             self._connection.close()
 
+    @property
+    def difficulty(self) -> float | None:
+        """Return the difficulty of the job under way; None if there is none."""
+        return None if self._work is None else self._work.difficulty
+
     # --- hashing -----------------------------------------------------------------------------------------
 
     def _set_work(self, work: Work | None) -> None:
-        if self._next is not None and self._next.active():
-            self._next.cancel()
-        self._next = None
-        self._work = work
-        if work is not None:
-            size = work.extranonce2_size
-            self._extranonce2 += 1
-            self._extranonce2_bytes = (self._extranonce2 % (1 << 8 * size)).to_bytes(size, "big")
-            self._prefix = None
-            self._nonce = 0
+        former, self._work = self._work, work
+        if work is None or former is None or work.target != former.target:
+            if self._next is not None and self._next.active():
+                self._next.cancel()
+            self._next = None
+        if work is None:
+            return
+        size = work.extranonce2_size
+        self._extranonce2 += 1
+        self._extranonce2_bytes = (self._extranonce2 % (1 << 8 * size)).to_bytes(size, "big")
+        self._prefix = None
+        self._nonce = 0
+        if self._next is None:
             self._wait_for_share()
 
     def _wait_for_share(self) -> None:
+        """Draw when the next share is found. It need not be drawn again for a new job: a miner that has hashed in
+        vain is no nearer to a share."""
         assert self._work is not None
         attempts = _WHOLE / self._work.target
         self._next = self.reactor.callLater(self._chance.expovariate(self.hash_rate / attempts), self._found)
 
     def _found(self) -> None:
         """Submit a share. The time until it is found was drawn; the nonce is looked for now."""
+        this = self._next
+        if self._connection is not None:
+            self._connection.read()
         work = self._work
-        if work is None or self._connection is None:
-            return
+        if work is None or self._connection is None or self._next is not this:
+            return  # there is nothing to work on, or it has become harder or easier
         if self._prefix is None:
-            self._prefix_bytes = work.header(self._extranonce2_bytes)[:76]
-        target, digest, prefix, nonce = work.target, cheap_work.digest, self._prefix_bytes, self._nonce
+            self._prefix = work.header(self._extranonce2_bytes)[:76]
+        target, digest, prefix, nonce = work.target, cheap_work.digest, self._prefix, self._nonce
         while int.from_bytes(digest(prefix + nonce.to_bytes(4, "little")), "little") > target:
             nonce += 1
         self._nonce = nonce + 1
@@ -156,12 +167,28 @@ class _MinerFactory(Factory):
 class _MinerProtocol(Protocol):
     def __init__(self, miner: SimulatedMiner) -> None:
         self._miner = miner
+        self._job = b""
+        """The newest job, not read yet: most are replaced before the miner finds anything."""
 
     def connectionMade(self) -> None:
         self._session = self._miner.connected(self)
         self._write(self._session.connected())
 
     def dataReceived(self, data: bytes) -> None:
+        same = self._miner.difficulty == self._session.difficulty
+        if same and data.startswith(_NOTIFY) and data.find(b"\n") == len(data) - 1:
+            self._job = data
+            return
+        self.read()
+        self._read(data)
+
+    def read(self) -> None:
+        """Read the newest job."""
+        if self._job:
+            job, self._job = self._job, b""
+            self._read(job)
+
+    def _read(self, data: bytes) -> None:
         output, events = self._session.receive(data, self._miner.reactor.seconds())
         self._write(output)
         for event in events:

@@ -14,7 +14,7 @@ from twisted.logger import globalLogBeginner
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_bits
-from tests.simulation import tempo
+from tests.simulation import shared_shares, tempo
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
@@ -29,6 +29,8 @@ from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.trace import Trace
 from tests.simulation.world import EPOCH, LATENCY, World
 
+COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
+"""Seconds between two collections of garbage: of what is new, and of everything."""
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""
 RAMDISK = Path("/dev/shm")
@@ -71,11 +73,13 @@ class Simulation:
         """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
         self.invariants = [kind(self) for kind in INVARIANTS]
         self.violation: Violation | None = None
+        self._collection = COLLECTION
         for machine in self.machines:
             machine.started, machine.ending = self._started, self._ending
             machine.data_lost = self._data_lost
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
+        shared_shares.install()
         _route_log(self.trace)
         gc.collect()
         gc.freeze()
@@ -145,6 +149,7 @@ class Simulation:
         while self.events.now < until:
             self.events.run(min(until, (self.events.now // 60 + 1) * 60))
             self._raise()
+            self._collect_garbage()
             for invariant in self.invariants:
                 invariant.each_minute()
 
@@ -179,9 +184,11 @@ class Simulation:
         except Violation as violation:  # whoever logs must go on
             self.violation = self.violation or violation
 
-    def collect_garbage(self) -> None:
-        """Collect garbage now: at moments that are the same in every run."""
-        gc.collect()
+    def _collect_garbage(self) -> None:
+        """Collect garbage at moments that are the same in every run: destructors may log and close."""
+        if self.events.now >= self._collection:
+            self._collection = self.events.now + COLLECTION
+            gc.collect(2 if self.events.now % FULL_COLLECTION < COLLECTION else 1)
 
     def close(self) -> None:
         """Remove all files."""

@@ -17,10 +17,15 @@ _SLOW: Final = {
     "p2pool.app.dashd.FOLLOW_PERIOD": 20.0,
     "p2pool.app.dashd.LIST_PERIOD": 60.0,
     "p2pool.app.peers.PROGRESS_PERIOD": 60.0,
+    "p2pool.app.stratum.SAVE_PERIOD": 60.0,
     "p2pool.app.stratum.WORK_PERIOD": 10.0,
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
-    "p2pool.stratum.server.TICK": 5.0,
-    "p2pool.peers.service.TICK": 5.0,
+    "p2pool.stratum.server.TICK": 10.0,
+    "p2pool.peers.service.TICK": 10.0,
+    "p2pool.peers.service.SAVE_PERIOD": 600.0,
+    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 300.0,
+    "p2pool.peers.hub.TRIM_PERIOD": 60.0,
+    "p2pool.peers.round_trips.PERIOD": 600.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
 }
 _usual: dict[str, float] = {}

@@ -13,6 +13,7 @@ from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
 from tests.simulation.invariants.conduct import NobodyHonestIsBanned, NoInternalErrors
 from tests.simulation.invariants.income import SharesFollowWork
+from tests.simulation.invariants.memory import MemoryStaysFlat
 from tests.simulation.invariants.payouts import EverybodyIsPaid
 from tests.simulation.invariants.storage import StoredSharesSurvive
 from tests.simulation.invariants.tables import TablesStayBounded
@@ -29,5 +30,6 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     TheBestShareIsRight,
     StoredSharesSurvive,
     TablesStayBounded,
+    MemoryStaysFlat,
     SharesFollowWork,
 )

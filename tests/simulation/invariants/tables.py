@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from p2pool.share.share import Share
 from tests.simulation.invariants.base import Invariant, Violation
+from tests.simulation.invariants.reach import tables_of
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
+    from tests.simulation.pool_node import PoolProcess
+
+LARGEST: Final = 60_000
+ROOM: Final = 2_000
+"""Entries that a table may have that has nothing to do with the length of the share chain."""
+LOOK_PERIOD: Final = 1800.0
 
 
 class TablesStayBounded(Invariant):
     """No table of a node grows beyond its bound, and none without a bound beyond what the share chain needs."""
 
-    LARGEST = 60_000
-
     def each_minute(self) -> None:
-        if round(self.simulation.events.now) % 3600 < 60:
+        if round(self.simulation.events.now) % LOOK_PERIOD < 60:
             for machine in self.simulation.machines:
                 if machine.process is not None:
-                    self._look(machine, machine.process)
+                    self.look(machine, machine.process)
 
-    def _look(self, machine: Machine, process: object) -> None:
-        seen, waiting = {id(process)}, [process]
-        while waiting:
-            thing = waiting.pop()
-            for name, value in _attributes(thing):
-                if id(value) in seen:
-                    continue
-                seen.add(id(value))
-                if isinstance(value, dict | list | set | tuple) and len(value) > self.LARGEST:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
-                limit = getattr(value, "limit", None)
-                if isinstance(limit, int) and hasattr(value, "__len__") and len(value) > limit:
-                    raise Violation(f"{machine.name}: {type(thing).__name__}.{name} has {len(value)} entries")
-                if type(value).__module__.startswith("p2pool.") and not isinstance(value, Share):
-                    waiting.append(value)
+    @property
+    def largest(self) -> int:
+        """Return how many entries a table may have: a node holds twice the length of the chain."""
+        return min(LARGEST, ROOM + 4 * self.simulation.network.chain_length)
+
+    def look(self, machine: Machine, process: PoolProcess) -> None:
+        """Look at all tables of one node."""
+        for name, table in node_tables(process):
+            if len(table) > self._most(table):
+                raise Violation(f"{machine.name}: {name} has {len(table)} entries")
+
+    def _most(self, table: object) -> int:
+        """Return how many entries a table may have."""
+        limit = getattr(table, "limit", None)
+        if isinstance(limit, int):
+            return limit
+        return sys.maxsize if isinstance(table, bytearray) else self.largest
 
 
-def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
-    yield from getattr(thing, "__dict__", {}).items()
-    for kind in type(thing).__mro__:
-        for name in getattr(kind, "__slots__", ()):
-            if hasattr(thing, name):
-                yield name, getattr(thing, name)
+def node_tables(process: PoolProcess) -> Iterator[tuple[str, Any]]:
+    """Yield (name, table) of all tables of a node, those of its connections among them."""
+    yield from tables_of(process, [connection.protocol for connection in process.reactor.connections])

@@ -23,7 +23,7 @@ _SLOW: Final = {
     "p2pool.stratum.server.TICK": 10.0,
     "p2pool.peers.service.TICK": 10.0,
     "p2pool.peers.service.SAVE_PERIOD": 600.0,
-    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 300.0,
+    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 20.0,
     "p2pool.peers.hub.TRIM_PERIOD": 60.0,
     "p2pool.peers.round_trips.PERIOD": 600.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -354,10 +354,14 @@ class SimulatedRpc:
         except (RpcError, RpcUnavailable) as error:
             done.errback(error)
             return
-        waiting = result if isinstance(result, Deferred) else succeed(result)
-        waiting.addCallbacks(
-            lambda value: None if done.called else done.callback(value),
-            lambda failure: None if done.called else done.errback(failure),
+        if not isinstance(result, Deferred):
+            done.callback(result)
+            return
+        # What comes later comes as an event of the process: it may be frozen, or have ended.
+        later = self._reactor.callLater
+        result.addCallbacks(
+            lambda value: later(0, _settle, done, done.callback, value),
+            lambda failure: later(0, _settle, done, done.errback, failure),
         )
 
     async def _wait(self, seconds: float) -> None:
@@ -367,3 +371,8 @@ class SimulatedRpc:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _settle(done: Deferred[Any], settle: Callable[[Any], None], result: Any) -> None:
+    if not done.called:
+        settle(result)

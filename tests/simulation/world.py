@@ -93,6 +93,8 @@ class World:
     tempo: str = "slow"
     """"usual": timers as in a real node; "slow": those that only look after things come less often."""
     pseudoshare_period: int = 30
+    other_votes: int = 0
+    """How many nodes, the last ones, vote for the share version that c2pool-dash prepares."""
     faults: FaultRates = field(default_factory=FaultRates)
     adversaries: dict[str, int] = field(default_factory=dict)
     """How many of each kind, see `adversaries`."""

@@ -222,8 +222,8 @@ class DashNetwork:
         """By address of the machine."""
         self.refusals: list[tuple[float, str, str]] = []
         """(time, daemon, Dash Core's word) of the last blocks that were refused."""
-        self.liars = 0
-        """How often a daemon has begun to give wrong templates."""
+        self.lied_about: dict[int, None] = {}
+        """Tips on which a daemon gave a wrong template."""
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
@@ -293,12 +293,8 @@ class DashNetwork:
             header = parse_block(data).header
         except ParseError:
             return False
-        latest = self.chain.epoch + self.events.now + 7200
-        return (
-            header.bits != self.chain.bits
-            or header.previous_block not in self.chain.blocks
-            or (header.timestamp > latest and self.liars > 0)
-        )
+        known, previous = self.chain.blocks, header.previous_block
+        return header.bits != self.chain.bits or previous not in known or previous in self.lied_about
 
     @property
     def best(self) -> SimulatedBlock:

@@ -49,6 +49,7 @@ class GarbageTemplates(Lie):
             answer[name] = self.chance.choice(GARBAGE)
             if answer[name] is None:
                 del answer[name]
+            self.daemon.network.lied_about[self.daemon.tip.hash] = None
         return answer
 
 
@@ -102,12 +103,12 @@ class WrongTemplates(Lie):
                 {"curtime": 1_000_000, "mintime": 1_000_000},
             )
         )
-        daemon.network.liars += 1
 
     def __call__(self, method: str, params: tuple[Any, ...]) -> Any:
         answer = self.right(method, params)
-        if isinstance(answer, dict) and "bits" in answer:
+        if method == "getblocktemplate" and isinstance(answer, dict):
             answer |= self.changes
+            self.daemon.network.lied_about[self.daemon.tip.hash] = None
         return answer
 
 

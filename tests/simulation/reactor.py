@@ -36,6 +36,8 @@ class SimulatedReactor:
         self.host = host
         self.alive = True
         self.frozen = False
+        self.thawed = 0.0
+        """When it was last frozen, in the world's seconds."""
         self.waiting: list[SimulatedCall] = []
         """What has become due while it was frozen."""
         self.running = True
@@ -76,6 +78,7 @@ class SimulatedReactor:
     def thaw(self) -> None:
         """Go on, with all that waited."""
         self.frozen = False
+        self.thawed = self._events.now
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             if call.sequence == PENDING:

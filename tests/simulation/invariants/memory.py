@@ -11,7 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.invariants.base import Invariant, Violation
-from tests.simulation.invariants.tables import node_tables
+from tests.simulation.invariants.tables import BOUNDS, node_tables
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -79,7 +79,7 @@ def entries_of(machine: Machine) -> Counter[str]:
     if machine.process is not None:
         for name, table in node_tables(machine.process):
             fixed = isinstance(table, tuple | frozenset) or (isinstance(table, deque) and table.maxlen is not None)
-            if not fixed and not isinstance(getattr(table, "limit", None), int):
+            if name not in BOUNDS and not fixed and not isinstance(getattr(table, "limit", None), int):
                 found[name] += len(table)
     return found
 

@@ -48,13 +48,19 @@ class StoredSharesSurvive(Invariant):
                 fresh.popleft()
 
         machine.process.node.share_added.subscribe(added)
-        machine.process.loaded.append(lambda: self._look(machine))
+        forgotten: set[int] = set()
+        machine.process.node.thought.subscribe(
+            lambda thought: forgotten.update(share.hash for share in (*thought.pruned, *thought.removed))
+        )
+        machine.process.loaded.append(lambda: self._look(machine, forgotten))
 
     def ending(self, machine: Machine) -> None:
         process, now, disk = machine.process, self.simulation.events.now, machine.disk
         ill = disk.full or disk.delay > 0 or now - disk.well_since < self.promise
         if process is None or ill or process.persistence.problem is not None:
             return
+        if process.reactor.frozen or now - process.reactor.thawed < self.promise:
+            return  # it had no time to write
         fresh = {share for time, share in self._fresh[machine.name] if time > now - self.promise}
         held = [each for each in process.node.tracker.forest.nodes if each not in fresh]
         self._promised[machine.name] = self._promised.get(machine.name, []) + held
@@ -62,13 +68,16 @@ class StoredSharesSurvive(Invariant):
     def data_lost(self, machine: Machine) -> None:
         self._promised.pop(machine.name, None)
 
-    def _look(self, machine: Machine) -> None:
+    def _look(self, machine: Machine, forgotten: set[int]) -> None:
+        """Look for what was promised, but for what the node has decided to forget while it loaded."""
         assert machine.process is not None
         promised = self._promised.pop(machine.name, [])
         for share_hash in promised:
-            if share_hash not in machine.process.node.tracker:
-                raise Violation(f"{machine.name} has lost share {hash_hex(share_hash)}")
+            if share_hash not in machine.process.node.tracker and share_hash not in forgotten:
+                lost = Violation(f"{machine.name} has lost share {hash_hex(share_hash)}")
+                self.simulation.violation = self.simulation.violation or lost
         self.kept += len(promised)
+        forgotten.clear()
 
     def summary(self) -> Iterator[str]:
         """Yield how many shares were looked for."""

@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-fast test-e2e test-pythons lint format bench swarm clean
 

@@ -1,8 +1,12 @@
 """Settings of the whole suite."""
 
+import gc
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.tools.order import spread_end_to_end
 
 # Speed is the business of tests/bench: a busy machine must not make a property fail.
 settings.register_profile("p2pool", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -11,3 +15,17 @@ settings.load_profile("p2pool")
 # What runs in a shell's background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread end-to-end tests if several workers share the tests."""
+    if hasattr(config, "workerinput"):
+        items[:] = spread_end_to_end(items)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the collected tests and all modules from garbage collection: tests that call `gc.collect` would spend
+    their time on them."""
+    gc.collect()
+    gc.freeze()

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 
 from p2pool.alerts.channel import Channel, DeliveryResult, Destination, OutboxEntry, failed
@@ -26,6 +25,7 @@ from p2pool.alerts.store import AlertStore
 from p2pool.alerts.watch import Watch
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
+from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
 from p2pool.pool_stats import BlockRecord, EventKind, EventRecord, PoolSnapshot
 
@@ -98,7 +98,7 @@ class Alerts:
         )
         self._marker = directory / LAST_RUN_FILE.name
         self._marking = DeferredLock()
-        self._cooperator = Cooperator(scheduler=environment.call_soon)
+        self._cooperator = cooperator(environment)
         self._timers: list[Timer] = []
         self._attempts: dict[str, Deferred[None]] = {}
         """Attempts that are being made, by destination."""

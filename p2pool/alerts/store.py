@@ -91,12 +91,24 @@ class AlertStore:
             self._writing = None
 
     async def save_all(self) -> None:
-        """Write what changed; done when this returns."""
-        if self._writing is not None:
-            await self._writing
+        """Write what changed; done when this returns. Cancelling this ends the wait and no write."""
+        await self._end_of_write()
         self.save()
-        if self._writing is not None:
-            await self._writing
+        await self._end_of_write()
+
+    def _end_of_write(self) -> Deferred[None]:
+        """Return what fires once no write is under way."""
+        ended: Deferred[None] = Deferred()
+
+        def end(result: object) -> None:
+            if not ended.called:
+                ended.callback(None)
+
+        if self._writing is None:
+            end(None)
+        else:
+            self._writing.addCallback(end)
+        return ended
 
     def _written(self) -> None:
         self._writing = None

@@ -3,7 +3,6 @@ and the adapters that the web uses."""
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections.abc import Callable
 from datetime import datetime
@@ -55,7 +54,7 @@ class AlertsAssembly:
         ports = AlertPorts(
             environment=environment,
             minute_of_day=_minute_of_day,
-            new_id=lambda: secrets.token_hex(16),
+            new_id=lambda: environment.random_hex(16),
             alert_sent=stats.record_alert,
             identity=self._identity,
             snapshot=lambda: stats.snapshot(environment.clock(), good_for=POLL_PERIOD),

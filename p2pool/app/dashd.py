@@ -193,7 +193,7 @@ class DashdAssembly:
         for subscriber in self._zmqs:
             subscriber.start()
         self._timers = [
-            Timer(self._reactor, SAVE_PERIOD, self.block_store.save, name="write blocks.json", now=False),
+            Timer(self._reactor, SAVE_PERIOD, self.block_store.save_changes, name="write blocks.json", now=False),
             Timer(
                 self._reactor,
                 ROOM_PERIOD,

@@ -19,6 +19,7 @@ from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
+from p2pool.app.stopping import stop_part
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
@@ -39,8 +40,6 @@ from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
 
-STOP_TIME: Final = 3.0
-"""Seconds that each part has to stop."""
 PREPARE_TIME: Final = 10.0
 """Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
 RECONNECT_TIME: Final = 1.0
@@ -186,14 +185,7 @@ class GatewayApp:
         _log.info("stopped")
 
     async def _end(self, stop: Callable[[], Any]) -> None:
-        try:
-            await ensureDeferred(stop()).addTimeout(STOP_TIME, self._environment.reactor)
-        except DeferredTimeoutError:
-            _log.warn(
-                "{part} takes longer than {time:g} s: not waiting for it", part=stop.__qualname__, time=STOP_TIME
-            )
-        except Exception:
-            _log.failure("internal error while stopping")
+        await stop_part(self._environment.reactor, stop)
 
     def fetch_transactions(self, handed: HandedOver) -> None:
         """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on

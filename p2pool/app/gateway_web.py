@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import orjson
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -17,6 +16,7 @@ from typing_extensions import override
 from p2pool.app.config import Config
 from p2pool.app.web import web_access
 from p2pool.base.environment import Environment
+from p2pool.base.time_slice import cooperator
 from p2pool.pool_stats import PoolStats
 from p2pool.web.metrics import render_metrics
 from p2pool.web.resources import GetResource, StatusAndBody, answer_later, answer_now
@@ -95,7 +95,7 @@ class MetricsText:
         self._text = b""
         self._made: float | None = None
         """When the newest text was made, by the clock that never steps."""
-        self._cooperator = Cooperator(scheduler=lambda step: environment.reactor.callLater(0.0, step))
+        self._cooperator = cooperator(environment)
         self._waiting: list[Deferred[bytes]] = []
         """Those who wait for the next text. Bound: the connections of browsers."""
 

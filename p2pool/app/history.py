@@ -4,7 +4,6 @@ into it, and what pages load from earlier runs."""
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +37,7 @@ class HistoryAssembly:
             self.history = History(
                 environment,
                 config.stats_db,
-                node_name=config.stats_node or node_name(config.datadir),
+                node_name=config.stats_node or node_name(config.datadir, environment),
                 retention=config.stats_retention * DAY,
                 known=KnownDatabases(config.datadir),
             )
@@ -75,13 +74,13 @@ class HistoryAssembly:
             await self.history.stop()
 
 
-def node_name(directory: Path) -> str:
+def node_name(directory: Path, environment: Environment) -> str:
     """Return the name of this node if none was given: chosen once, and kept in its data directory."""
     file = StateFile(directory / NODE_NAME_FILE.name, NODE_NAME_FILE)
     kept = file.read_bytes(_parse_name)
     if kept is not None:
         return kept
-    name = secrets.token_hex(8)
+    name = environment.random_hex(8)
     try:
         file.write_bytes(name.encode() + b"\n")
     except OSError as error:

@@ -68,6 +68,8 @@ class WebAssembly:
         self.browsers = WebConnections(config.web_trusted_proxy)
         self._certificate: ServerCertificate | None = None
         self._timers: list[Timer] = []
+        self.site: WebSite | None = None
+        """What serves browsers, from `listen` on."""
         self._port: Any = None
 
     def listen(
@@ -77,7 +79,7 @@ class WebAssembly:
         site, or a hint. `live` is mounted at /ws; `custom_pages` if the files are an operator's own. Raises
         OperatorError."""
         config = self._config
-        site = WebSite(
+        self.site = site = WebSite(
             self._environment,
             views,
             files,

@@ -78,6 +78,10 @@ class Environment:
         """Return 64 random bits, by which a node recognises a connection to itself."""
         return self.chance.getrandbits(64)
 
+    def random_hex(self, size: int) -> str:
+        """Return so many random bytes in hexadecimal."""
+        return self.chance.randbytes(size).hex()
+
 
 def real_environment(reactor: IReactor) -> Environment:
     """Return the real world's environment around a running reactor."""

@@ -1,15 +1,16 @@
-"""Lets the reactor serve others while a coroutine has much to do."""
+"""Lets the reactor serve others while a coroutine or an iterator has much to do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from twisted.internet.task import deferLater
+from twisted.internet.task import Cooperator, deferLater
 
 from p2pool.base.environment import Environment
 
 SLICE_TIME: Final = 0.010
-"""Seconds of the reactor that a coroutine takes at a time. The last step may take longer."""
+"""Seconds of the reactor that such work takes at a time. The last step may take longer."""
 
 
 class TimeSlice:
@@ -24,3 +25,14 @@ class TimeSlice:
         if self._environment.monotonic() >= self._end:
             await deferLater(self._environment.reactor, 0.0, lambda: None)
             self._end = self._environment.monotonic() + SLICE_TIME
+
+
+def cooperator(environment: Environment) -> Cooperator:
+    """Return what runs iterators in slices of SLICE_TIME. (Twisted's own one belongs to the global reactor, and
+    measures slices by the system's clock, which may be set back.)"""
+
+    def slice_over() -> Callable[[], bool]:
+        end = environment.monotonic() + SLICE_TIME
+        return lambda: environment.monotonic() >= end
+
+    return Cooperator(terminationPredicateFactory=slice_over, scheduler=environment.call_soon)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class BlockStore:
         for record in records[-MAX_BLOCKS:]:
             self.records[record.block_hash] = record
         self.loaded.fire(tuple(self.records.values()))
+
+    def save_changes(self) -> Awaitable[None] | None:
+        """Write what changed, if anything did: see `save`."""
+        return self.save() if self._dirty else None
 
     async def save(self) -> None:
         """Write what changed. A failure is logged once; the next call tries again."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -110,7 +110,9 @@ class Persistence:
             await self._import(database)
             if not self._stopping:
                 self._node.loaded()
-                self._timer = Timer(self._environment.reactor, FLUSH_PERIOD, self.flush, name="write shares")
+                self._timer = Timer(
+                    self._environment.reactor, FLUSH_PERIOD, self._flush_pending, name="write shares"
+                )
 
     def _store_early_shares(self, store: ShareStore) -> None:
         """Write the shares that came while the store was being opened: other nodes connect before that, and a
@@ -281,6 +283,10 @@ class Persistence:
         """Write all that is not written yet."""
         if self._store is not None:
             await self._store.flush()
+
+    def _flush_pending(self) -> Awaitable[None] | None:
+        """Write what is pending. Most times nothing is."""
+        return self.flush() if self._store is not None and self._store.is_pending else None
 
     async def stop(self) -> None:
         """Write what is left and close the file."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from p2pool.base.hosts import host_key, is_global
 from p2pool.peers.figures import REMEMBERED, FoundBy, KnownNode, NodeOrigin
@@ -30,30 +30,28 @@ _HOUR = 3600.0
 
 
 @lru_cache(maxsize=4096)
+def _parse(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a text is; None if it is none. The same few are asked for again and again."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
 def group_of(host: str) -> str:
     """Return the neighbourhood of a host, or of a network as `host_key` gives it: /16 of IPv4, /32 of IPv6, the
     text itself if it is not an address."""
-    try:
-        address = ipaddress.ip_address(host.partition("/")[0])
-    except ValueError:
+    address = _parse(host.partition("/")[0])
+    if address is None:
         return host
-    return str(ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False))
+    return str(ip_network((address, 16 if address.version == 4 else 32), strict=False))
 
 
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    address = _parse(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def is_dialable(address: PeerAddress, heard_from: str) -> bool:
@@ -61,9 +59,8 @@ def is_dialable(address: PeerAddress, heard_from: str) -> bool:
     that nobody outside makes this node try the addresses of its own network."""
     if not 0 < address.port < 65536:
         return False
-    try:
-        ip, source = ipaddress.ip_address(address.host), ipaddress.ip_address(heard_from)
-    except ValueError:
+    ip, source = _parse(address.host), _parse(heard_from)
+    if ip is None or source is None:
         return False
     if ip.is_unspecified or ip.is_multicast:
         return False
@@ -203,9 +200,14 @@ class AddressBook:
                     *rest,
                 ]:
                     source = rest[0] if rest and isinstance(rest[0], str) else PROVEN
-                    fits = _is_ip(host) and 0 < port < 65536 and 0 <= services < 2**64 and len(source) <= 64
+                    fits = (
+                        _parse(host) is not None
+                        and 0 < port < 65536
+                        and 0 <= services < 2**64
+                        and len(source) <= 64
+                    )
                     new = len(self._known) < MAX_ADDRESSES and (host, port) not in self._known
-                    if fits and new and 0 <= first <= last < 2**63:
+                    if fits and new and _parse(host) is not None and 0 <= first <= last < 2**63:
                         node = _Known(services, float(first), float(last), found_by=_read_found_by(rest[1:]))
                         self._insert((host, port), node, source)
         return len(self._known) - before

@@ -327,9 +327,7 @@ class PeerHub(Hub):
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
         last_seen = float(min(seen.timestamp, int(now)))
-        is_news = self.addresses.add(
-            address, last_seen, source=group_of(session.host), found_by=FoundBy(origin)
-        )
+        is_news = self.addresses.add(address, last_seen, source=group_of(session.host), found_by=FoundBy(origin))
         if is_news and self._rng.random() < PASS_ON:
             self._rng.choice(self.peers).send(Addrs((seen,)))
 

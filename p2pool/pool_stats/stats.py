@@ -17,7 +17,6 @@ from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.histogram import Histogram
 from p2pool.base.process import ProcessFigures
 from p2pool.base.rates import DecayingRates, WindowedSum
-from p2pool.base.steps import finish
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
@@ -168,10 +167,6 @@ class PoolStats:
         self._job_broadcasts.add(seconds if seconds > 0 else 0.0)
 
     # --- gateways ----------------------------------------------------------------------------------------
-
-    def record_gateway(self, sums: GatewaySums, now: float) -> None:
-        """Record what a gateway counted, each report once."""
-        finish(self.gateway_steps(sums, now))
 
     def gateway_steps(self, sums: GatewaySums, now: float) -> Generator[None, None, None]:
         """Record what a gateway counted, each report once, in steps of STEP workers."""

@@ -336,6 +336,11 @@ class ShareStore:
             while len(marks) > self.MAX_PENDING:
                 marks.pop()
 
+    @property
+    def is_pending(self) -> bool:
+        """Return whether there is anything to write."""
+        return bool(self._pending)
+
     async def flush(self) -> None:
         """Write all that is pending now; it is on the disk at return, or the failure is reported."""
         async with self._lock:

@@ -393,6 +393,24 @@ def test_a_bug_in_writing_is_one_traceback_and_shown(tmp_path, monkeypatch):
     assert node.alerts.figures().problem is None
 
 
+def test_a_disk_that_takes_longer_than_the_stop_is_not_waited_for_and_no_error(tmp_path):
+    node = Running(tmp_path, BLOCKS).start()
+    node.ways["blocks"].answer = failed("HTTP 500", 500)
+    node.threads.held = True
+    node.alerts.block_changed(block())
+    with logged() as log:
+        waiting = ensureDeferred(node.alerts._store.save_all())
+        failures = []
+        waiting.addErrback(failures.append)
+        waiting.cancel()
+        assert [each.type for each in failures] == [CancelledError]
+        node.threads.release()
+        node.run(1)
+        node.threads.release()
+    assert not log.tracebacks
+    assert len(node.alerts._store.file.load()[0]) == 1
+
+
 def test_an_internal_error_of_a_channel_is_in_the_log_and_tried_again(tmp_path):
     node = Running(tmp_path, BLOCKS).start()
     node.ways["blocks"].defect = KeyError("surprise")

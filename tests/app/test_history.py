@@ -12,27 +12,29 @@ from tests.app.test_config import MAIN, load
 from tests.environment import make_environment
 from tests.logged import logged
 
+ENVIRONMENT = make_environment()
+
 
 def test_a_name_is_chosen_once(tmp_path):
-    name = node_name(tmp_path)
+    name = node_name(tmp_path, ENVIRONMENT)
     assert len(name) == 16
-    assert node_name(tmp_path) == name
-    assert node_name(tmp_path / "other") != name
+    assert node_name(tmp_path, ENVIRONMENT) == name
+    assert node_name(tmp_path / "other", ENVIRONMENT) != name
 
 
 def test_a_file_that_holds_none_is_reported_and_replaced(tmp_path):
     (tmp_path / NODE_NAME_FILE.name).write_bytes(b"\xff\x00 what is this?")
     with logged() as log:
-        name = node_name(tmp_path)
+        name = node_name(tmp_path, ENVIRONMENT)
     assert len(log.lines) == 1
     assert "does not hold the name of a node" in log.lines[0]
-    assert node_name(tmp_path) == name
+    assert node_name(tmp_path, ENVIRONMENT) == name
 
 
 def test_where_it_cannot_be_kept_the_node_goes_on(tmp_path):
     (tmp_path / "file").write_text("")
     with logged() as log:
-        assert len(node_name(tmp_path / "file")) == 16
+        assert len(node_name(tmp_path / "file", ENVIRONMENT)) == 16
     assert len(log.lines) == 1
     assert "after a restart" in log.lines[0]
 

@@ -133,7 +133,7 @@ def test_a_directory_that_stays_in_use_holds_nothing_up(tmp_path):
 
 
 class OldGateway(threading.Thread):
-    """A gateway that uses a directory, and answers with these messages."""
+    """A gateway that uses a directory, answers with these messages, and disconnects. None is no answer."""
 
     def __init__(self, directory: Path, *answers: object) -> None:
         super().__init__(daemon=True)
@@ -152,8 +152,8 @@ class OldGateway(threading.Thread):
                     end.send_bytes(answer)
                     continue
                 self.heard.append(end.receive())
-                end.send(answer)
-            self.heard.append(end.receive())
+                if answer is not None:
+                    end.send(answer)
         except OSError:
             pass
         finally:
@@ -161,7 +161,7 @@ class OldGateway(threading.Thread):
 
 
 def test_a_gateway_is_asked_to_end(tmp_path):
-    old = OldGateway(tmp_path, {"sockets": 0, "whole": False}, b"state", {"go": True})
+    old = OldGateway(tmp_path, {"sockets": 0, "whole": False}, b"state", {"go": True}, None)
     old.start()
     assert dismiss(tmp_path) is True
     old.join(10)
@@ -174,7 +174,7 @@ def test_a_gateway_is_asked_to_end(tmp_path):
 
 @pytest.mark.parametrize(
     "answers",
-    [({"refused": "it is stopping"},), ("nonsense",), (), ({"sockets": -1}, b"state"), ({"sockets": 0},)],
+    [({"refused": "it is stopping"},), ("nonsense",), (None,), ({"sockets": -1}, b"state"), ({"sockets": 0},)],
 )
 def test_a_gateway_that_does_not_end_is_left_alone(tmp_path, answers):
     old = OldGateway(tmp_path, *answers)

@@ -216,9 +216,10 @@ def test_a_flood_ends_it_before_it_costs_much(made):
 
 def test_a_steady_flow_below_the_limit_goes_on_for_ever(made):
     made.handshake()
+    data = packed(Ping(1)) + frame(MAGIC, "tx", bytes(RECEIVE_RATE * 4 // 5))
     for _ in range(1000):
         made.reactor.advance(1)
-        made.connection.dataReceived(packed(*[Ping(1)] * (RECEIVE_RATE // 40)))
+        made.connection.dataReceived(data)
     assert not made.connection.over
     made.wire.take()
 

@@ -43,8 +43,8 @@ def free_port() -> int:
                 return port
 
 
-def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE) -> T:
-    """The first true value of `look()`, asked ten times a second."""
+def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE, *, period: float = 0.1) -> T:
+    """Return the first true value of `look()`, called every `period` seconds."""
     deadline = time.monotonic() + patience
     while True:
         value = look()
@@ -52,7 +52,7 @@ def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE
             return value
         if time.monotonic() > deadline:
             raise TimeoutError(f"no {what} within {patience:g} s")
-        time.sleep(0.1)
+        time.sleep(period)
 
 
 @contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from p2pool.app.config import SIMNET_ADDRESS
 from p2pool.base.handover_socket import HandoverSocket, close_all
 from tests.e2e.daemons import DashProcess, PoolNode
 from tests.e2e.process import free_port, wait_for
+from tests.e2e.redis_server import RedisServer
 from tests.e2e.stratum_client import ConnectionEnded, Refused, StratumClient
 
 pytestmark = pytest.mark.e2e
@@ -146,7 +145,7 @@ def test_ten_in_a_row(tmp_path, dash):
         first.ready()
         nodes = [first]
         try:
-            with Farm(first.port, 3) as farm:
+            with Farm(first.port, 3, pause=0.1) as farm:
                 for _ in range(10):
                     nodes.append(replace(tmp_path, dash, nodes[-1]))
                     nodes[-1].wait_for_line("took over 3 miners")
@@ -249,35 +248,23 @@ def test_silent_connections_are_passed_on(tmp_path, dash):
             assert silent.login(f"{SIMNET_ADDRESS}.a+1e-9").mine() is True
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server")
 def test_a_gateway_is_replaced(tmp_path, dash, monkeypatch):
-    port = free_port()
-    monkeypatch.setenv("P2POOL_BROKER", f"redis://127.0.0.1:{port}")
-    server = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-        stdout=subprocess.DEVNULL,
-        cwd=tmp_path,
-    )
-    (tmp_path / "gateway").mkdir()
-    program = ("run_p2pool.py", "gateway")
-    try:
+    directory, program = tmp_path / "gateway", ("run_p2pool.py", "gateway")
+    directory.mkdir()
+    with RedisServer(tmp_path / "redis") as redis:
+        monkeypatch.setenv("P2POOL_BROKER", redis.url)
         with (
             PoolNode(tmp_path, [dash], *EASY) as node,
-            PoolNode(tmp_path / "gateway", [], *EASY, program=program) as old,
+            PoolNode(directory, [], *EASY, program=program) as old,
         ):
             node.ready()
             old.wait_for_line("connect to stratum+tcp")
             with Farm(old.port, 10) as farm:
                 farm.work_on()
-                with PoolNode(
-                    tmp_path / "gateway", [], "--take-over", *EASY, program=program, port=old.port
-                ) as new:
+                with PoolNode(directory, [], "--take-over", *EASY, program=program, port=old.port) as new:
                     new.wait_for_line("took over 10 miners")
                     assert old.wait_for_end(30) == 0
                     farm.work_on()
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def test_sockets_cross_in_their_order():

@@ -624,9 +624,8 @@ def test_a_solution_that_another_process_read_for_this_node_is_read_again(pool):
     assert len(pool.gateways[0].sender) == 0
 
 
-def test_many_solutions_are_taken_in_several_turns_and_none_is_read_meanwhile(tmp_path):
+def test_many_solutions_are_taken_in_several_turns_and_none_is_read_meanwhile(pool):
     reads = count()
-    pool = Pool(tmp_path)
     pool.home.node.renew_work()
     pool.turn()
     hashes = [pool.gateways[0].mine().hash for _ in range(10)]

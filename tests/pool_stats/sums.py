@@ -1,10 +1,13 @@
-"""Reports of gateways as values: what `PoolStats.record_gateway` takes."""
+"""Reports of gateways as values: what `PoolStats.gateway_steps` takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from p2pool.base.steps import finish
+from p2pool.pool_stats import PoolStats
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,8 @@ def gateway_sums(name: str, **changes: Any) -> Report:
     """Return a report of five accepted and two rejected submissions of one worker on three connections."""
     worker = Worker(name, connections=3, accepted=5, attempts=6e6, refused={23: 2})
     return Report((worker,), **{"connections": 3, "connected": 3, **changes})
+
+
+def record_report(stats: PoolStats, report: Report, now: float) -> None:
+    """Record a report in one go."""
+    finish(stats.gateway_steps(report, now))

@@ -18,12 +18,37 @@ from p2pool.networks import Network
 
 SUBSIDY = 177_000_000
 """Duffs of a block, without its fees."""
-MASTERNODE_PART = 0.6
+MASTERNODE_PART = 0.4
+PLATFORM_PART = 0.2
+"""Of a block's value: locked for Dash Platform by an output without an address."""
+PLATFORM_SCRIPT = b"\x6a"
 FEE = 226
 """Duffs of each transaction."""
 VERSION = 0x20000000
 GENESIS = 0x5EED
-_PAYLOAD_VERSION = 2
+_PAYLOAD_VERSION = 3
+_MEDIAN_OF = 11
+"""Blocks of whose times the median is what a new block must be later than."""
+
+
+_FIXED = {
+    "capabilities": ["proposal"],
+    "version": VERSION,
+    "rules": ["csv", "v20", "mn_rr"],
+    "vbavailable": {},
+    "vbrequired": 0,
+    "coinbaseaux": {},
+    "mutable": ["time", "transactions", "prevblock"],
+    "noncerange": "00000000ffffffff",
+    "sigoplimit": 40_000,
+    "sizelimit": 2_000_000,
+    "masternode_payments_started": True,
+    "masternode_payments_enforced": True,
+    "superblock": [],
+    "superblocks_started": True,
+    "superblocks_enabled": True,
+}
+"""What is the same in all templates."""
 
 
 @dataclass(eq=False)
@@ -87,36 +112,56 @@ class DashChain:
             + height.to_bytes(4, "little")
             + sha256d(b"masternodes")
             + sha256d(b"quorums")
+            + bytes(1 + 96)  # the newest block with a ChainLock: the previous one, and its signature
+            + (1_000_000 * height).to_bytes(8, "little")
         )
+
+    def due(self, value: int) -> list[TxOutput]:
+        """Return the outputs that a block of this value must have besides those of its finder."""
+        return [
+            TxOutput(int(value * PLATFORM_PART), PLATFORM_SCRIPT),
+            TxOutput(int(value * MASTERNODE_PART), self._masternode_script),
+        ]
+
+    def earliest(self, previous: SimulatedBlock) -> int:
+        """Return the first second that the block after `previous` may have for its time."""
+        times: list[int] = []
+        block: SimulatedBlock | None = previous
+        while block is not None and len(times) < _MEDIAN_OF:
+            times.append(block.timestamp)
+            block = block.previous
+        return sorted(times)[len(times) // 2] + 1
 
     def template(self, tip: SimulatedBlock, now: int) -> dict[str, Any]:
         """Return the answer to getblocktemplate."""
         transactions = self.waiting(tip)
         subsidy = SUBSIDY + FEE * len(transactions)
         return {
-            "version": VERSION,
+            **_FIXED,
             "height": tip.height + 1,
             "previousblockhash": hash_hex(tip.hash),
             "bits": f"{self.bits:08x}",
-            "curtime": max(now, tip.timestamp + 1),
-            "mintime": tip.timestamp + 1,
+            "previousbits": f"{self.bits:08x}",
+            "target": hash_hex(bits_to_target(self.bits)),
+            "curtime": max(now, self.earliest(tip)),
+            "mintime": self.earliest(tip),
             "coinbasevalue": subsidy,
-            "coinbaseaux": {"flags": ""},
             "coinbase_payload": self.payload(tip.height + 1).hex(),
             "masternode": [
                 {
-                    "payee": self.masternode,
-                    "script": self._masternode_script.hex(),
-                    "amount": int(subsidy * MASTERNODE_PART),
+                    "payee": "" if output.script == PLATFORM_SCRIPT else self.masternode,
+                    "script": output.script.hex(),
+                    "amount": output.value,
                 }
+                for output in self.due(subsidy)
             ],
-            "superblock": [],
             "transactions": [
                 {
                     "data": data.hex(),
                     "hash": hash_hex(int.from_bytes(sha256d(data), "little")),
                     "fee": FEE,
                     "depends": [],
+                    "sigops": 1,
                 }
                 for data in transactions
             ],
@@ -159,7 +204,7 @@ class DashChain:
             return "bad-diffbits"
         if block_hash > bits_to_target(header.bits):
             return "high-hash"
-        if header.timestamp <= previous.timestamp:
+        if header.timestamp < self.earliest(previous):
             return "time-too-old"
         if header.timestamp > self.epoch + now + 7200:
             return "time-too-new"
@@ -170,13 +215,13 @@ class DashChain:
         allowed = set(self.waiting(previous))
         if any(each.pack() not in allowed for each in block.transactions[1:]):
             return "bad-txns-inputs-missingorspent"
-        if coinbase.extra_payload != self.payload(previous.height + 1):
-            return "bad-cbtx-payload"
+        payload = self.payload(previous.height + 1)
+        if coinbase.extra_payload != payload:
+            return "bad-cbtx-height" if coinbase.extra_payload[2:6] != payload[2:6] else "bad-cbtx-mnmerkleroot"
         value = SUBSIDY + FEE * (len(block.transactions) - 1)
         if sum(output.value for output in coinbase.outputs) > value:
             return "bad-cb-amount"
-        due = TxOutput(int(value * MASTERNODE_PART), self._masternode_script)
-        if due not in coinbase.outputs:
+        if any(due not in coinbase.outputs for due in self.due(value)):
             return "bad-cb-payee"
         return None
 
@@ -188,7 +233,7 @@ class DashChain:
             previous,
             previous.height + 1,
             now,
-            max(previous.timestamp + 1, int(self.epoch + now)),
+            max(self.earliest(previous), int(self.epoch + now)),
             finder,
         )
         self.blocks[block.hash] = block

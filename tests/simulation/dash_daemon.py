@@ -13,7 +13,7 @@ from p2pool.base.errors import ParseError
 from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import bits_to_target
-from p2pool.dashd.rpc import BLOCK_NOT_FOUND, RpcError, RpcTimeout, RpcUnavailable
+from p2pool.dashd.rpc import BLOCK_NOT_FOUND, WARMING_UP, RpcError, RpcTimeout, RpcUnavailable
 from tests.simulation.dash_chain import DashChain, SimulatedBlock
 from tests.simulation.dash_p2p import PORT, DashPort
 from tests.simulation.events import WORLD, EventQueue, SimulatedCall
@@ -26,6 +26,8 @@ RELAY_TIME = 0.08
 """Seconds that a daemon takes to check a block before it passes it on."""
 HOPS = 1.5
 """Routes that a block takes from one daemon to another, in the mean."""
+WARM_UP_TIME = 8.0
+"""Seconds from a daemon's start until it knows its blocks, listens, and answers calls."""
 SYNC_PERIOD = 15.0
 """Seconds until a block that could not get through is sent again."""
 
@@ -38,6 +40,8 @@ class DaemonState(Enum):
     """It answers, but takes no more blocks."""
     SILENT = "silent"
     """It takes calls and does not answer them."""
+    WARMING_UP = "warming up"
+    """It has been started, and refuses all calls with an error."""
     DOWN = "down"
 
 
@@ -69,9 +73,14 @@ class SimulatedDaemon:
         """Return whether it has a block."""
         return block_hash in self.known
 
+    @property
+    def takes_blocks(self) -> bool:
+        """Return whether it takes blocks of others now."""
+        return self.state in (DaemonState.RUNNING, DaemonState.SILENT)
+
     def take(self, block: SimulatedBlock) -> None:
         """Take a block, with its ancestors, and pass it on."""
-        if self.state in (DaemonState.STUCK, DaemonState.DOWN) or block.hash in self.known:
+        if not self.takes_blocks or block.hash in self.known:
             return
         missing: SimulatedBlock | None = block
         while missing is not None and missing.hash not in self.known:
@@ -116,11 +125,20 @@ class SimulatedDaemon:
                 answer.errback(RpcUnavailable(f"{self.name} closed the connection"))
 
     def start(self) -> None:
-        """Run again, and catch up."""
+        """Run again after a while, or at once if it was not down; and catch up."""
+        if self.state is DaemonState.WARMING_UP:
+            return
         if self.state is DaemonState.DOWN:
             self.reactor = SimulatedReactor(self.network.internet, self.host)
-            self.port = DashPort(self)
-            self.reactor.listenTCP(PORT, self.port)
+            self.state = DaemonState.WARMING_UP
+            self.reactor.callLater(WARM_UP_TIME, self._warmed_up)
+            return
+        self.state = DaemonState.RUNNING
+        self.network.catch_up(self)
+
+    def _warmed_up(self) -> None:
+        self.port = DashPort(self)
+        self.reactor.listenTCP(PORT, self.port)
         self.state = DaemonState.RUNNING
         self.network.catch_up(self)
 
@@ -132,6 +150,8 @@ class SimulatedDaemon:
 
     def right_answer(self, method: str, params: tuple[Any, ...]) -> Any:
         """Return the result of a call, or a Deferred of it, unless the call is wrong. Raises RpcError."""
+        if self.state is DaemonState.WARMING_UP:
+            raise RpcError(WARMING_UP, "Loading block index…")
         handler = _METHODS.get(method)
         if handler is None:
             raise RpcError(-32601, f"Method not found: {method}")
@@ -147,6 +167,10 @@ class SimulatedDaemon:
             "headers": self.tip.height,
             "initialblockdownload": False,
             "verificationprogress": 1.0,
+            "softforks": {
+                name: {"type": "buried", "active": True, "height": height}
+                for name, height in (("bip34", 1), ("dip0003", 432), ("v20", 900), ("mn_rr", 900))
+            },
             "warnings": "",
         }
 
@@ -263,7 +287,7 @@ class DashNetwork:
     def _arrive(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         if target.knows(block.hash) or target.state is DaemonState.DOWN:
             return
-        if self.internet.is_open(source.host, target.host) and target.state is not DaemonState.STUCK:
+        if self.internet.is_open(source.host, target.host) and target.takes_blocks:
             target.take(block)
         else:
             self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)

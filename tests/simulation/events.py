@@ -1,4 +1,4 @@
-"""The time of a simulated world: events in order, one after another, on a clock that jumps from one to the next."""
+"""The time of a simulated world: events in order, one after another, on a clock that jumps to the next."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class World:
 
     alive = True
     frozen = False
-    waiting: list[SimulatedCall] = []  # noqa: RUF012  # never used: it is never frozen
+    waiting: list[SimulatedCall] = []  # never used: it is never frozen
 
 
 WORLD = World()
@@ -128,18 +128,15 @@ class EventQueue:
     ) -> SimulatedCall:
         """Let a function be called at a time that is not over."""
         call = SimulatedCall(self, owner, time, function, arguments, named)
-        self._push(call)
+        self._sequence = call.sequence = sequence = self._sequence + 1
+        heappush(self._heap, (time, sequence, call))
         return call
 
     def move(self, call: SimulatedCall, time: float) -> None:
         """Let a call come at another time. Its former entry is skipped."""
         call.time = time
-        self._push(call)
-
-    def _push(self, call: SimulatedCall) -> None:
-        self._sequence += 1
-        call.sequence = self._sequence
-        heappush(self._heap, (call.time, self._sequence, call))
+        self._sequence = call.sequence = sequence = self._sequence + 1
+        heappush(self._heap, (time, sequence, call))
 
     def at_end_of_event(self, function: Callable[[], None]) -> None:
         """Call a function when the event under way is over, still at its time."""

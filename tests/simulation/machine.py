@@ -50,6 +50,8 @@ class Machine:
         self.disk = disk
         self.daemon = daemon
         self.config = config
+        self.surroundings = False
+        """Whether the node has history, alerts and pages."""
         self.process: PoolProcess | None = None
         self.runs = 0
         self.honest = True
@@ -82,7 +84,9 @@ class Machine:
         reactor.in_thread = self.disk.run
         reactor.crashed = self._crashed
         chance = self.events.chance(f"{self.name}, run {self.runs}")
-        self.process = PoolProcess(reactor, self.config, clock=self.clock, chance=chance)
+        self.process = PoolProcess(
+            reactor, self.config, clock=self.clock, chance=chance, surroundings=self.surroundings
+        )
         self.started(self)
         reactor.call(self.process.start)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -90,9 +91,7 @@ class SimulatedMiner:
             self.refused[event.code] = self.refused.get(event.code, 0) + 1
         elif isinstance(event, Subscribed):
             self._session_id = event.session_id
-        elif isinstance(event, HandshakeRefused | ReconnectRequested) and self._connection is not None:
-            self._connection.close()
-        elif isinstance(event, ServerFault) and event.fatal and self._connection is not None:
+        elif _is_the_end(event) and self._connection is not None:
             self._connection.close()
 
     @property
@@ -142,6 +141,13 @@ class SimulatedMiner:
         self.submitted_attempts += _WHOLE / target
         self._connection.submit(FoundShare(work, self._extranonce2_bytes, nonce))
         self._wait_for_share()
+
+
+def _is_the_end(event: object) -> bool:
+    """Return whether a connection is of no more use after what the server said."""
+    return isinstance(event, HandshakeRefused | ReconnectRequested) or (
+        isinstance(event, ServerFault) and event.fatal
+    )
 
 
 class _MinerFactory(Factory):

@@ -1,4 +1,4 @@
-"""A p2pool node in the simulation: the real services, put together as `app.root` does, on a simulated machine."""
+"""A p2pool node in the simulation: the real `Pool`, or the whole `App`, on a simulated machine."""
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ from twisted.logger import Logger
 
 from p2pool.app import dashd as dashd_module
 from p2pool.app.config import Config, load_config
-from p2pool.app.dashd import DashdAssembly, daemon_addresses
-from p2pool.app.payouts import payout_addresses
-from p2pool.app.peers import PeersAssembly
-from p2pool.app.stratum import StratumAssembly
+from p2pool.app.dashd import daemon_addresses
+from p2pool.app.pool import Pool
 from p2pool.base.environment import Environment
-from p2pool.dashd.found_block import FoundBlock
 from p2pool.networks import Network
-from p2pool.node import Node, NodeSettings, WorkChange
-from p2pool.node.persistence import Persistence
-from p2pool.pool_stats import PoolStats
-from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.upcoming_work import is_newer_work_coming
 from tests.simulation.dash_daemon import SimulatedRpc
 from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.surroundings import whole_node
 
 _log = Logger(namespace="simulation")
 WORKER_PORT, P2P_PORT = 7903, 8999
@@ -46,7 +39,7 @@ def pool_config(directory: Path, network: Network, address: str, flags: tuple[st
 
 
 class PoolProcess:
-    """One run of a node, from its start until it is stopped or killed."""
+    """One run of a node, from its start until it is stopped or killed: its real assembly, of what mines."""
 
     def __init__(
         self,
@@ -55,11 +48,13 @@ class PoolProcess:
         *,
         clock: Callable[[], float],
         chance: random.Random,
+        surroundings: bool = False,
     ) -> None:
+        """Take whether there are history, alerts and pages around the pool."""
         self.reactor = reactor
         self.config = config
         any_reactor: Any = reactor
-        self.environment = environment = Environment(
+        self.environment = Environment(
             reactor=any_reactor,
             clock=clock,
             monotonic=reactor.seconds,
@@ -69,28 +64,11 @@ class PoolProcess:
         )
         self.loaded: list[Callable[[], None]] = []
         """Called once the shares are loaded."""
-        self.stats = PoolStats(clock())
-        payouts = payout_addresses(config, chance)
-        self.node = node = Node(
-            environment,
-            config.network,
-            tracker=Tracker(config.network),
-            settings=NodeSettings(payouts.key_hash, config.fee, config.donation),
-            stats=self.stats,
-        )
         dashd_module.RpcClient = SimulatedRpc  # type: ignore[misc, assignment]
-        self.dashd = DashdAssembly(
-            environment, config, node=node, stats=self.stats, new_template=node.set_template
-        )
-        self.persistence = Persistence(environment, node, config.datadir, archive=not config.disable_share_archive)
-        self.peers = PeersAssembly(environment, config, node=node, block_found=self.dashd.block_found)
-        self.stratum = StratumAssembly(
-            environment,
-            config,
-            work=node,
-            stats=self.stats,
-            problem=lambda: self.dashd.problem or node.work_problem,
-        )
+        self.app = whole_node(self.environment, config, self._loaded) if surroundings else None
+        self.pool = pool = Pool(self.environment, config) if self.app is None else self.app.pool
+        self.stats, self.node, self.dashd = pool.stats, pool.node, pool.dashd
+        self.persistence, self.peers, self.stratum = pool.persistence, pool.peers, pool.stratum
 
     def start(self) -> Deferred[None]:
         """Start all services; the Deferred fires when they run."""
@@ -100,32 +78,18 @@ class PoolProcess:
 
     async def _start(self) -> None:
         self.config.datadir.mkdir(parents=True, exist_ok=True)
-        self.stratum.listen(Factory())
-        self.peers.listen()
-        node = self.node
-        node.work_changed.subscribe(self._work_changed)
-        node.block_found.subscribe(self._block_found)
-        self.stratum.server.first_job_sent.subscribe(self.dashd.job_sent)
-        self.persistence.announce.subscribe(self.peers.share_announced)
-        await self.persistence.start()
+        if self.app is not None:
+            await self.app.start()
+            return
+        self.pool.listen(Factory())
+        await self.pool.load()
+        self._loaded()
+        await self.pool.start(lambda: daemon_addresses(self.config))
+
+    def _loaded(self) -> None:
         for function in self.loaded:
             function()
-        await self.dashd.start(daemon_addresses(self.config))
-        if self.dashd.pool is not None:
-            await self.peers.start(self.dashd.pool)
-        self.stratum.start()
-
-    def _work_changed(self, change: WorkChange) -> None:
-        context = change.context
-        tip = context.parent.previous_hash
-        best = None if tip is None else self.node.tracker.get(tip)
-        more = is_newer_work_coming(context, best)
-        self.stratum.work_changed(context, clean=change.clean, more_to_come=more)
-
-    def _block_found(self, found: FoundBlock) -> None:
-        self.dashd.block_found(found)
 
     async def stop(self) -> None:
         """Stop as on SIGTERM."""
-        for service in (self.stratum, self.peers, self.dashd, self.persistence):
-            await service.stop()  # type: ignore[attr-defined]
+        await (self.pool if self.app is None else self.app).stop()

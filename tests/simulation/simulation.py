@@ -14,7 +14,7 @@ from twisted.logger import globalLogBeginner
 
 from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_bits
-from tests.simulation import shared_shares, tempo
+from tests.simulation import shared_shares, surroundings, tempo
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
@@ -24,6 +24,7 @@ from tests.simulation.invariants import INVARIANTS, Violation
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
+from tests.simulation.pages import PagesAnswer
 from tests.simulation.pool_node import P2P_PORT, WORKER_PORT, pool_config
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.trace import Trace
@@ -35,6 +36,8 @@ COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""
 RAMDISK = Path("/dev/shm")
+ON_RAMDISK = 200
+"""Nodes of which the disks have room in memory; a node writes some 6 MB in a day."""
 
 
 class Simulation:
@@ -57,7 +60,8 @@ class Simulation:
         events.failed = self.trace.failed
         self._chance = events.chance("world")
         self._directory = tempfile.TemporaryDirectory(
-            prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
+            prefix="p2pool-simulation-",
+            dir=RAMDISK if RAMDISK.is_dir() and world.nodes <= ON_RAMDISK else None,
         )
         self.internet = Internet(events, self._latency)
         self.internet.delivered = self.trace.delivered
@@ -72,7 +76,9 @@ class Simulation:
         """When each share was first held by a node, in the world's seconds."""
         self.disturbed_until = 600.0
         """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
-        self.invariants = [kind(self) for kind in INVARIANTS]
+        if world.surroundings:
+            self.alerts = surroundings.AlertReceiver(self.internet)
+        self.invariants = [kind(self) for kind in (*INVARIANTS, PagesAnswer)]
         self.violation: Violation | None = None
         self._collection = COLLECTION
         for machine in self.machines:
@@ -109,10 +115,16 @@ class Simulation:
         for seed in range(min(self.world.seeds, self.world.nodes)):
             if seed != number:
                 flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
-        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
-        return Machine(
+        if number < self.world.surroundings:
+            flags += surroundings.FLAGS
+        config = pool_config(
+            disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags)
+        )
+        machine = Machine(
             self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
         )
+        machine.surroundings = number < self.world.surroundings
+        return machine
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""

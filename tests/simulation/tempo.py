@@ -1,6 +1,6 @@
-"""How often the timers of a simulated node come. In large worlds those that only look after things come less often:
-a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see depends on
-them while all is well."""
+"""How often the timers of a simulated node come. In large worlds those that only look after things come less
+often: a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see
+depends on them while all is well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 _SLOW: Final = {
     "p2pool.dashd.service.HEARTBEAT": 10.0,
-    "p2pool.dashd.service.POLL_PERIOD": 60.0,
+    "p2pool.dashd.service.POLL_PERIOD": 240.0,
     "p2pool.dashd.service.FACTS_PERIOD": 600.0,
     "p2pool.dashd.pool.WATCH_PERIOD": 10.0,
     "p2pool.app.dashd.SAVE_PERIOD": 5.0,
@@ -21,21 +21,40 @@ _SLOW: Final = {
     "p2pool.app.stratum.WORK_PERIOD": 10.0,
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
     "p2pool.stratum.server.TICK": 10.0,
-    "p2pool.peers.service.TICK": 10.0,
+    "p2pool.peers.service.TICK": 20.0,
     "p2pool.peers.service.SAVE_PERIOD": 600.0,
-    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 20.0,
+    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 120.0,
     "p2pool.peers.hub.TRIM_PERIOD": 60.0,
     "p2pool.peers.round_trips.PERIOD": 600.0,
+    "p2pool.app.root.REFRESH_PERIOD": 300.0,
+    "p2pool.app.status_log.ADVICE_PERIOD": 60.0,
+    "p2pool.history.service.FLUSH_PERIOD": 600.0,
+    "p2pool.alerts.service.POLL_PERIOD": 60.0,
+    "p2pool.alerts.service.DELIVER_PERIOD": 10.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 5.0,
 }
+_RARE: Final = _SLOW | {
+    "p2pool.dashd.service.HEARTBEAT": 60.0,
+    "p2pool.dashd.pool.WATCH_PERIOD": 60.0,
+    "p2pool.app.dashd.SAVE_PERIOD": 20.0,
+    "p2pool.app.dashd.ROOM_PERIOD": 300.0,
+    "p2pool.app.dashd.FOLLOW_PERIOD": 60.0,
+    "p2pool.app.stratum.SAVE_PERIOD": 300.0,
+    "p2pool.app.stratum.WORK_PERIOD": 60.0,
+    "p2pool.stratum.server.TICK": 30.0,
+    "p2pool.peers.service.TICK": 30.0,
+    "p2pool.node.persistence.FLUSH_PERIOD": 20.0,
+}
+"""For worlds of a thousand nodes in which nothing fails."""
+TEMPI: Final[dict[str, dict[str, float]]] = {"usual": {}, "slow": _SLOW, "rare": _RARE}
 _usual: dict[str, float] = {}
 
 
 def set_tempo(tempo: str) -> None:
-    """Set the periods of timers: "usual" or "slow". Raises ValueError."""
-    if tempo not in ("usual", "slow"):
-        raise ValueError(f'tempo is {tempo!r}: it must be "usual" or "slow"')
-    for path, slow in _SLOW.items():
+    """Set the periods of timers to one of TEMPI. Raises ValueError."""
+    if tempo not in TEMPI:
+        raise ValueError(f"tempo is {tempo!r}: it must be one of {', '.join(TEMPI)}")
+    for path in _RARE:
         module, _, name = path.rpartition(".")
         usual = _usual.setdefault(path, getattr(import_module(module), name))
-        setattr(import_module(module), name, usual if tempo == "usual" else slow)
+        setattr(import_module(module), name, TEMPI[tempo].get(path, usual))

@@ -91,10 +91,12 @@ class World:
     clock_error: float = 2.0
     """Seconds by which machines' clocks are off, at most."""
     tempo: str = "slow"
-    """"usual": timers as in a real node; "slow": those that only look after things come less often."""
+    """"usual": timers as in a real node; "slow", "rare": those that only look after things come less often."""
     pseudoshare_period: int = 30
     other_votes: int = 0
     """How many nodes, the last ones, vote for the share version that c2pool-dash prepares."""
+    surroundings: int = 0
+    """How many nodes, the first ones, have history, alerts and pages, which cost as much as all the rest."""
     faults: FaultRates = field(default_factory=FaultRates)
     adversaries: dict[str, int] = field(default_factory=dict)
     """How many of each kind, see `adversaries`."""

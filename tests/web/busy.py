@@ -25,7 +25,7 @@ from p2pool.pool_stats import (
 from p2pool.stratum.guard import Guard, GuardSettings, Offence
 from p2pool.web.sources import OpenPort
 from tests.chains import NOW
-from tests.pool_stats.sums import Report
+from tests.pool_stats.sums import Report, record_report
 from tests.support import make_template
 from tests.web.pages import Pool
 
@@ -57,7 +57,7 @@ def busy_pool(count: int = 60) -> Pool:
         if not connected:
             stats.record_worker_off(name)
     stats.record_refused(f"{ALICE}.rig1", 23, now)
-    stats.record_gateway(Report(), now)
+    record_report(stats, Report(), now)
     stats.record_share(ShareRecord(now + 1, pool.shares[-1].hash, pool.miner, False, 500))
     stats.record_share(ShareRecord(now + 2, 0xDEAD, f"{ALICE}.rig1", True, 700))
     for number, status in ((10, BlockStatus.CONFIRMED), (30, BlockStatus.ACCEPTED), (count - 2, BlockStatus.SENT)):

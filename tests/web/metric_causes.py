@@ -31,7 +31,7 @@ from p2pool.sharechain.refused import RefusalCause
 from p2pool.sharechain.tracker import Arrival
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.views import Views
-from tests.pool_stats.sums import gateway_sums
+from tests.pool_stats.sums import gateway_sums, record_report
 from tests.support import make_template
 from tests.web.pages import Pool
 
@@ -200,7 +200,7 @@ def worker_on(pool: Pool) -> None:
 
 def gateway_reports(pool: Pool) -> None:
     """Five submissions accepted and two rejected, of one worker."""
-    pool.stats.record_gateway(gateway_sums(HERE), pool.now)
+    record_report(pool.stats, gateway_sums(HERE), pool.now)
 
 
 def store_fails(pool: Pool) -> None:

@@ -1,0 +1,102 @@
+"""What mines, put together: the order of start and stop, and what a stop in the middle of a start leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactorClock
+
+from p2pool.app.config import SIMNET_ADDRESS, load_config
+from p2pool.app.pool import Pool
+from tests.environment import make_environment
+from tests.logged import logged
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor in memory whose threads are this one."""
+
+    def callFromThread(self, function, *arguments):
+        function(*arguments)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    flags = ["--net", "simnet", "-a", SIMNET_ADDRESS, "--datadir", str(tmp_path)]
+    config = load_config(flags, tmp_path)
+    config.datadir.mkdir(parents=True, exist_ok=True)
+    return Pool(make_environment(Reactor()), config)
+
+
+def note_starts(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of the parts that were started, which is going to be filled."""
+    started: list[str] = []
+
+    async def start_dash_core(addresses):
+        started.append(f"Dash Core {addresses}")
+
+    monkeypatch.setattr(pool.dashd, "start", start_dash_core)
+    monkeypatch.setattr(pool.stratum, "start", lambda: started.append("miners"))
+    return started
+
+
+def test_services_start_after_those_that_need_to_be_first(pool, monkeypatch):
+    started, first = note_starts(pool, monkeypatch), Deferred()
+    pool.listen(Factory())
+    ensureDeferred(pool.load())
+    done = ensureDeferred(pool.start(list, lambda: first))
+    assert started == []
+    first.callback(None)
+    assert done.called
+    assert started == ["Dash Core []", "miners"]
+    assert ensureDeferred(pool.stop()).called
+
+
+def test_a_stop_during_the_start_waits_for_one_service_and_starts_no_more(pool, monkeypatch):
+    started, first = note_starts(pool, monkeypatch), Deferred()
+    pool.listen(Factory())
+    ensureDeferred(pool.load())
+    ensureDeferred(pool.start(list, lambda: first))
+    stopped = ensureDeferred(pool.stop())
+    assert not stopped.called
+    first.callback(None)
+    assert stopped.called
+    assert started == []
+
+
+def test_a_stop_before_the_start_starts_nothing(pool, monkeypatch):
+    started = note_starts(pool, monkeypatch)
+    assert ensureDeferred(pool.stop()).called
+    assert ensureDeferred(pool.start(list)).called
+    assert started == []
+
+
+def test_a_disk_that_takes_five_seconds_for_a_write_gets_the_last_shares(pool, monkeypatch):
+    written = Deferred()
+
+    async def stop() -> None:
+        await written
+
+    monkeypatch.setattr(pool.persistence, "stop", stop)
+    stopped = ensureDeferred(pool.stop())
+    pool.environment.reactor.advance(10.0)  # the write under way, and one more
+    assert not stopped.called
+    written.callback(None)
+    assert stopped.called
+
+
+def test_shares_are_written_last_and_miners_leave_first(pool, monkeypatch):
+    order: list[str] = []
+    for name in ("persistence", "merged", "dashd", "peers", "stratum"):
+
+        async def stop(name: str = name) -> None:
+            order.append(name)
+            if name == "peers":
+                raise ValueError("a bug")
+
+        monkeypatch.setattr(getattr(pool, name), "stop", stop)
+    with logged():
+        ensureDeferred(pool.stop())
+    assert order == ["stratum", "peers", "dashd", "merged", "persistence"]

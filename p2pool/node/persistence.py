@@ -97,11 +97,12 @@ class Persistence:
     async def start(self) -> None:
         """Load what is stored and choose the best share. OperatorError if files cannot be imported."""
         async with self._loading:
-            database = await self._open()
             self._node.share_added.subscribe(self._share_added)
             self._node.thought.subscribe(self._thought)
+            database = await self._open()
             if database is not None:
                 self._store = ShareStore(database, self._environment.run_in_thread, self._archive)
+                self._store_early_shares(self._store)
                 unverified = [each for each in self._preloaded if each not in self._node.tracker.verified]
                 if unverified:
                     self._node.were_verified(await self._in_thread(lambda: database.verified(unverified)))
@@ -112,6 +113,17 @@ class Persistence:
                 self._timer = Timer(
                     self._environment.reactor, FLUSH_PERIOD, self._flush_pending, name="write shares"
                 )
+
+    def _store_early_shares(self, store: ShareStore) -> None:
+        """Write the shares that came while the store was being opened: other nodes connect before that, and a
+        slow disk can take minutes."""
+        tracker, own = self._node.tracker, set(self._node.own_share_hashes())
+        for share_hash, entry in tracker.forest.nodes.items():
+            if share_hash not in self._preloaded:
+                arrival = tracker.arrival(share_hash)
+                store.add(entry.share, arrival.time_seen, share_hash in own, live=arrival.live)
+                if share_hash in tracker.verified:
+                    store.mark_verified(share_hash)
 
     async def _open(self) -> ShareDatabase | None:
         path = self._directory / "shares.sqlite"

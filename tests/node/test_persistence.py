@@ -241,6 +241,21 @@ def test_a_part_of_a_chain_is_kept_until_its_parents_could_be_fetched(disk):
     assert len(disk.node.tracker) == 15
 
 
+def test_shares_that_come_while_the_store_is_being_opened_are_stored_and_announced(disk):
+    disk.hanging = []
+    disk.start()
+    disk.node.add_shares(SHARES, "peer")  # other nodes are connected by now
+    assert len(disk.announced) == len(SHARES)
+    disk.think()
+    while disk.hanging:
+        disk.hanging.pop()()
+    disk.hanging = None
+    disk.think().stop()
+    assert set(disk.rows) == set(hashes(SHARES))
+    verified = disk.node.tracker.verified.nodes
+    assert {share_hash for share_hash, known in disk.rows.items() if known} == set(verified)
+
+
 def test_stopping_while_it_loads_waits_for_what_reads(disk):
     disk.start()
     disk.node.add_shares(SHARES, "peer")

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import hash_hex
 from p2pool.dash.pow import x11
 from p2pool.dash.target import bits_to_target
@@ -57,6 +58,8 @@ class SimulatedDaemon:
         self.reactor = SimulatedReactor(network.internet, host)
         self.port = DashPort(self)
         self.reactor.listenTCP(PORT, self.port)
+        self.lie: Callable[[str, tuple[Any, ...]], Any] | None = None
+        """Answers calls in its place."""
         self._waiting: list[tuple[Deferred[Any], int]] = []
         """Long polls, with the tip that they know."""
 
@@ -95,7 +98,10 @@ class SimulatedDaemon:
     def _answer_later(self, answer: Deferred[Any]) -> None:
         def give() -> None:
             if not answer.called and self.state is not DaemonState.DOWN:
-                answer.callback(self._template())
+                try:
+                    answer.callback(self.answer("getblocktemplate", ()))
+                except (RpcError, RpcUnavailable) as error:
+                    answer.errback(error)
 
         self.network.events.at(self.network.events.now + RPC_TIME, WORLD, give)
 
@@ -141,6 +147,10 @@ class SimulatedDaemon:
 
     def answer(self, method: str, params: tuple[Any, ...]) -> Any:
         """Return the result of a call, or a Deferred of it. Raises RpcError."""
+        return self.right_answer(method, params) if self.lie is None else self.lie(method, params)
+
+    def right_answer(self, method: str, params: tuple[Any, ...]) -> Any:
+        """Return the result of a call, or a Deferred of it, unless the call is wrong. Raises RpcError."""
         if self.state is DaemonState.WARMING_UP:
             raise RpcError(WARMING_UP, "Loading block index…")
         handler = _METHODS.get(method)
@@ -237,6 +247,8 @@ class DashNetwork:
         """By address of the machine."""
         self.refusals: list[tuple[float, str, str, int]] = []
         """(time, daemon, Dash Core's word, block hash) of the last blocks that were refused."""
+        self.lied_about: dict[int, None] = {}
+        """Tips on which a daemon gave a wrong template."""
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
@@ -254,10 +266,14 @@ class DashNetwork:
     def _mine(self) -> None:
         daemons = list(self.daemons.values())
         daemon = self._chance.choice(daemons)
-        self._made += 1
         if daemon.state is DaemonState.RUNNING:
-            daemon.take(self.chain.anonymous(daemon.tip, daemon.name, self.events.now, self._made))
+            daemon.take(self.anonymous(daemon.tip, daemon))
         self.start()
+
+    def anonymous(self, previous: SimulatedBlock, daemon: SimulatedDaemon) -> SimulatedBlock:
+        """Return a new block of a miner who has nothing to do with the pool."""
+        self._made += 1
+        return self.chain.anonymous(previous, daemon.name, self.events.now, self._made)
 
     def relay(self, block: SimulatedBlock, source: SimulatedDaemon) -> None:
         """Send a block to all other daemons."""
@@ -292,9 +308,18 @@ class DashNetwork:
 
     def refused(self, daemon: SimulatedDaemon, data: bytes, why: str) -> None:
         """Note a block that a daemon refused. Empty ones are the pool's check whether it may submit."""
-        if data:
+        if data and not self.is_misled(data):
             self.refusals.append((self.events.now, daemon.name, why, x11(data[:80])))
             del self.refusals[:-1000]
+
+    def is_misled(self, data: bytes) -> bool:
+        """Return whether a block is wrong because a daemon gave a wrong template."""
+        try:
+            header = parse_block(data).header
+        except ParseError:
+            return False
+        known, previous = self.chain.blocks, header.previous_block
+        return header.bits != self.chain.bits or previous not in known or previous in self.lied_about
 
     @property
     def best(self) -> SimulatedBlock:
@@ -347,13 +372,17 @@ class SimulatedRpc:
             return
         try:
             result = daemon.answer(method, params)
-        except RpcError as error:
+        except (RpcError, RpcUnavailable) as error:
             done.errback(error)
             return
-        waiting = result if isinstance(result, Deferred) else succeed(result)
-        waiting.addCallbacks(
-            lambda value: None if done.called else done.callback(value),
-            lambda failure: None if done.called else done.errback(failure),
+        if not isinstance(result, Deferred):
+            done.callback(result)
+            return
+        # What comes later comes as an event of the process: it may be frozen, or have ended.
+        later = self._reactor.callLater
+        result.addCallbacks(
+            lambda value: later(0, _settle, done, done.callback, value),
+            lambda failure: later(0, _settle, done, done.errback, failure),
         )
 
     async def _wait(self, seconds: float) -> None:
@@ -363,3 +392,8 @@ class SimulatedRpc:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _settle(done: Deferred[Any], settle: Callable[[Any], None], result: Any) -> None:
+    if not done.called:
+        settle(result)

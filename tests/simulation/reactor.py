@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tests.simulation.disk import Crash
 from tests.simulation.events import PENDING, SimulatedCall
 from tests.simulation.network import LOOPBACK_NAMES, Host, Internet
 from tests.simulation.tcp import VirtualConnection, VirtualConnector, VirtualPort
@@ -35,6 +36,8 @@ class SimulatedReactor:
         self.host = host
         self.alive = True
         self.frozen = False
+        self.thawed = 0.0
+        """When it was last frozen, in the world's seconds."""
         self.waiting: list[SimulatedCall] = []
         """What has become due while it was frozen."""
         self.running = True
@@ -42,6 +45,10 @@ class SimulatedReactor:
         """Those that are open, in the order in which they began."""
         self.thread_time: Callable[[], float] = lambda: 0.0
         """How long the next call in a thread takes, in seconds."""
+        self.in_thread: Callable[[Callable[[], Any]], Any] = lambda function: function()
+        """Runs what a thread does."""
+        self.crashed: Callable[[], None] = lambda: None
+        """Called when the process has ended in the middle of that."""
         self.nameResolver = _NameResolver(self)
         self._events = internet.events
         self._port = 32_768
@@ -71,6 +78,7 @@ class SimulatedReactor:
     def thaw(self) -> None:
         """Go on, with all that waited."""
         self.frozen = False
+        self.thawed = self._events.now
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             if call.sequence == PENDING:
@@ -91,7 +99,7 @@ class SimulatedReactor:
         return self._events.now
 
     def callLater(
-        self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any
+        self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object
     ) -> SimulatedCall:
         """Call a function after so many seconds."""
         if delay < 0:
@@ -116,7 +124,10 @@ class SimulatedReactor:
 
     def _run(self, function: Callable[[], T], done: Deferred[T]) -> None:
         try:
-            result = function()
+            result = self.in_thread(function)
+        except Crash:
+            self.crashed()
+            return
         except BaseException:
             failure = Failure()
             self.callLater(0, _fire, done.errback, done, failure)

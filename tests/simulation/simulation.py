@@ -33,6 +33,7 @@ from tests.simulation.pages import PagesAnswer
 from tests.simulation.pool_node import P2P_PORT, WORKER_PORT, pool_config
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.trace import Trace
+from tests.simulation.votes import set_voters
 from tests.simulation.world import EPOCH, LATENCY, World
 
 COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
@@ -94,10 +95,12 @@ class Simulation:
         self._collection = COLLECTION
         for machine in self.machines:
             machine.ending = self._ending
+            machine.data_lost = self._data_lost
             if machine.honest:
                 machine.started = self.node_started
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
+        set_voters(events, frozenset(f"n{world.nodes - 1 - number}" for number in range(world.other_votes)))
         shared_shares.install()
         _route_log(self.trace)
         gc.collect()
@@ -220,6 +223,10 @@ class Simulation:
     def _gateway_ending(self, gateway: GatewayMachine) -> None:
         for invariant in self.invariants:
             invariant.gateway_ending(gateway)
+
+    def _data_lost(self, machine: Machine) -> None:
+        for invariant in self.invariants:
+            invariant.data_lost(machine)
 
     def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         try:

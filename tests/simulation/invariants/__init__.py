@@ -14,7 +14,8 @@ from tests.simulation.invariants.blocks import BlocksArrive
 from tests.simulation.invariants.conduct import NobodyHonestIsBanned, NoInternalErrors
 from tests.simulation.invariants.cost import StepsAreShort
 from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
-from tests.simulation.invariants.income import WorkIsPaid
+from tests.simulation.invariants.income import SharesFollowWork
+from tests.simulation.invariants.memory import MemoryStaysFlat
 from tests.simulation.invariants.payouts import EverybodyIsPaid
 from tests.simulation.invariants.storage import StoredSharesSurvive
 from tests.simulation.invariants.tables import TablesStayBounded
@@ -33,5 +34,6 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     TablesStayBounded,
     StepsAreShort,
     NobodyBuildsOnForgedShares,
-    WorkIsPaid,
+    MemoryStaysFlat,
+    SharesFollowWork,
 )

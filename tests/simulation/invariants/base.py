@@ -36,6 +36,9 @@ class Invariant:
     def gateway_ending(self, gateway: GatewayMachine) -> None:
         """Look at a process of a gateway that is about to be killed."""
 
+    def data_lost(self, machine: Machine) -> None:
+        """Look at a machine whose files are lost, or are replaced by old ones; its node does not run."""
+
     def each_minute(self) -> None:
         """Look at everything, once a simulated minute."""
 

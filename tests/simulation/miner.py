@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+
+import orjson
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -17,7 +19,7 @@ from p2pool.simnet.miner_events import (
     WorkChanged,
 )
 from p2pool.simnet.miner_session import MinerSession
-from p2pool.simnet.miner_work import FoundShare, Work
+from p2pool.simnet.miner_work import FoundShare, MiningJob, Work, parse_notify
 from tests.simulation import cheap_work
 from tests.simulation.events import SimulatedCall
 from tests.simulation.reactor import SimulatedReactor
@@ -89,15 +91,21 @@ class SimulatedMiner:
             self.refused[event.code] = self.refused.get(event.code, 0) + 1
         elif isinstance(event, Subscribed):
             self._session_id = event.session_id
-        elif isinstance(event, HandshakeRefused | ReconnectRequested) and self._connection is not None:
-            self._connection.close()
-        elif isinstance(event, ServerFault) and event.fatal and self._connection is not None:
+        elif (isinstance(event, HandshakeRefused | ReconnectRequested) and self._connection is not None) or (isinstance(event, ServerFault) and event.fatal and self._connection is not None):
             self._connection.close()
 
     @property
     def difficulty(self) -> float | None:
         """Return the difficulty of the job under way; None if there is none."""
         return None if self._work is None else self._work.difficulty
+
+    @property
+    def previous_block(self) -> int | None:
+        """Return the hash of the block on which it works, also of a job that it has not read yet; None without."""
+        if self._work is None or self._connection is None:
+            return None
+        unread = self._connection.unread_job()
+        return int.from_bytes((unread or self._work.job).previous_block, "little")
 
     # --- hashing -----------------------------------------------------------------------------------------
 
@@ -187,6 +195,10 @@ class _MinerProtocol(Protocol):
         if self._job:
             job, self._job = self._job, b""
             self._read(job)
+
+    def unread_job(self) -> MiningJob | None:
+        """Return the newest job if it is not read yet."""
+        return parse_notify(orjson.loads(self._job)["params"]) if self._job else None
 
     def _read(self, data: bytes) -> None:
         output, events = self._session.receive(data, self._miner.reactor.seconds())

@@ -1,0 +1,36 @@
+"""Runs of a world in a process of their own: `child WORLD SEED,SEED... [DEFECT]`, a line of JSON for each seed.
+
+Nothing of p2pool may be imported before the defect is in place and the proof of work is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tests.simulation.mutations.defects import DEFECTS
+from tests.simulation.mutations.editing import install
+
+_world, _seeds, *_names = sys.argv[1:]
+install(edit for defect in DEFECTS if defect.name in _names for edit in defect.edits)
+
+from tests.simulation import cheap_work, disk  # noqa: E402  # only now: they import p2pool
+
+cheap_work.install()
+disk.install()
+
+from tests.simulation.command import run  # noqa: E402
+from tests.simulation.world import read_world  # noqa: E402
+
+for seed in _seeds.split(","):
+    result = run(read_world(_world), seed)
+    violation = result.violation
+    outcome = {
+        "seed": int(seed),
+        "invariant": None if violation is None else violation.invariant or "an unknown invariant",
+        "text": "" if violation is None else str(violation),
+        "time": result.time,
+        "cpu": result.cpu,
+        "trace": result.simulation.trace.digest,
+    }
+    print(json.dumps(outcome), flush=True)

@@ -46,8 +46,9 @@ class SimulatedMiner:
         self.hash_rate = hash_rate
         self.accepted = 0
         self.accepted_attempts = 0.0
+        self.submitted_attempts = 0.0
         self.refused: dict[int, int] = {}
-        self._pools = pools
+        self.pools = pools
         self._pool = 0
         self._chance = chance
         self._wait = FIRST_WAIT
@@ -61,7 +62,7 @@ class SimulatedMiner:
 
     def start(self) -> None:
         """Connect."""
-        host, port = self._pools[self._pool]
+        host, port = self.pools[self._pool]
         factory = Factory.forProtocol(Protocol)
         factory.noisy = False
         self.reactor.connectTCP(host, port, _MinerFactory(self), timeout=10)
@@ -70,7 +71,7 @@ class SimulatedMiner:
         """Connect again, in a while, to the next pool."""
         self._set_work(None)
         self._connection = None
-        self._pool = (self._pool + 1) % len(self._pools)
+        self._pool = (self._pool + 1) % len(self.pools)
         wait, self._wait = self._wait, min(2 * self._wait, LAST_WAIT)
         self.reactor.callLater(wait * (0.5 + self._chance.random()), self.start)
 
@@ -146,6 +147,7 @@ class SimulatedMiner:
         while int.from_bytes(digest(prefix + nonce.to_bytes(4, "little")), "little") > target:
             nonce += 1
         self._nonce = nonce + 1
+        self.submitted_attempts += _WHOLE / target
         self._connection.submit(FoundShare(work, self._extranonce2_bytes, nonce))
         self._wait_for_share()
 

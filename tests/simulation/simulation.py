@@ -27,6 +27,7 @@ from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import P2P_PORT, WORKER_PORT, pool_config
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.trace import Trace
+from tests.simulation.votes import set_voters
 from tests.simulation.world import EPOCH, LATENCY, World
 
 COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
@@ -76,8 +77,10 @@ class Simulation:
         self._collection = COLLECTION
         for machine in self.machines:
             machine.started, machine.ending = self._started, self._ending
+            machine.data_lost = self._data_lost
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
+        set_voters(events, frozenset(f"n{world.nodes - 1 - number}" for number in range(world.other_votes)))
         shared_shares.install()
         _route_log(self.trace)
         gc.collect()
@@ -171,6 +174,10 @@ class Simulation:
     def _ending(self, machine: Machine) -> None:
         for invariant in self.invariants:
             invariant.ending(machine)
+
+    def _data_lost(self, machine: Machine) -> None:
+        for invariant in self.invariants:
+            invariant.data_lost(machine)
 
     def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         try:

@@ -12,7 +12,8 @@ from tests.simulation.invariants.agreement import AllAgree, SharesSpread, TheBes
 from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
 from tests.simulation.invariants.conduct import HonestSharesAreValid, NobodyHonestIsBanned, NoInternalErrors
-from tests.simulation.invariants.income import WorkIsPaid
+from tests.simulation.invariants.income import SharesFollowWork
+from tests.simulation.invariants.memory import MemoryStaysFlat
 from tests.simulation.invariants.payouts import EverybodyIsPaid, FindersOwnTheirShares
 from tests.simulation.invariants.storage import AnnouncedBlocksSurvive, StoredSharesSurvive
 from tests.simulation.invariants.tables import TablesStayBounded
@@ -33,6 +34,7 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     StoredSharesSurvive,
     AnnouncedBlocksSurvive,
     TablesStayBounded,
+    MemoryStaysFlat,
     MinersHaveCurrentWork,
-    WorkIsPaid,
+    SharesFollowWork,
 )

@@ -15,8 +15,30 @@ FRESH: Final = 60.0
 """Seconds that a share may take to everybody, with all that a download needs."""
 
 
+AGREED: Final = 10
+"""Shares of a node's chain, the newest ones, that others need not have in theirs: among heads whose fifth
+ancestors have the same work, each node stays on the one that it saw first."""
+
+
 class AllAgree(Invariant):
-    """An hour after the last fault all nodes that work are on one chain, but for shares of the last seconds."""
+    """Nodes that work are on one chain SETTLING seconds after each fault and all before it, but for AGREED shares;
+    when the world ends, all of them know each other's tips, but for shares of the last seconds."""
+
+    def each_minute(self) -> None:
+        simulation = self.simulation
+        if simulation.events.now < simulation.disturbed_until:
+            return
+        chains: dict[str, list[int]] = {}
+        for machine in simulation.machines:
+            if machine.works and machine.honest and machine.process is not None:
+                node = machine.process.node
+                chains[machine.name] = [each.hash for each in node.tracker.ancestors(node.best_share, 3 * AGREED)]
+        for name, chain in chains.items():
+            first, reference = next(iter(chains.items()))
+            if min(len(chain), len(reference)) <= 2 * AGREED:
+                continue
+            if chain[AGREED] not in reference and reference[AGREED] not in chain:
+                raise Violation(f"{name} and {first} are on different chains")
 
     def at_end(self) -> None:
         simulation = self.simulation

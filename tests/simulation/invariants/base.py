@@ -31,7 +31,7 @@ class Invariant:
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
 
-    def found(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Report what is wrong from inside a process, which would take an exception for its own."""
         try:
             raise Violation(text)
@@ -46,6 +46,9 @@ class Invariant:
 
     def ending(self, machine: Machine) -> None:
         """Look at a process that is about to be killed."""
+
+    def data_lost(self, machine: Machine) -> None:
+        """Look at a machine whose files are lost, or are replaced by old ones; its node does not run."""
 
     def each_minute(self) -> None:
         """Look at everything, once a simulated minute."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from p2pool.dash.hashes import hash_hex
+from p2pool.dashd.found_block import FoundBlock
 from tests.simulation.invariants.base import Invariant, Violation
 
 if TYPE_CHECKING:
@@ -29,16 +30,29 @@ class BlocksArrive(Invariant):
         """Those whose node was ended before a disk could have had them."""
 
     def ending(self, machine: Machine) -> None:
-        now = self.simulation.events.now
+        disk, now = machine.disk, self.simulation.events.now
+        since = now - AT_ONCE - 4 * disk.delay
+        if disk.hangs_until > now:
+            since = min(since, disk.hangs_since)
+        self._excuse(machine, float("-inf") if disk.full else since)
+
+    def data_lost(self, machine: Machine) -> None:
+        self._excuse(machine, float("-inf"))
+
+    def _excuse(self, machine: Machine, since: float) -> None:
+        """Excuse a machine's blocks that were found after a time and that nobody has heard of."""
+        made = self.simulation.dash.chain.blocks
         for block_hash, (finder, _, time) in self.found.items():
-            if finder == machine.name and now - time < AT_ONCE + 4 * machine.disk.delay:
+            if finder == machine.name and time > since and block_hash not in made:
                 self.excused.add(block_hash)
 
     def started(self, machine: Machine) -> None:
         assert machine.process is not None
         name = machine.name
 
-        def found(block: Any) -> None:
+        def found(block: FoundBlock) -> None:
+            if self.simulation.dash.is_misled(block.data):
+                return
             self.found.setdefault(block.block_hash, (name, block.height, self.simulation.events.now))
 
         machine.process.node.block_found.subscribe(found)

@@ -28,8 +28,6 @@ class EverybodyIsPaid(Invariant):
         super().__init__(simulation)
         self.shares: dict[int, Share] = {}
         self._checked: set[int] = set()
-        self.paid: dict[bytes, int] = {}
-        """Duffs by script, of blocks in the chain; filled at the end."""
 
     def started(self, machine: Machine) -> None:
         assert machine.process is not None

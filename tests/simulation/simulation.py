@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import math
 import random
 import tempfile
 from collections.abc import Callable, Container
@@ -59,6 +60,7 @@ class Simulation:
         self._directory = tempfile.TemporaryDirectory(
             prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
         )
+        self.trace.directory = self._directory.name
         self.internet = Internet(events, self._latency)
         self.internet.delivered = self.trace.delivered
         chain = DashChain(self.network, self._block_bits(), EPOCH)
@@ -121,7 +123,7 @@ class Simulation:
             return []
         tail = [1 / (rank + 1) for rank in range(world.miners - 1)]
         rest = world.hash_rate * (1 - world.whale)
-        return [world.hash_rate - (rest if tail else 0.0), *(rest * each / sum(tail) for each in tail)]
+        return [world.hash_rate - (rest if tail else 0.0), *(rest * each / math.fsum(tail) for each in tail)]
 
     def _miner(self, number: int, hash_rate: float) -> SimulatedMiner:
         host = self.internet.add(Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self._region()))

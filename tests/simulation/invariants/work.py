@@ -19,7 +19,7 @@ class MinersHaveCurrentWork(Invariant):
             return
         machines = {machine.host.address: machine for machine in simulation.machines}
         for miner in simulation.miners:
-            machine = machines.get(miner._pools[miner._pool][0])
+            machine = machines.get(miner.pools[miner._pool][0])
             if machine is None or not machine.works or not machine.honest:
                 continue
             tip, previous = machine.daemon.tip, miner.previous_block

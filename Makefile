@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm clean
+.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm simulate simulate-many clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -57,6 +57,19 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# A simulated network, a line for each simulated minute: make simulate SEED=7 WORLD=small NODES=5 HOURS=2
+WORLD ?= default
+SEED ?= 1
+CHANGES = $(if $(NODES),--nodes $(NODES)) $(if $(MINERS),--miners $(MINERS)) $(if $(HOURS),--hours $(HOURS))
+simulate: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.simulation run --world $(WORLD) --seed $(SEED) $(CHANGES) $(ARGS)
+
+# Many seeds of small worlds, on all processors; prints those that fail: make simulate-many N=1000
+simulate-many: N = 100
+simulate-many: WORLD = small
+simulate-many: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.simulation many --world $(WORLD) --seed $(SEED) --count $(N) $(CHANGES) $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info

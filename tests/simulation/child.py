@@ -1,4 +1,4 @@
-"""Runs of a world in a process of their own: `child WORLD SEED,SEED... [DEFECT]`, a line of JSON for each seed.
+"""Runs of a world in a process of their own: `child WORLD SEED,SEED... [OPTION...]`, a line of JSON for each seed.
 
 Nothing of p2pool may be imported before the defect is in place and the proof of work is replaced.
 """
@@ -8,22 +8,23 @@ from __future__ import annotations
 import json
 import sys
 
-from tests.simulation.mutations.defects import DEFECTS
-from tests.simulation.mutations.editing import install
+from tests.simulation.options import insert_defect
 
-_world, _seeds, *_names = sys.argv[1:]
-install(edit for defect in DEFECTS if defect.name in _names for edit in defect.edits)
+_name, _seeds, *_options = sys.argv[1:]
+insert_defect(_options)
 
 from tests.simulation import cheap_work, disk  # noqa: E402  # only now: they import p2pool
 
 cheap_work.install()
 disk.install()
 
-from tests.simulation.command import run  # noqa: E402
+from tests.simulation.command import parse, run  # noqa: E402
 from tests.simulation.world import read_world  # noqa: E402
 
+_given = parse(["run", *_options])
+_world = read_world(_name, nodes=_given.nodes, miners=_given.miners, hours=_given.hours)
 for seed in _seeds.split(","):
-    result = run(read_world(_world), seed)
+    result = run(_world, seed)
     violation = result.violation
     outcome = {
         "seed": int(seed),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.support import ROOT
+from tests.simulation.mutations.editing import ROOT
 
 
 class RunFails(Exception):
@@ -29,12 +29,18 @@ class Outcome:
 
 
 def run_seeds(
-    world: str, seeds: Sequence[int], *, defect: str | None = None, python: str = sys.executable
+    world: str,
+    seeds: Sequence[int],
+    *,
+    defect: str | None = None,
+    changes: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[Outcome]:
-    """Run seeds of a world, with or without a deliberate defect, and yield each outcome when it is there. Raises
-    RunFails."""
+    """Run seeds of a world, with or without a deliberate defect, and yield each outcome when it is there.
+    `changes` are options of the command line that change the world. Raises RunFails."""
     numbers = ",".join(str(seed) for seed in seeds)
-    words = [python, "-m", "tests.simulation.child", world, numbers, *([defect] if defect else [])]
+    words = [python, "-m", "tests.simulation.child", world, numbers, *changes]
+    words += ["--defect", defect] if defect else []
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from tests.support import ROOT
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class EditFails(Exception):

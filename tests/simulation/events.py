@@ -1,4 +1,4 @@
-"""The time of a simulated world: events in order, one after another, on a clock that jumps from one to the next."""
+"""The time of a simulated world: events one after another, on a clock that jumps from one to the next."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class World:
 
     alive = True
     frozen = False
-    waiting: list[SimulatedCall] = []  # noqa: RUF012  # never used: it is never frozen
+    waiting: list[SimulatedCall] = []  # never used: it is never frozen
 
 
 WORLD = World()

@@ -92,7 +92,7 @@ class SimulatedMiner:
             self.refused[event.code] = self.refused.get(event.code, 0) + 1
         elif isinstance(event, Subscribed):
             self._session_id = event.session_id
-        elif (isinstance(event, HandshakeRefused | ReconnectRequested) and self._connection is not None) or (isinstance(event, ServerFault) and event.fatal and self._connection is not None):
+        elif _is_the_end(event) and self._connection is not None:
             self._connection.close()
 
     @property
@@ -150,6 +150,12 @@ class SimulatedMiner:
         self.submitted_attempts += _WHOLE / target
         self._connection.submit(FoundShare(work, self._extranonce2_bytes, nonce))
         self._wait_for_share()
+
+
+def _is_the_end(event: object) -> bool:
+    if isinstance(event, ServerFault):
+        return event.fatal
+    return isinstance(event, HandshakeRefused | ReconnectRequested)
 
 
 class _MinerFactory(Factory):

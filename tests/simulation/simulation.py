@@ -111,10 +111,9 @@ class Simulation:
         for seed in range(min(self.world.seeds, self.world.nodes)):
             if seed != number:
                 flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
-        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
-        return Machine(
-            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
-        )
+        payee = address_of(self.network, f"node {number}")
+        config = pool_config(disk.directory, self.network, payee, tuple(flags))
+        return Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""
@@ -226,11 +225,13 @@ def _node_address(number: int) -> str:
 _routed: list[Trace] = []
 
 
+def _log(event: dict[str, Any]) -> None:
+    _routed[0].log(event)
+
+
 def _route_log(trace: Trace) -> None:
     if not _routed:
-        globalLogBeginner.beginLoggingTo(
-            [lambda event: _routed[0].log(event)], redirectStandardIO=False, discardBuffer=True
-        )
+        globalLogBeginner.beginLoggingTo([_log], redirectStandardIO=False, discardBuffer=True)
     _routed[:] = [trace]
 
 

@@ -74,6 +74,7 @@ class StoredSharesSurvive(Invariant):
         """Yield how many shares were looked for."""
         yield f"{self.kept} shares outlived the end of their node"
 
+
 class AnnouncedBlocksSurvive(Invariant):
     """A share that is a block is on its finder's disk before others hear of it: if they have it, the finder has it
     after any end, if its disk took it."""

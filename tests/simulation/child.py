@@ -6,6 +6,7 @@ Nothing of p2pool may be imported before the defect is in place and the proof of
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 from tests.simulation.options import insert_defect
@@ -21,6 +22,7 @@ disk.install()
 from tests.simulation.command import parse, run  # noqa: E402
 from tests.simulation.world import read_world  # noqa: E402
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # files are removed on the way out
 _given = parse(["run", *_options])
 _world = read_world(_name, nodes=_given.nodes, miners=_given.miners, hours=_given.hours)
 for seed in _seeds.split(","):

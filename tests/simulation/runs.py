@@ -51,6 +51,6 @@ def run_seeds(
                 yield Outcome(**json.loads(line))
             _, errors = process.communicate()
         finally:
-            process.kill()
+            process.terminate()  # the child removes its files
     if process.returncode:
         raise RunFails(f"seeds {numbers} of world {world}, defect {defect}: {errors.strip()[-2000:]}")

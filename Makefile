@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm clean
+.PHONY: run test test-fast test-e2e test-pythons lint format bench swarm simulate simulate-many clean
 
 run: $(VENV)/.installed
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -59,6 +59,19 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# A simulated network, a line for each simulated minute: make simulate SEED=7 WORLD=small NODES=5 HOURS=2
+WORLD ?= default
+SEED ?= 1
+CHANGES = $(if $(NODES),--nodes $(NODES)) $(if $(MINERS),--miners $(MINERS)) $(if $(HOURS),--hours $(HOURS))
+simulate: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.simulation run --world $(WORLD) --seed $(SEED) $(CHANGES) $(ARGS)
+
+# Many seeds of small worlds, on all processors; prints those that fail: make simulate-many N=1000
+simulate-many: N = 100
+simulate-many: WORLD = small
+simulate-many: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.simulation many --world $(WORLD) --seed $(SEED) --count $(N) $(CHANGES) $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info

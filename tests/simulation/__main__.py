@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: run a world, one line a simulated minute or hour, and a summary."""
+"""`python -m tests.simulation`: run a world, one line a simulated minute, and a summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ if os.environ.get("PYTHONHASHSEED") != "0":  # sets of texts iterate by their ha
     os.environ["PYTHONHASHSEED"] = "0"
     os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
 
-from tests.simulation import cheap_work, disk
+from tests.simulation.options import insert_defect
+
+insert_defect(sys.argv[1:])
+
+from tests.simulation import cheap_work, disk  # noqa: E402  # only now: they import p2pool
 
 cheap_work.install()
 disk.install()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.simulation.invariants import Violation
+from tests.simulation.many import replay_command, run_many
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import World, read_world
 
@@ -27,13 +28,19 @@ class Result:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the words say. Return the exit status: 1 if an invariant did not hold."""
-    given = _parse(arguments)
+    given = parse(arguments)
+    changes = [
+        word
+        for name in ("nodes", "miners", "hours", "defect")
+        if (value := getattr(given, name)) is not None
+        for word in (f"--{name}", str(value))
+    ]
+    if given.command == "many":
+        return run_many(given.world, int(given.seed), given.count, changes=changes, jobs=given.jobs)
     world = read_world(given.world, nodes=given.nodes, miners=given.miners, hours=given.hours)
     without = frozenset(int(number) for number in given.without.split(",") if number)
-    if given.command == "many":
-        return _many(world, int(given.seed), given.count)
     if given.command == "shrink":
-        return _shrink(world, given.seed)
+        return _shrink(world, given.seed, changes)
     result = run(
         world,
         given.seed,
@@ -42,20 +49,23 @@ def main(arguments: Sequence[str]) -> int:
         lines=given.command == "run",
         until=given.until,
     )
-    return _report(result, given.seed)
+    return _report(result, given.seed, [*changes, *(["--without", given.without] if given.without else [])])
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the values of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("command", nargs="?", default="run", choices=["run", "replay", "many", "shrink"])
     parser.add_argument("--world", default="default", help="a file in tests/simulation/worlds, or a path")
-    parser.add_argument("--seed", default="1")
+    parser.add_argument("--seed", default="1", help="the only source of chance; many: the first one")
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--miners", type=int)
     parser.add_argument("--hours", type=float)
     parser.add_argument("--until", type=float, help="stop at this simulated second")
     parser.add_argument("--without", default="", metavar="N,N", help="leave out these faults")
     parser.add_argument("--count", type=int, default=30, help="how many seeds, for many")
+    parser.add_argument("--jobs", type=int, help="processes at a time, for many")
+    parser.add_argument("--defect", metavar="NAME", help="a deliberate defect, see mutations")
     parser.add_argument("--log", action="store_true", help="show the log of all nodes")
     return parser.parse_args(arguments)
 
@@ -89,13 +99,17 @@ def run(
     return Result(simulation, violation, simulation.events.now, ended)
 
 
-def _report(result: Result, seed: str) -> int:
+def _report(result: Result, seed: str, changes: Sequence[str]) -> int:
     simulation = result.simulation
     if result.violation is not None:
         for line in list(simulation.trace.lines)[-LAST_LINES:]:
             print(line)
-        print(f"\nVIOLATION at {result.time:.0f} s of seed {seed}: {result.violation}")
-        print(f"world {simulation.world.name}, {len(simulation.faults)} faults; to see more: replay, shrink")
+        what = f"{result.violation.invariant}: {result.violation}"
+        print(f"\nVIOLATION at {result.time:.0f} s of seed {seed}: {what}")
+        name = simulation.world.name
+        print(f"see all of it:      {replay_command(name, seed, changes)}")
+        print(f"up to a moment:     {replay_command(name, seed, changes)} --until {result.time - 60:.0f}")
+        print(f"with fewer faults:  {replay_command(name, seed, changes, 'shrink')}")
         return 1
     for invariant in simulation.invariants:
         for line in invariant.summary():
@@ -112,43 +126,33 @@ def _report(result: Result, seed: str) -> int:
     return 0
 
 
-def _many(world: World, first: int, count: int) -> int:
-    """Run seeds one after another. Return 1 if one of them failed."""
-    failed, hours, cpu = [], 0.0, 0.0
-    for seed in range(first, first + count):
-        result = run(world, str(seed))
-        hours, cpu = hours + result.time / 3600, cpu + result.cpu
-        if result.violation is not None:
-            failed.append(seed)
-            print(f"seed {seed}: {result.violation}", flush=True)
-    print(f"{count} seeds of world {world.name}, {hours:.0f} simulated hours in {cpu:.0f} s: {len(failed)} failed")
-    return 1 if failed else 0
-
-
-def _shrink(world: World, seed: str) -> int:
-    """Leave out one fault after another, as long as the same invariant breaks."""
+def _shrink(world: World, seed: str, changes: Sequence[str]) -> int:
+    """Leave out faults, half of them, a quarter, one at a time, as long as the same invariant does not hold."""
     first = run(world, seed)
     if first.violation is None:
         print(f"seed {seed} does not fail")
         return 0
-    without: frozenset[int] = frozenset(each.number for each in first.simulation.faults if each.time > first.time)
-    kept = [each for each in first.simulation.faults if each.number not in without]
-    wanted = str(first.violation).split()[:3]
-    for size in (len(kept) // 2, len(kept) // 4, 1):
-        for start in range(0, len(kept), max(1, size)):
-            some = frozenset(each.number for each in kept[start : start + max(1, size)]) - without
-            if not some:
-                continue
+    faults = first.simulation.faults
+    kept = [each.number for each in faults if each.time <= first.time]
+    without = frozenset(each.number for each in faults) - frozenset(kept)
+    size = max(1, len(kept) // 2)
+    while True:
+        for start in range(0, len(kept), size):
+            some = frozenset(kept[start : start + size])
             again = run(world, seed, without=without | some)
-            if again.violation is not None and str(again.violation).split()[1:3] == wanted[1:3]:
+            if again.violation is not None and again.violation.invariant == first.violation.invariant:
                 without |= some
-    needed = [each for each in first.simulation.faults if each.number not in without]
-    for fault in needed:
-        print(f"{fault.time:10.1f} s  {fault}")
+        kept = [number for number in kept if number not in without]
+        if size == 1:
+            break
+        size = max(1, size // 2)
+    for fault in faults:
+        if fault.number not in without:
+            print(f"{fault.time:10.1f} s  {fault}")
+    print(f"{len(kept)} of {len(faults)} faults are needed for {first.violation.invariant}: {first.violation}")
     numbers = ",".join(str(number) for number in sorted(without))
-    print(
-        f"{len(needed)} of {len(first.simulation.faults)} faults are needed: replay --seed {seed} --without {numbers}"
-    )
+    options = [*changes, *(["--without", numbers] if numbers else [])]
+    print(replay_command(world.name, seed, options))
     return 1
 
 

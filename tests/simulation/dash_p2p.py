@@ -64,12 +64,8 @@ class _Link(Protocol):
         self._port.links[self] = None
         now = int(self._port.daemon.network.chain.epoch + self._port.daemon.network.events.now)
         height = self._port.daemon.tip.height
-        hello: dict[str, Any] = {
-            "receiver": NO_ADDRESS,
-            "sender": NO_ADDRESS,
-            "nonce": 1,
-            "sub_version": b"/Dash Core:23.1.2/",
-        }
+        ends = {"receiver": NO_ADDRESS, "sender": NO_ADDRESS}
+        hello: dict[str, Any] = {**ends, "nonce": 1, "sub_version": b"/Dash Core:23.1.2/"}
         self.send(Version(version=PROTOCOL_VERSION, services=NODE_NETWORK, time=now, start_height=height, **hello))
         self._port.daemon.reactor.callLater(PING_PERIOD, self._ping)
 

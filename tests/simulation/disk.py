@@ -4,7 +4,7 @@
 `os.rename` for plain files, `sqlite3.connect` for databases. A kill loses nothing that was written; a power cut
 loses
 
-- the content of a file that was not synced before it was renamed: it is empty then, or it has what it had;
+- the content of a file that was not synced before it was renamed: it is empty then, or the old file is back;
 - a rename whose directory was not synced: the old file is back, or not, by chance;
 - all commits of a database that is not fully synchronous, since it was opened.
 """
@@ -36,7 +36,8 @@ class _Rename:
 
     path: str
     former: str | None
-    synced: bool
+    inode: int
+    size: int
 
 
 @dataclass(eq=False)
@@ -61,6 +62,8 @@ class Disk:
     _synced: dict[int, int] = field(default_factory=dict)
     """By inode: the size of a file when it was synced."""
     _renames: list[_Rename] = field(default_factory=list)
+    _hollow: list[_Rename] = field(default_factory=list)
+    """Renames that are on the disk, of files whose content was not."""
     _shadows: int = 0
     _in_thread: bool = False
     _crashed: bool = False
@@ -123,6 +126,7 @@ class Disk:
             for rename in self._renames:
                 if os.path.dirname(rename.path) == path:
                     self._drop(rename)
+                    self._hollow += [] if self._has_content(rename) else [rename]
             self._renames = [rename for rename in self._renames if os.path.dirname(rename.path) != path]
         else:
             self._synced[status.st_ino] = status.st_size
@@ -137,10 +141,18 @@ class Disk:
             former = str(self._shadow / str(self._shadows))
             os.link(target, former)
         status = os.stat(source)
-        synced = self._synced.get(status.st_ino) == status.st_size
-        self._renames.append(_Rename(target, former, synced))
+        self._renames.append(_Rename(target, former, status.st_ino, status.st_size))
         while len(self._renames) > 1000:
             self._drop(self._renames.pop(0))
+
+    def _has_content(self, rename: _Rename) -> bool:
+        return self._synced.get(rename.inode) == rename.size
+
+    def _lose_content(self, rename: _Rename) -> None:
+        """Empty a file that was not synced, if it is still there under its new name."""
+        lost = not self._has_content(rename) and os.path.exists(rename.path)
+        if lost and os.stat(rename.path).st_ino == rename.inode:
+            os.truncate(rename.path, 0)
 
     def _drop(self, rename: _Rename) -> None:
         if rename.former is not None:
@@ -169,9 +181,11 @@ class Disk:
                 elif os.path.exists(rename.path):
                     os.unlink(rename.path)
             else:
-                if not rename.synced and os.path.exists(rename.path):
-                    os.truncate(rename.path, 0)
+                self._lose_content(rename)
                 self._drop(rename)
+        for rename in self._hollow:
+            self._lose_content(rename)
+        self._hollow.clear()
 
     def remove(self) -> None:
         """Remove the directory."""

@@ -1,4 +1,4 @@
-"""The time of a simulated world: events in order, one after another, on a clock that jumps to the next."""
+"""The time of a simulated world: events one after another, on a clock that jumps from one to the next."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import orjson
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -18,7 +19,7 @@ from p2pool.simnet.miner_events import (
     WorkChanged,
 )
 from p2pool.simnet.miner_session import MinerSession
-from p2pool.simnet.miner_work import FoundShare, Work
+from p2pool.simnet.miner_work import FoundShare, MiningJob, Work, parse_notify
 from tests.simulation import cheap_work
 from tests.simulation.events import SimulatedCall
 from tests.simulation.reactor import SimulatedReactor
@@ -99,6 +100,14 @@ class SimulatedMiner:
         """Return the difficulty of the job under way; None if there is none."""
         return None if self._work is None else self._work.difficulty
 
+    @property
+    def previous_block(self) -> int | None:
+        """Return the hash of the block on which it works, also of a job that it has not read yet; None without."""
+        if self._work is None or self._connection is None:
+            return None
+        unread = self._connection.unread_job()
+        return int.from_bytes((unread or self._work.job).previous_block, "little")
+
     # --- hashing -----------------------------------------------------------------------------------------
 
     def _set_work(self, work: Work | None) -> None:
@@ -144,10 +153,9 @@ class SimulatedMiner:
 
 
 def _is_the_end(event: object) -> bool:
-    """Return whether a connection is of no more use after what the server said."""
-    return isinstance(event, HandshakeRefused | ReconnectRequested) or (
-        isinstance(event, ServerFault) and event.fatal
-    )
+    if isinstance(event, ServerFault):
+        return event.fatal
+    return isinstance(event, HandshakeRefused | ReconnectRequested)
 
 
 class _MinerFactory(Factory):
@@ -195,6 +203,10 @@ class _MinerProtocol(Protocol):
         if self._job:
             job, self._job = self._job, b""
             self._read(job)
+
+    def unread_job(self) -> MiningJob | None:
+        """Return the newest job if it is not read yet."""
+        return parse_notify(orjson.loads(self._job)["params"]) if self._job else None
 
     def _read(self, data: bytes) -> None:
         output, events = self._session.receive(data, self._miner.reactor.seconds())

@@ -104,7 +104,7 @@ class SimulatedReactor:
         """Call a function after so many seconds."""
         if delay < 0:
             raise ValueError(f"callLater with {delay} seconds")
-        return self._events.at(self._events.now + delay, self, function, *arguments, **named)
+        return self._events.at(self._events.now + delay, self, callable, *args, **kwargs)
 
     def getDelayedCalls(self) -> list[SimulatedCall]:
         """Return nothing: nobody asks."""
@@ -112,9 +112,9 @@ class SimulatedReactor:
 
     # --- threads -----------------------------------------------------------------------------------------
 
-    def callFromThread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
         """Call a function in the next turn."""
-        self.callLater(0, function, *arguments, **named)
+        self.callLater(0, callable, *args, **kwargs)
 
     def run_in_thread(self, function: Callable[[], T]) -> Deferred[T]:
         """Run a function later, as if a thread did; the Deferred fires with its result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import tempfile
 from collections.abc import Callable, Container, Iterable
@@ -152,7 +153,7 @@ class Simulation:
             return []
         tail = [1 / (rank + 1) for rank in range(world.miners - 1)]
         rest = world.hash_rate * (1 - world.whale)
-        return [world.hash_rate - (rest if tail else 0.0), *(rest * each / sum(tail) for each in tail)]
+        return [world.hash_rate - (rest if tail else 0.0), *(rest * each / math.fsum(tail) for each in tail)]
 
     def _miner(self, number: int, hash_rate: float) -> SimulatedMiner:
         host = self.internet.add(Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self._region()))
@@ -264,11 +265,13 @@ def _node_address(number: int) -> str:
 _routed: list[Trace] = []
 
 
+def _log(event: dict[str, Any]) -> None:
+    _routed[0].log(event)
+
+
 def _route_log(trace: Trace) -> None:
     if not _routed:
-        globalLogBeginner.beginLoggingTo(
-            [lambda event: _routed[0].log(event)], redirectStandardIO=False, discardBuffer=True
-        )
+        globalLogBeginner.beginLoggingTo([_log], redirectStandardIO=False, discardBuffer=True)
     _routed[:] = [trace]
 
 

@@ -1,6 +1,6 @@
-"""How often the timers of a simulated node come. In large worlds those that only look after things come less
-often: a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see
-depends on them while all is well."""
+"""How often the timers of a simulated node come. In large worlds those that only look after things are rarer:
+a node's dozen timers a second would be most of a simulation's work, and nothing that miners or peers see depends
+on them while all is well."""
 
 from __future__ import annotations
 

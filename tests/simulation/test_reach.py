@@ -20,7 +20,7 @@ from tests.simulation.invariants.tables import TablesStayBounded, node_tables
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import P2P_PORT, pool_config
-from tests.simulation.world import EPOCH, NETWORK
+from tests.simulation.world import EPOCH, NETWORK, World
 
 TABLES = {
     "app": "StratumAssembly._timers",
@@ -71,12 +71,12 @@ def test_a_table_that_grows_in_any_package_is_found(machines: list[Machine], nam
     machine = machines[1]
     assert machine.process is not None
 
-    class World:
-        network = NETWORK
+    class OfWorld:
+        world = World(name="reach", nodes=2, miners=0, hours=1)
 
-    world: Any = World()
-    watch = TablesStayBounded(world)
-    watch.look(machine, machine.process)
+    simulation: Any = OfWorld()
+    watch = TablesStayBounded(simulation)
+    watch.look(machine.name, machine.process)
     table = next(table for found, table in node_tables(machine.process) if found == name)
     entries = range(watch.largest + 1)
     if isinstance(table, dict):
@@ -87,5 +87,5 @@ def test_a_table_that_grows_in_any_package_is_found(machines: list[Machine], nam
         for entry in entries:
             table.add(entry)
     with pytest.raises(Violation, match=f"n1: {name} has"):
-        watch.look(machine, machine.process)
+        watch.look(machine.name, machine.process)
     table.clear()

@@ -11,29 +11,34 @@ from typing import Final
 from tests.simulation.invariants.agreement import AllAgree, SharesSpread, TheBestShareIsRight
 from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
-from tests.simulation.invariants.conduct import NobodyHonestIsBanned, NoInternalErrors
+from tests.simulation.invariants.conduct import HonestSharesAreValid, NobodyHonestIsBanned, NoInternalErrors
 from tests.simulation.invariants.cost import StepsAreShort
 from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
 from tests.simulation.invariants.income import SharesFollowWork
 from tests.simulation.invariants.memory import MemoryStaysFlat
-from tests.simulation.invariants.payouts import EverybodyIsPaid
-from tests.simulation.invariants.storage import StoredSharesSurvive
+from tests.simulation.invariants.payouts import EverybodyIsPaid, FindersOwnTheirShares
+from tests.simulation.invariants.storage import AnnouncedBlocksSurvive, StoredSharesSurvive
 from tests.simulation.invariants.tables import TablesStayBounded
+from tests.simulation.invariants.work import MinersHaveCurrentWork
 
 __all__ = ["INVARIANTS", "Invariant", "Violation"]
 
 INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NoInternalErrors,
     NobodyHonestIsBanned,
+    HonestSharesAreValid,
     BlocksArrive,
     EverybodyIsPaid,
+    FindersOwnTheirShares,
     AllAgree,
     SharesSpread,
     TheBestShareIsRight,
     StoredSharesSurvive,
+    AnnouncedBlocksSurvive,
     TablesStayBounded,
     StepsAreShort,
     NobodyBuildsOnForgedShares,
     MemoryStaysFlat,
+    MinersHaveCurrentWork,
     SharesFollowWork,
 )

@@ -14,12 +14,30 @@ if TYPE_CHECKING:
 class Violation(Exception):
     """An invariant does not hold."""
 
+    @property
+    def invariant(self) -> str:
+        """Return the name of the invariant that raised it; empty if none did."""
+        name, step = "", self.__traceback__
+        while step is not None:
+            owner = step.tb_frame.f_locals.get("self")
+            if isinstance(owner, Invariant):
+                name = type(owner).__name__
+            step = step.tb_next
+        return name
+
 
 class Invariant:
     """Something that must hold. Methods raise Violation."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
+
+    def report(self, text: str) -> None:
+        """Report what is wrong from inside a process, which would take an exception for its own."""
+        try:
+            raise Violation(text)
+        except Violation as violation:
+            self.simulation.violation = self.simulation.violation or violation
 
     def logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         """Look at a log line."""

@@ -1,10 +1,18 @@
-"""How nodes behave: no exceptions, and no bans among the honest."""
+"""How nodes behave: no exceptions, and no bans or refusals among the honest."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from p2pool.dash.hashes import hash_hex
+from p2pool.share.errors import Reason, ShareInvalid
+from p2pool.share.share import Share
 from tests.simulation.invariants.base import Invariant, Violation
+
+if TYPE_CHECKING:
+    from p2pool.sharechain.tracker import Thought
+    from tests.simulation.machine import Machine
+    from tests.simulation.simulation import Simulation
 
 
 class NoInternalErrors(Invariant):
@@ -32,3 +40,36 @@ class NobodyHonestIsBanned(Invariant):
             for address, name in miners.items():
                 if machine.process.stratum.server.guard.ban_of(address) is not None:
                     raise Violation(f"{machine.name} has banned miner {name}, which is honest")
+
+
+class HonestSharesAreValid(Invariant):
+    """No honest node refuses a share that an honest node made, itself included."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._makers: dict[int, str] = {}
+        self._refused: dict[int, tuple[str, Exception]] = {}
+
+    def started(self, machine: Machine) -> None:
+        assert machine.process is not None
+
+        def added(share_added: tuple[Share, bool]) -> None:
+            share, own = share_added
+            if own and machine.honest:
+                self._makers[share.hash] = machine.name
+
+        def thought(thought: Thought) -> None:
+            for share, error in thought.refused:
+                too_early = isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE
+                if machine.honest and not too_early:
+                    self._refused.setdefault(share.hash, (machine.name, error))
+
+        machine.process.node.share_added.subscribe(added)
+        machine.process.node.thought.subscribe(thought)
+
+    def each_minute(self) -> None:
+        for share_hash, (name, error) in self._refused.items():
+            maker = self._makers.get(share_hash)
+            if maker is not None:
+                raise Violation(f"{name} refused share {hash_hex(share_hash)} of {maker}: {error}")
+        self._refused.clear()

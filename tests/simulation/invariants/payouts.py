@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from p2pool.dash.address import payee_script
+from p2pool.dash.hashes import hash_hex
+from p2pool.dash.script import p2pkh_script
 from p2pool.share.share import Share
 from tests.simulation.invariants.base import Invariant, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
+    from tests.simulation.pool_node import PoolProcess
     from tests.simulation.simulation import Simulation
 
 WEIGHT_UNIT: Final = 65_535
@@ -75,3 +78,35 @@ class EverybodyIsPaid(Invariant):
 
     def summary(self) -> Iterator[str]:
         yield f"{len(self._checked)} coinbases paid to the duff"
+
+
+class FindersOwnTheirShares(Invariant):
+    """Each share that a miner found pays the address that it logged in with, or its node's, for the fee."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._checked: dict[str, int] = {}
+        """By machine: the share that was checked last."""
+
+    def each_minute(self) -> None:
+        for machine in self.simulation.machines:
+            if machine.process is not None:
+                self._look(machine, machine.process)
+
+    def _look(self, machine: Machine, process: PoolProcess) -> None:
+        versions = self.simulation.network.parent.addresses
+        last, node = self._checked.get(machine.name), process.node
+        for record in reversed(process.stats._recent_shares):
+            if record.share_hash == last:
+                break
+            self._checked[machine.name] = process.stats._recent_shares[-1].share_hash
+            share = node.tracker.get(record.share_hash)
+            if share is None:
+                continue
+            due = {payee_script(record.worker.partition(".")[0], versions)}
+            if process.config.fee:
+                due.add(p2pkh_script(node.settings.operator_key_hash() or b""))
+            if share.script not in due:
+                raise Violation(
+                    f"share {hash_hex(share.hash)} of {record.worker} at {machine.name} pays {share.script.hex()}"
+                )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pool.dash.hashes import hash_hex
 from p2pool.node import persistence
 from p2pool.share.share import Share
-from tests.simulation.invariants.base import Invariant, Violation
+from tests.simulation.invariants.base import Invariant
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -74,8 +74,7 @@ class StoredSharesSurvive(Invariant):
         promised = self._promised.pop(machine.name, [])
         for share_hash in promised:
             if share_hash not in machine.process.node.tracker and share_hash not in forgotten:
-                lost = Violation(f"{machine.name} has lost share {hash_hex(share_hash)}")
-                self.simulation.violation = self.simulation.violation or lost
+                self.report(f"{machine.name} has lost share {hash_hex(share_hash)}")
         self.kept += len(promised)
         forgotten.clear()
 
@@ -89,3 +88,40 @@ def chain_of(node: Any) -> dict[int, Share]:
     best = node.best_share
     height = 0 if best is None else node.tracker.height(best)
     return {share.hash: share for share in node.tracker.ancestors(best, height)} if height else {}
+
+
+class AnnouncedBlocksSurvive(Invariant):
+    """A share that is a block is on its finder's disk before others hear of it: if they have it, the finder has it
+    after any end, if its disk took it."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._blocks: dict[str, list[int]] = {}
+
+    def ending(self, machine: Machine) -> None:
+        process = machine.process
+        if process is None or machine.disk.full or process.persistence.problem is not None:
+            self._blocks.pop(machine.name, None)
+            return
+        held = [process.node.tracker.get(each) for each in process.node.own_share_hashes()]
+        self._blocks[machine.name] = [share.hash for share in held if share is not None and share.is_block]
+
+    def data_lost(self, machine: Machine) -> None:
+        self._blocks.pop(machine.name, None)
+
+    def started(self, machine: Machine) -> None:
+        blocks = self._blocks.pop(machine.name, [])
+        if blocks:
+            assert machine.process is not None
+            machine.process.loaded.append(lambda: self._look(machine, blocks))
+
+    def _look(self, machine: Machine, blocks: list[int]) -> None:
+        assert machine.process is not None
+        for share_hash in blocks:
+            if share_hash in machine.process.node.tracker:
+                continue
+            for other in self.simulation.machines:
+                if other.process is not None and share_hash in other.process.node.tracker:
+                    self.report(
+                        f"{machine.name} has lost block {hash_hex(share_hash)}, of which {other.name} knows"
+                    )

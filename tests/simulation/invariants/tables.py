@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from tests.simulation.reactor import SimulatedReactor
 
 LARGEST: Final = 60_000
-ROOM: Final = 2_000
-"""Entries that a table may have that has nothing to do with the length of the share chain."""
 BOUNDS: Final = {
     "TransactionCache._new": MAX_KNOWN,
     "TransactionCache._old": MAX_KNOWN,
-    "PeerHub.addresses": MAX_ADDRESSES,
-    "AddressBook._known": MAX_ADDRESSES,
 }
-"""Tables that need weeks or a flood until they are full, and the bounds that they keep by themselves."""
+"""Tables that need weeks until they are full, and the bounds that they keep by themselves."""
+ROOM, ROOM_OF_EACH = 100, 20
+"""Entries that a table may have that has nothing to do with the length of the share chain: in any world, and for
+each node and miner of it."""
 LOOK_PERIOD: Final = 1800.0
 
 
@@ -45,7 +44,9 @@ class TablesStayBounded(Invariant):
     @property
     def largest(self) -> int:
         """Return how many entries a table may have: a node holds twice the length of the chain."""
-        return min(LARGEST, ROOM + 4 * self.simulation.network.chain_length)
+        world = self.simulation.world
+        spam = MAX_ADDRESSES if "spam_addresses" in world.adversaries else 0
+        return spam + min(LARGEST, ROOM + ROOM_OF_EACH * (world.nodes + world.miners) + 3 * world.chain_length)
 
     def look(self, process_name: str, process: HasReactor) -> None:
         """Look at all tables of one node or gateway."""

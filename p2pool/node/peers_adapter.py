@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 
 from twisted.logger import Logger
 from typing_extensions import override
@@ -74,6 +74,13 @@ class PeerPool(PoolPort):
     @override
     def wanted(self) -> Sequence[int]:
         return self._node.wanted
+
+    @override
+    def senders_above(self, share_hash: int) -> Collection[str]:
+        tracker = self._node.tracker
+        tree = tracker.forest.trees.get(share_hash)
+        arrivals = [] if tree is None else [tracker.arrival(root) for root in tree.roots]
+        return {each.sender for each in arrivals if each.sender is not None and not each.requested}
 
     @override
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:

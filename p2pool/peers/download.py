@@ -22,6 +22,10 @@ everything."""
 MAX_STOPS = 100
 REST = 1.0
 """Seconds before a share that a peer did not have is asked for again."""
+LACKING_REST = 10.0
+"""Seconds in which other peers are asked first for a share that a peer did not have."""
+MAX_LACKING = 4096
+"""Such answers that are remembered."""
 NEWER_REST = 600.0
 """Seconds before a peer is asked again for a share that it says is of a newer type than this node knows."""
 MAX_NEWER = 4096
@@ -42,6 +46,8 @@ class Downloader:
         announce shares that do not exist, and again as soon as it was dropped."""
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
+        self._lacking: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_LACKING)
+        """(share hash, the peer that did not have it) -> until when others are asked first."""
         self._newer: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_NEWER)
         """(share hash, the peer that says that it is of a newer type) -> when that peer may be asked for it again.
         Others are asked: what a peer says of a share is not proven."""
@@ -64,11 +70,22 @@ class Downloader:
         for share_hash in open_hashes:
             if not room or not idle:
                 return
-            peer = next((peer for peer in idle if self._newer.get((share_hash, peer.label), 0.0) <= now), None)
+            peer = self._choose(idle, share_hash, now)
             if peer is not None:
                 idle.remove(peer)
                 room -= 1
                 self._ask(peer, share_hash, parents=self._rng.randrange(PARENTS), stops=stops, now=now)
+
+    def _choose(self, idle: Sequence[PeerSession], share_hash: int, now: float) -> PeerSession | None:
+        """Return the peer to ask: at first one that announced what builds on the share, as it should have it. By
+        chance alone it would take long to find the only one of many peers that has it."""
+        able = [peer for peer in idle if self._newer.get((share_hash, peer.label), 0.0) <= now]
+        senders = self._pool.senders_above(share_hash)
+        return min(
+            able,
+            key=lambda peer: (self._lacking.get((share_hash, peer.label), 0.0) > now, peer.label not in senders),
+            default=None,
+        )
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """Return at most MAX_OF_HOST peers of a host, counting those asked already: a host that never answers must
@@ -115,6 +132,7 @@ class Downloader:
                 return
             if not shares:
                 self._rests[share_hash] = peer.heard_at + REST
+                self._lacking[share_hash, peer.label] = peer.heard_at + LACKING_REST
                 return
             self.received += len(shares)
             self._pool.add_shares(shares, peer.label, requested=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
@@ -32,6 +32,10 @@ class PoolPort(Protocol):
 
     def wanted(self) -> Sequence[int]:
         """Return the missing parent shares, which peers are asked for."""
+
+    def senders_above(self, share_hash: int) -> Collection[str]:
+        """Return the labels of the peers that sent, without a request, the shares right above a missing one. One
+        that only answers must not be asked again and again: it could send one share at a time."""
 
     def best_block_heard(self, header: BlockHeader, block_hash: int) -> None:
         """Handle a header that has the work it claims: perhaps a new block of the parent chain."""

@@ -87,6 +87,18 @@ def test_where_an_answer_may_end():
     assert Member(Moment(), 1).join().pool.request_stops(100) == ()
 
 
+def test_who_announced_what_builds_on_a_missing_share():
+    """Whoever was asked for it does not count."""
+    member = Member(Moment(), 1).join()
+    missing, first = grow_chain(Tracker(member.tracker.network), make_template(), 2, 1)
+    member.node.add_shares([first], "203.0.113.1:1")
+    assert member.pool.senders_above(missing.hash) == {"203.0.113.1:1"}
+    assert member.pool.senders_above(first.hash) == set()
+    other = Member(Moment(), 2).join()
+    other.node.add_shares([first], "203.0.113.2:1", requested=True)
+    assert other.pool.senders_above(missing.hash) == set()
+
+
 def test_the_chain_as_peers_see_it():
     member = with_chain(Member(Moment(), 1), 10).join()
     best = member.pool.best_share_hash()

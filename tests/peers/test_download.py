@@ -76,6 +76,29 @@ def test_an_empty_answer_rests_a_second_from_when_it_came():
     assert len(depot.step(8.0)) == 1
 
 
+def test_whoever_announced_what_builds_on_a_missing_share_is_asked_first():
+    depot = Depot(peers=12)
+    depot.pool.missing = HASHES[:1]
+    depot.pool.above = [depot.talks[7].session.label]
+    ((talk, request),) = depot.step(0.0)
+    assert talk is depot.talks[7]
+    talk.say(ShareReply(request.id, 0, ()))
+    ((other, _),) = depot.step(1.0)
+    assert other is not talk
+
+
+def test_all_peers_are_asked_before_one_that_did_not_have_a_share_is_asked_again():
+    depot = Depot(peers=5)
+    depot.pool.missing = HASHES[:1]
+    asked = []
+    for second in range(6):
+        ((talk, request),) = depot.step(float(second))
+        asked.append(talk.session.label)
+        talk.say(ShareReply(request.id, 0, ()))
+    assert len(set(asked[:5])) == 5
+    assert asked[5] in asked[:5]
+
+
 def test_an_answer_with_something_else_is_an_empty_one():
     depot = Depot()
     depot.pool.missing = HASHES[:1]

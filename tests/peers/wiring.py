@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from functools import lru_cache
 
 from twisted.internet.testing import StringTransport
@@ -230,6 +230,7 @@ class StubPool:
         self.tracker = tracker or Tracker(NETWORK)
         self.best = best
         self.missing: list[int] = []
+        self.above: list[str] = []
         self.came: list[tuple[list[int], str]] = []
         self.headers: list[int] = []
 
@@ -254,6 +255,9 @@ class StubPool:
 
     def wanted(self) -> Sequence[int]:
         return self.missing
+
+    def senders_above(self, share_hash: int) -> Collection[str]:
+        return self.above
 
     def best_block_heard(self, header, block_hash: int) -> None:
         self.headers.append(block_hash)

@@ -100,6 +100,9 @@ def _report(result: Result, seed: str) -> int:
     for invariant in simulation.invariants:
         for line in invariant.summary():
             print(line)
+    for adversary in simulation.adversaries:
+        for line in adversary.summary():
+            print(line)
     events, cpu = simulation.events.count, max(result.cpu, 1e-9)
     print(
         f"{events} events in {cpu:.1f} s of one core: {events / cpu:,.0f} events/s, "
@@ -143,12 +146,15 @@ def _shrink(world: World, seed: str) -> int:
     for fault in needed:
         print(f"{fault.time:10.1f} s  {fault}")
     numbers = ",".join(str(number) for number in sorted(without))
-    print(f"{len(needed)} of {len(first.simulation.faults)} faults are needed: replay --seed {seed} --without {numbers}")
+    print(
+        f"{len(needed)} of {len(first.simulation.faults)} faults are needed: replay --seed {seed} --without {numbers}"
+    )
     return 1
 
 
 def _line(simulation: Simulation, seconds: float) -> str:
-    nodes = [machine.process.node for machine in simulation.machines if machine.process is not None]
+    machines = [machine for machine in simulation.machines if machine.honest]
+    nodes = [machine.process.node for machine in machines if machine.process is not None]
     tips = {node.best_share for node in nodes}
     heights = [node.tracker.height(node.best_share) for node in nodes if node.best_share is not None]
     accepted = sum(miner.accepted for miner in simulation.miners)

@@ -57,7 +57,7 @@ class DashChain:
         self.blocks[self.genesis.hash] = self.genesis
         addresses = self.network.parent.addresses
         self.masternode = encode_address(addresses.pubkey_hash, b"\x4d" * 20)
-        self._masternode_script = payee_script(self.masternode, addresses)
+        self.masternode_script = payee_script(self.masternode, addresses)
         self._waiting: dict[int, tuple[bytes, ...]] = {}
 
     def waiting(self, previous: SimulatedBlock) -> tuple[bytes, ...]:
@@ -106,7 +106,7 @@ class DashChain:
             "masternode": [
                 {
                     "payee": self.masternode,
-                    "script": self._masternode_script.hex(),
+                    "script": self.masternode_script.hex(),
                     "amount": int(subsidy * MASTERNODE_PART),
                 }
             ],
@@ -175,7 +175,7 @@ class DashChain:
         value = SUBSIDY + FEE * (len(block.transactions) - 1)
         if sum(output.value for output in coinbase.outputs) > value:
             return "bad-cb-amount"
-        due = TxOutput(int(value * MASTERNODE_PART), self._masternode_script)
+        due = TxOutput(int(value * MASTERNODE_PART), self.masternode_script)
         if due not in coinbase.outputs:
             return "bad-cb-payee"
         return None

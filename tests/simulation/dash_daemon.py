@@ -10,7 +10,9 @@ from twisted.internet.defer import Deferred, succeed
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.dash.block import parse_block
 from p2pool.dash.hashes import hash_hex
+from p2pool.dash.pow import x11
 from p2pool.dash.target import bits_to_target
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, RpcError, RpcTimeout, RpcUnavailable
 from tests.simulation.dash_chain import DashChain, SimulatedBlock
@@ -52,6 +54,8 @@ class SimulatedDaemon:
         self.reactor = SimulatedReactor(network.internet, host)
         self.port = DashPort(self)
         self.reactor.listenTCP(PORT, self.port)
+        self.lie: Callable[[str, tuple[Any, ...]], Any] | None = None
+        """Answers calls in its place."""
         self._waiting: list[tuple[Deferred[Any], int]] = []
         """Long polls, with the tip that they know."""
 
@@ -85,7 +89,10 @@ class SimulatedDaemon:
     def _answer_later(self, answer: Deferred[Any]) -> None:
         def give() -> None:
             if not answer.called and self.state is not DaemonState.DOWN:
-                answer.callback(self._template())
+                try:
+                    answer.callback(self.answer("getblocktemplate", ()))
+                except (RpcError, RpcUnavailable) as error:
+                    answer.errback(error)
 
         self.network.events.at(self.network.events.now + RPC_TIME, WORLD, give)
 
@@ -122,6 +129,10 @@ class SimulatedDaemon:
 
     def answer(self, method: str, params: tuple[Any, ...]) -> Any:
         """Return the result of a call, or a Deferred of it. Raises RpcError."""
+        return self.right_answer(method, params) if self.lie is None else self.lie(method, params)
+
+    def right_answer(self, method: str, params: tuple[Any, ...]) -> Any:
+        """Return the result of a call, or a Deferred of it, unless the call is wrong. Raises RpcError."""
         handler = _METHODS.get(method)
         if handler is None:
             raise RpcError(-32601, f"Method not found: {method}")
@@ -210,8 +221,10 @@ class DashNetwork:
         self.chain = chain
         self.daemons: dict[str, SimulatedDaemon] = {}
         """By address of the machine."""
-        self.refusals: list[tuple[float, str, str]] = []
-        """(time, daemon, Dash Core's word) of the last blocks that were refused."""
+        self.refusals: list[tuple[float, str, str, int]] = []
+        """(time, daemon, Dash Core's word, block hash) of the last blocks that were refused."""
+        self.liars = 0
+        """How often a daemon has begun to give wrong templates."""
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
@@ -229,10 +242,14 @@ class DashNetwork:
     def _mine(self) -> None:
         daemons = list(self.daemons.values())
         daemon = self._chance.choice(daemons)
-        self._made += 1
         if daemon.state is DaemonState.RUNNING:
-            daemon.take(self.chain.anonymous(daemon.tip, daemon.name, self.events.now, self._made))
+            daemon.take(self.anonymous(daemon.tip, daemon))
         self.start()
+
+    def anonymous(self, previous: SimulatedBlock, daemon: SimulatedDaemon) -> SimulatedBlock:
+        """Return a new block of a miner who has nothing to do with the pool."""
+        self._made += 1
+        return self.chain.anonymous(previous, daemon.name, self.events.now, self._made)
 
     def relay(self, block: SimulatedBlock, source: SimulatedDaemon) -> None:
         """Send a block to all other daemons."""
@@ -267,9 +284,22 @@ class DashNetwork:
 
     def refused(self, daemon: SimulatedDaemon, data: bytes, why: str) -> None:
         """Note a block that a daemon refused. Empty ones are the pool's check whether it may submit."""
-        if data:
-            self.refusals.append((self.events.now, daemon.name, why))
+        if data and not self.is_misled(data):
+            self.refusals.append((self.events.now, daemon.name, why, x11(data[:80])))
             del self.refusals[:-1000]
+
+    def is_misled(self, data: bytes) -> bool:
+        """Return whether a block is wrong because a daemon gave a wrong template."""
+        try:
+            header = parse_block(data).header
+        except ParseError:
+            return False
+        latest = self.chain.epoch + self.events.now + 7200
+        return (
+            header.bits != self.chain.bits
+            or header.previous_block not in self.chain.blocks
+            or (header.timestamp > latest and self.liars > 0)
+        )
 
     @property
     def best(self) -> SimulatedBlock:
@@ -322,7 +352,7 @@ class SimulatedRpc:
             return
         try:
             result = daemon.answer(method, params)
-        except RpcError as error:
+        except (RpcError, RpcUnavailable) as error:
             done.errback(error)
             return
         waiting = result if isinstance(result, Deferred) else succeed(result)

@@ -16,12 +16,18 @@ import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 _fsync, _replace, _rename, _connect = os.fsync, os.replace, os.rename, sqlite3.connect
 _SYNCHRONOUS_FULL = 2
+T = TypeVar("T")
+
+
+class Crash(BaseException):
+    """The process ends in the middle of a call to the system."""
 
 
 @dataclass
@@ -43,12 +49,21 @@ class Disk:
     """Whether it takes nothing more."""
     delay: float = 0.0
     """Seconds that each use of it takes more than usual."""
+    hangs_until: float = 0.0
+    """When it does again what it is asked for, in the world's seconds."""
+    hangs_since: float = 0.0
+    well_since: float = 0.0
+    """When it was last full, slow or hanging."""
+    crash_in: int | None = None
+    """How many more uses by threads succeed; at the next one the process ends."""
     databases: list[_Database] = field(default_factory=list)
     """Those that the running process has opened."""
     _synced: dict[int, int] = field(default_factory=dict)
     """By inode: the size of a file when it was synced."""
     _renames: list[_Rename] = field(default_factory=list)
     _shadows: int = 0
+    _in_thread: bool = False
+    _crashed: bool = False
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -60,6 +75,44 @@ class Disk:
         """Raise OSError if it is full."""
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    # --- crashes in the middle ---------------------------------------------------------------------------
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Run what a thread does. Raises Crash if the process ends before it is done."""
+        self._in_thread = True
+        try:
+            return function()
+        finally:
+            self._in_thread = False
+            if self._crashed:
+                raise Crash
+
+    def used(self) -> None:
+        """Count a use of it. Raises Crash if it is one too many; the files are as they are now, whatever is
+        tidied up on the way out."""
+        if self.crash_in is None or not self._in_thread or self._crashed:
+            return
+        self.crash_in -= 1
+        if self.crash_in < 0:
+            self._crashed = True
+            self.save(self._shadow / "crash")
+            raise Crash
+
+    def end_crash(self) -> None:
+        """Let the files be as they were at the crash."""
+        self._crashed = False
+        self.restore(self._shadow / "crash")
+
+    def save(self, target: Path) -> None:
+        """Copy all files as they are."""
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self.directory, target, ignore=shutil.ignore_patterns("*-shm"))
+
+    def restore(self, source: Path) -> None:
+        """Let all files be as in a copy; no process may run."""
+        shutil.rmtree(self.directory)
+        shutil.copytree(source, self.directory)
 
     # --- plain files -------------------------------------------------------------------------------------
 
@@ -97,12 +150,14 @@ class Disk:
 
     def killed(self) -> None:
         """Close what the process had open, as the system does when it ends."""
+        self.crash_in = None
         databases, self.databases = self.databases, []
         for database in databases:
             database.abandon()
 
     def cut_power(self) -> None:
         """Lose what is not on the disk."""
+        self.crash_in = None
         databases, self.databases = self.databases, []
         for database in databases:
             database.lose_unsynced()
@@ -151,7 +206,10 @@ class _Database(sqlite3.Connection):
                 Path(f"{target}{suffix}").unlink(missing_ok=True)
 
     def _before(self, sql: str) -> None:
-        if self.disk is not None and self.disk.full and sql.lstrip()[:6].upper() in _WRITING:
+        if self.disk is None or sql.lstrip()[:6].upper() not in _WRITING:
+            return
+        self.disk.used()
+        if self.disk.full:
             raise sqlite3.OperationalError("database or disk is full")
 
     def _after(self) -> None:
@@ -220,6 +278,7 @@ def _simulated_fsync(descriptor: int) -> None:
     if disk is None:
         _fsync(descriptor)
         return
+    disk.used()
     disk.check_room()
     disk.file_synced(path, descriptor)
 
@@ -227,6 +286,7 @@ def _simulated_fsync(descriptor: int) -> None:
 def _simulated_replace(source: Any, target: Any, **options: Any) -> None:
     disk = _disk_of(os.fspath(target))
     if disk is not None:
+        disk.used()
         disk.renamed(os.fspath(source), os.fspath(target))
     _replace(source, target, **options)
 

@@ -110,6 +110,8 @@ class EventQueue:
         self._heap: list[tuple[float, int, SimulatedCall]] = []
         self._sequence = 0
         self._at_end: list[Callable[[], None]] = []
+        self.watchers: list[Callable[[], None]] = []
+        """Called after each event, for what must come between two of them."""
 
     def chance(self, name: str) -> random.Random:
         """Return random numbers of their own for each name, the same for the same seed."""
@@ -145,7 +147,7 @@ class EventQueue:
 
     def run(self, until: float) -> None:
         """Let everything happen up to a time, which is then now."""
-        heap, at_end = self._heap, self._at_end
+        heap, at_end, watchers = self._heap, self._at_end, self.watchers
         while heap and heap[0][0] <= until:
             time, sequence, call = heappop(heap)
             if call.sequence != sequence or not call.owner.alive:
@@ -166,6 +168,9 @@ class EventQueue:
                 pending, at_end[:] = list(at_end), []
                 for function in pending:
                     function()
+            if watchers:
+                for watcher in list(watchers):
+                    watcher()
         self.owner = None
         self.now = max(self.now, until)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.crashes import CRASHES
 from tests.simulation.dash_daemon import DaemonState
+from tests.simulation.dashd_faults import DASHD_FAULTS
 from tests.simulation.events import WORLD
+from tests.simulation.fault import SETTLING, Fault, Happen
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -16,23 +17,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 DAY: Final = 86_400.0
-SETTLING: Final = 600.0
-"""Seconds after a fault until everything must be as if there had been none."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that goes wrong at `time` for `seconds`, with the node `target`. `size` says how much, by kind."""
-
-    number: int
-    time: float
-    kind: str
-    target: int
-    seconds: float
-    size: float = 0.0
-
-    def __str__(self) -> str:
-        return f"fault {self.number}: {self.kind} of n{self.target} for {self.seconds:.0f} s"
 
 
 def draw_faults(world: World, chance: random.Random) -> list[Fault]:
@@ -41,8 +25,8 @@ def draw_faults(world: World, chance: random.Random) -> list[Fault]:
     first, last = 600.0, world.hours * 3600 - rates.calm_hours * 3600
     drawn: list[tuple[float, str, int, float, float]] = []
     for kind in KINDS:
-        rate = getattr(rates, "partitions" if kind == "partition" else kind) / DAY
-        mean = rate * max(0.0, last - first) * (1 if kind == "partition" else world.nodes)
+        rate = getattr(rates, OF_THE_WORLD.get(kind, kind)) / DAY
+        mean = rate * max(0.0, last - first) * (1 if kind in OF_THE_WORLD else world.nodes)
         for _ in range(_poisson(mean, chance)):
             low, high = _DURATIONS[kind]
             seconds = chance.uniform(low, high)
@@ -70,18 +54,10 @@ def _happen(simulation: Simulation, fault: Fault) -> None:
     KINDS[fault.kind](simulation, simulation.machines[fault.target], fault)
 
 
-def _later(simulation: Simulation, fault: Fault, function: Callable[[], None]) -> None:
-    def end() -> None:
-        simulation.trace.note("world", f"fault {fault.number} is over")
-        function()
-
-    simulation.events.at(simulation.events.now + fault.seconds, WORLD, end)
-
-
 def _kill(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     """SIGKILL, or SIGTERM for every third; started again later."""
     machine.kill() if fault.size < 2 / 3 else machine.stop()
-    _later(simulation, fault, machine.start)
+    fault.later(simulation, machine.start)
 
 
 def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -95,7 +71,7 @@ def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> No
             if machine.process is process:
                 machine.kill()
                 simulation.disturbed_until = max(simulation.disturbed_until, simulation.events.now + SETTLING)
-                _later(simulation, fault, machine.start)
+                fault.later(simulation, machine.start)
 
         simulation.events.at(simulation.events.now + 0.01 + 0.03 * fault.size, WORLD, end)
 
@@ -104,13 +80,13 @@ def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> No
 
 def _power_cut(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     machine.cut_power()
-    _later(simulation, fault, machine.power_on)
+    fault.later(simulation, machine.power_on)
 
 
 def _data_loss(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     machine.kill()
     machine.lose_data()
-    _later(simulation, fault, machine.start)
+    fault.later(simulation, machine.start)
 
 
 def _dashd_restart(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -118,10 +94,10 @@ def _dashd_restart(simulation: Simulation, machine: Machine, fault: Fault) -> No
     if daemon.state is DaemonState.DOWN:
         return
     daemon.stop()
-    _later(simulation, fault, lambda: daemon.start() if machine.host.up else None)
+    fault.later(simulation, lambda: daemon.start() if machine.host.up else None)
 
 
-def _dashd_state(state: DaemonState) -> Callable[[Simulation, Machine, Fault], None]:
+def _dashd_state(state: DaemonState) -> Happen:
     def happen(simulation: Simulation, machine: Machine, fault: Fault) -> None:
         daemon = machine.daemon
         if daemon.state is not DaemonState.RUNNING:
@@ -132,7 +108,7 @@ def _dashd_state(state: DaemonState) -> Callable[[Simulation, Machine, Fault], N
             if daemon.state is state:
                 daemon.start()
 
-        _later(simulation, fault, end)
+        fault.later(simulation, end)
 
     return happen
 
@@ -142,8 +118,9 @@ def _disk_full(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
     def end() -> None:
         machine.disk.full = False
+        machine.disk.well_since = simulation.events.now
 
-    _later(simulation, fault, end)
+    fault.later(simulation, end)
 
 
 def _disk_slow(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -151,8 +128,9 @@ def _disk_slow(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
     def end() -> None:
         machine.disk.delay = 0.0
+        machine.disk.well_since = simulation.events.now
 
-    _later(simulation, fault, end)
+    fault.later(simulation, end)
 
 
 def _clock_jump(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -163,7 +141,7 @@ def _clock_jump(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     def end() -> None:
         machine.clock.offset -= jump
 
-    _later(simulation, fault, end)
+    fault.later(simulation, end)
 
 
 def _freeze(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -172,7 +150,7 @@ def _freeze(simulation: Simulation, machine: Machine, fault: Fault) -> None:
     if process is None:
         return
     process.reactor.freeze()
-    _later(simulation, fault, process.reactor.thaw)
+    fault.later(simulation, process.reactor.thaw)
 
 
 def _partition(simulation: Simulation, machine: Machine, fault: Fault) -> None:
@@ -192,10 +170,10 @@ def _partition(simulation: Simulation, machine: Machine, fault: Fault) -> None:
         for source, target in pairs:
             simulation.internet.mend(source, target)
 
-    _later(simulation, fault, end)
+    fault.later(simulation, end)
 
 
-KINDS: Final[dict[str, Callable[[Simulation, Machine, Fault], None]]] = {
+KINDS: Final[dict[str, Happen]] = {
     "kill": _kill,
     "kill_at_block": _kill_at_block,
     "power_cut": _power_cut,
@@ -208,7 +186,10 @@ KINDS: Final[dict[str, Callable[[Simulation, Machine, Fault], None]]] = {
     "clock_jump": _clock_jump,
     "freeze": _freeze,
     "partition": _partition,
+    **{kind: happen for kind, (happen, _) in (CRASHES | DASHD_FAULTS).items()},
 }
+OF_THE_WORLD: Final = {"partition": "partitions", "reorganisation": "reorganisations"}
+"""Kinds that do not happen to each node, and the names of their rates."""
 _DURATIONS: Final = {
     "kill": (1, 300),
     "kill_at_block": (1, 60),
@@ -222,5 +203,6 @@ _DURATIONS: Final = {
     "clock_jump": (60, 3600),
     "freeze": (2, 120),
     "partition": (60, 3600),
+    **{kind: seconds for kind, (_, seconds) in (CRASHES | DASHD_FAULTS).items()},
 }
 """Seconds that each kind lasts, from and to."""

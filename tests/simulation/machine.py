@@ -57,6 +57,10 @@ class Machine:
         """Called at a start, before anything of the new process happens."""
         self.ending: Callable[[Machine], None] = lambda machine: None
         """Called before the process ends."""
+        self.data_lost: Callable[[Machine], None] = lambda machine: None
+        """Called when the files of the node are lost, or are replaced by old ones."""
+        self.crashed: Callable[[], None] = lambda: None
+        """Called when it has ended in the middle of a call to the system."""
 
     @property
     def name(self) -> str:
@@ -74,11 +78,21 @@ class Machine:
             return
         self.runs += 1
         reactor = SimulatedReactor(self.internet, self.host)
-        reactor.thread_time = lambda: DISK_TIME + self.disk.delay
+        reactor.thread_time = self._disk_time
+        reactor.in_thread = self.disk.run
+        reactor.crashed = self._crashed
         chance = self.events.chance(f"{self.name}, run {self.runs}")
         self.process = PoolProcess(reactor, self.config, clock=self.clock, chance=chance)
         self.started(self)
         reactor.call(self.process.start)
+
+    def _disk_time(self) -> float:
+        return DISK_TIME + self.disk.delay + max(0.0, self.disk.hangs_until - self.events.now)
+
+    def _crashed(self) -> None:
+        self.kill()
+        self.disk.end_crash()
+        self.crashed()
 
     def kill(self) -> None:
         """End the node as SIGKILL does."""
@@ -124,6 +138,7 @@ class Machine:
 
     def lose_data(self) -> None:
         """Start with an empty disk the next time; the node must not run."""
+        self.data_lost(self)
         shutil.rmtree(self.disk.directory, ignore_errors=True)
         self.disk.directory.mkdir(parents=True)
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tests.simulation.disk import Crash
 from tests.simulation.events import PENDING, SimulatedCall
 from tests.simulation.network import LOOPBACK_NAMES, Host, Internet
 from tests.simulation.tcp import VirtualConnection, VirtualConnector, VirtualPort
@@ -42,6 +43,10 @@ class SimulatedReactor:
         """Those that are open, in the order in which they began."""
         self.thread_time: Callable[[], float] = lambda: 0.0
         """How long the next call in a thread takes, in seconds."""
+        self.in_thread: Callable[[Callable[[], Any]], Any] = lambda function: function()
+        """Runs what a thread does."""
+        self.crashed: Callable[[], None] = lambda: None
+        """Called when the process has ended in the middle of that."""
         self.nameResolver = _NameResolver(self)
         self._events = internet.events
         self._port = 32_768
@@ -116,7 +121,10 @@ class SimulatedReactor:
 
     def _run(self, function: Callable[[], T], done: Deferred[T]) -> None:
         try:
-            result = function()
+            result = self.in_thread(function)
+        except Crash:
+            self.crashed()
+            return
         except BaseException:
             failure = Failure()
             self.callLater(0, _fire, done.errback, done, failure)

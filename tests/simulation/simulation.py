@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import random
 import tempfile
 from collections.abc import Callable, Container
@@ -12,15 +11,17 @@ from typing import Any
 
 from twisted.logger import globalLogBeginner
 
-from p2pool.dash.address import encode_address
 from p2pool.dash.target import target_to_bits
 from tests.simulation import shared_shares, tempo
+from tests.simulation.adversaries import make_adversaries
+from tests.simulation.adversaries.dishonest_node import DishonestNode
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
 from tests.simulation.events import WORLD, EventQueue
 from tests.simulation.faults import draw_faults, schedule
 from tests.simulation.invariants import INVARIANTS, Violation
+from tests.simulation.keys import address_of
 from tests.simulation.machine import Clock, Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
@@ -58,6 +59,7 @@ class Simulation:
         self._directory = tempfile.TemporaryDirectory(
             prefix="p2pool-simulation-", dir=RAMDISK if RAMDISK.is_dir() else None
         )
+        self.trace.directory = self._directory.name
         self.internet = Internet(events, self._latency)
         self.internet.delivered = self.trace.delivered
         chain = DashChain(self.network, self._block_bits(), EPOCH)
@@ -65,17 +67,21 @@ class Simulation:
         self.dash = SimulatedRpc.daemons = DashNetwork(self.internet, chain, others=others)
         self.machines = [self._machine(number) for number in range(world.nodes)]
         self.miners = [self._miner(number, rate) for number, rate in enumerate(self._hash_rates())]
+        self.adversaries = list(make_adversaries(self))
+        self.machines += [each.machine for each in self.adversaries if isinstance(each, DishonestNode)]
         self.faults = draw_faults(world, events.chance("faults"))
         self.without = without
         self.share_seen: dict[int, float] = {}
-        """When each share was first held by a node, in the world's seconds."""
+        """When each share was first held by an honest node, in the world's seconds."""
         self.disturbed_until = 600.0
         """When everything has been well for a while, as far as faults go: at first all nodes have to start."""
         self.invariants = [kind(self) for kind in INVARIANTS]
         self.violation: Violation | None = None
         self._collection = COLLECTION
         for machine in self.machines:
-            machine.started, machine.ending = self._started, self._ending
+            machine.ending, machine.data_lost = self._ending, self._data_lost
+            if machine.honest:
+                machine.started = self.node_started
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
         shared_shares.install()
@@ -97,19 +103,23 @@ class Simulation:
         return self._chance.choices(list(regions), list(regions.values()))[0]
 
     def _machine(self, number: int) -> Machine:
-        region = self._region()
-        host = self.internet.add(Host(f"n{number}", _node_address(number), region))
+        return self.new_machine(f"n{number}", _node_address(number), self._chance)
+
+    def new_machine(self, name: str, address: str, chance: random.Random) -> Machine:
+        """Return a machine with a node, which is to be in `machines`; `chance` says where it is."""
+        regions = self.world.regions
+        region = chance.choices(list(regions), list(regions.values()))[0]
+        host = self.internet.add(Host(name, address, region))
         clock = Clock(self.events, EPOCH)
-        clock.offset = self._chance.uniform(-self.world.clock_error, self.world.clock_error)
+        clock.offset = chance.uniform(-self.world.clock_error, self.world.clock_error)
         disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
         flags = ["--share-rate", str(self.world.pseudoshare_period), "--outgoing-conns", str(self.world.outgoing)]
-        for seed in range(min(self.world.seeds, self.world.nodes)):
-            if seed != number:
-                flags += ["--bootstrap", f"{_node_address(seed)}:{P2P_PORT}"]
-        config = pool_config(disk.directory, self.network, address_of(self.network, f"node {number}"), tuple(flags))
-        return Machine(
-            self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config
-        )
+        for seed in map(_node_address, range(min(self.world.seeds, self.world.nodes))):
+            if seed != address:
+                flags += ["--bootstrap", f"{seed}:{P2P_PORT}"]
+        payee = address_of(self.network, f"node {name.removeprefix('n')}")
+        config = pool_config(disk.directory, self.network, payee, tuple(flags))
+        return Machine(self.internet, host, clock=clock, disk=disk, daemon=self.dash.add(host), config=config)
 
     def _hash_rates(self) -> list[float]:
         """Return the hash rate of each miner: a whale, and a long tail."""
@@ -135,11 +145,13 @@ class Simulation:
 
     def start(self) -> None:
         """Let nodes and miners start, one after another."""
-        for machine in self.machines:
+        for machine in self.machines[: self.world.nodes]:
             self.events.at(self._chance.uniform(0, START_SPREAD), WORLD, machine.start)
         for miner in self.miners:
             when = START_SPREAD + self._chance.uniform(0, START_SPREAD)
             self.events.at(when, miner.reactor, miner.start)
+        for adversary in self.adversaries:
+            adversary.start()
         self.dash.start()
         schedule(self, [fault for fault in self.faults if fault.number not in self.without])
 
@@ -154,6 +166,8 @@ class Simulation:
 
     def finish(self) -> None:
         """Look at everything once more, at the end. Raises Violation."""
+        for adversary in self.adversaries:
+            adversary.at_end()
         for invariant in self.invariants:
             invariant.at_end()
 
@@ -161,16 +175,22 @@ class Simulation:
         if self.violation is not None:
             raise self.violation
 
-    def _started(self, machine: Machine) -> None:
+    def node_started(self, machine: Machine) -> None:
+        """Let the invariants watch a new process."""
         assert machine.process is not None
         seen, events = self.share_seen, self.events
-        machine.process.node.share_added.subscribe(lambda added: seen.setdefault(added[0].hash, events.now))
+        if machine.honest:
+            machine.process.node.share_added.subscribe(lambda added: seen.setdefault(added[0].hash, events.now))
         for invariant in self.invariants:
             invariant.started(machine)
 
     def _ending(self, machine: Machine) -> None:
         for invariant in self.invariants:
             invariant.ending(machine)
+
+    def _data_lost(self, machine: Machine) -> None:
+        for invariant in self.invariants:
+            invariant.data_lost(machine)
 
     def _logged(self, process: str, text: str, event: dict[str, Any]) -> None:
         try:
@@ -197,16 +217,6 @@ class Simulation:
     def duration(self) -> float:
         """Return the seconds that the world lasts."""
         return self.world.hours * 3600
-
-
-def address_of(network: Any, what: str) -> str:
-    """Return the payout address of somebody."""
-    return encode_address(network.parent.addresses.pubkey_hash, key_of(what))
-
-
-def key_of(what: str) -> bytes:
-    """Return the key hash behind that address."""
-    return hashlib.sha256(what.encode()).digest()[:20]
 
 
 def _node_address(number: int) -> str:

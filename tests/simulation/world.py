@@ -39,7 +39,8 @@ NETWORK: Final = replace(
 
 @dataclass(frozen=True, kw_only=True)
 class FaultRates:
-    """How often things go wrong: for each node and day, `partitions` in the whole world a day."""
+    """How often things go wrong: for each node and day, partitions and reorganisations in the whole
+    world a day."""
 
     kill: float = 0.0
     kill_at_block: float = 0.0
@@ -52,7 +53,13 @@ class FaultRates:
     disk_slow: float = 0.0
     clock_jump: float = 0.0
     freeze: float = 0.0
+    kill_at_event: float = 0.0
+    crash_in_call: float = 0.0
+    disk_hang: float = 0.0
+    old_backup: float = 0.0
+    dashd_wrong: float = 0.0
     partitions: float = 0.0
+    reorganisations: float = 0.0
     calm_hours: float = 1.0
     """Hours at the end in which nothing new goes wrong, so that the world can heal."""
 
@@ -87,8 +94,8 @@ class World:
     """"usual": timers as in a real node; "slow": those that only look after things come less often."""
     pseudoshare_period: int = 30
     faults: FaultRates = field(default_factory=FaultRates)
-    adversaries: dict[str, int] = field(default_factory=dict)
-    """How many of each kind, see `adversaries`."""
+    adversaries: dict[str, int | dict[str, Any]] = field(default_factory=dict)
+    """How many of each kind, or the parameters of one: see `adversaries`."""
 
     @property
     def network(self) -> Network:

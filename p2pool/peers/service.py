@@ -44,6 +44,10 @@ TICK = 1.0
 SAVE_PERIOD = 60.0
 FEW_PEERS = 2
 """With fewer outgoing connections than this the node looks for other nodes: one could be lying, or cut off."""
+EXPLORE_PERIOD = 600.0
+"""Seconds for which there is one connection more than wanted, to a node that is drawn again each time. Without it,
+parts of a network that could not reach each other for some minutes stay apart for ever: by then each node has all
+the connections that it wants, within its own part."""
 REMEMBERED_FIRST = 30.0
 """Seconds in which remembered nodes alone are dialled."""
 LOOK_UP_PERIOD, LONGEST_PERIOD = 60.0, 960.0
@@ -98,6 +102,8 @@ class PeerService(Service):
         self._look_up_backoff = Backoff(LOOK_UP_PERIOD, LONGEST_PERIOD)
         self._next_look_up = 0.0
         """On the reactor's clock."""
+        self._next_exploration = 0.0
+        """On the reactor's clock."""
         self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
         """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
         self.last_look_up = NodeLookUps()
@@ -130,6 +136,7 @@ class PeerService(Service):
             return
         for node in self._kept:
             node.startService()
+        self._next_exploration = self._reactor.seconds() + EXPLORE_PERIOD
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
@@ -178,13 +185,16 @@ class PeerService(Service):
 
     def _dial(self) -> None:
         """Make one more attempt to connect, if there are too few outgoing connections: one per second is quick
-        enough without being a flood.
+        enough without being a flood. If there are enough, make one after EXPLORE_PERIOD.
 
         Incoming ones do not count: whoever connects to this node must not decide all that it hears.
         """
         wanted, sessions = self._settings.outgoing, self.hub.sessions
         outgoing = sum(1 for session in sessions if not session.incoming)
-        if outgoing >= wanted or len(self._attempts) >= MAX_ATTEMPTS:
+        enough = outgoing >= wanted
+        if enough and not (wanted and self._reactor.seconds() >= self._next_exploration):
+            return
+        if len(self._attempts) >= MAX_ATTEMPTS:
             return
         now = self._clock()
         connected = {(session.host, session.port) for session in sessions}
@@ -199,8 +209,17 @@ class PeerService(Service):
             if not (
                 rests or (address.host, address.port) in connected or self.hub.bans.is_banned(address.host, now)
             ):
+                if enough:
+                    self._explore(replaces=outgoing > wanted)
                 self._try(address, group)
                 return
+
+    def _explore(self, *, replaces: bool) -> None:
+        """Make room for one connection more than wanted: it `replaces` the newest one if there is one already."""
+        self._next_exploration = self._reactor.seconds() + EXPLORE_PERIOD
+        dialled = list(self._dialling.protocols)
+        if replaces and dialled:
+            dialled[-1].close()
 
     def _try(self, address: PeerAddress, group: str) -> None:
         endpoint = HostnameEndpoint(self._reactor, address.host, address.port, timeout=DIAL_TIME)

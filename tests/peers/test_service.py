@@ -20,7 +20,7 @@ from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.figures import FoundBy, NodeLookUps, NodeOrigin
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, PeerVersion, SeenAddress
-from p2pool.peers.service import DIAL_TIME, MAX_ATTEMPTS, DialSettings, PeerService
+from p2pool.peers.service import DIAL_TIME, EXPLORE_PERIOD, MAX_ATTEMPTS, DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from tests.chains import NOW
 from tests.environment import make_environment
@@ -153,6 +153,41 @@ def test_one_attempt_a_second_as_long_as_connections_are_wanted(world):
     world.service.fail(world.hub.peers[0], Drop("x"))
     world.reactor.advance(1.0)
     assert len(world.dialled()) == 1
+
+
+def test_one_more_connection_than_wanted_goes_to_another_node_each_time(world, monkeypatch):
+    """Parts of a network that were cut off from each other would stay so: all connect within their own part."""
+    assert EXPLORE_PERIOD == 600.0
+    monkeypatch.setattr("p2pool.peers.service.EXPLORE_PERIOD", 30.0)
+    world.service._next_exploration = 30.0
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    lines = []
+    for number in range(6):
+        world.reactor.advance(1.0)
+        lines.append(world.connect(number, nonce=number + 1))
+    world.seconds(23)
+    assert len(set(world.dialled())) == 6
+    world.seconds(1)
+    (first,) = world.dialled()
+    lines.append(world.connect(6, nonce=7))
+    world.seconds(29)
+    assert world.dialled() == []
+    assert len(world.hub.peers) == 7
+    world.seconds(1)
+    (second,) = world.dialled()
+    assert second != first
+    assert [line.pipe.aborted for line in lines] == [False] * 6 + [True]
+    lines[6].lose()
+    world.connect(7, nonce=8)
+    assert len(world.hub.peers) == 7
+
+
+def test_a_node_without_outgoing_connections_does_not_explore(tmp_path):
+    world = World(tmp_path, DialSettings(None, outgoing=0)).start(listen=False)
+    world.know("8.1.0.1")
+    world.seconds(int(EXPLORE_PERIOD) + 5)
+    assert world.dialled() == []
+    world.done(world.service.stop())
 
 
 def test_whoever_connects_to_us_does_not_keep_us_from_connecting(world):

@@ -28,7 +28,7 @@ def draw_faults(world: World, chance: random.Random) -> list[Fault]:
         rate = getattr(rates, OF_THE_WORLD.get(kind, kind)) / DAY
         mean = rate * max(0.0, last - first) * (1 if kind in OF_THE_WORLD else world.nodes)
         for _ in range(poisson(mean, chance)):
-            low, high = _DURATIONS[kind]
+            low, high = DURATIONS[kind]
             seconds = chance.uniform(low, high)
             when = chance.uniform(first, max(first, last - seconds))
             drawn.append((when, kind, chance.randrange(world.nodes), seconds, chance.random()))
@@ -56,13 +56,13 @@ def _happen(simulation: Simulation, fault: Fault) -> None:
 
 
 def _kill(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-    """SIGKILL, or SIGTERM for every third; started again later."""
+    """The node gets SIGKILL, every third time SIGTERM, and starts again later."""
     machine.kill() if fault.size < 2 / 3 else machine.stop()
     fault.later(simulation, machine.start)
 
 
 def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-    """SIGKILL within milliseconds after the next block that the node finds."""
+    """The node gets SIGKILL within milliseconds after it has found its next block."""
     process = machine.process
     if process is None:
         return
@@ -80,17 +80,20 @@ def _kill_at_block(simulation: Simulation, machine: Machine, fault: Fault) -> No
 
 
 def _power_cut(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """The machine loses its power: node and Dash Core end, and what the disk has not synced is lost."""
     machine.cut_power()
     fault.later(simulation, machine.power_on)
 
 
 def _data_loss(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """The node gets SIGKILL and starts again with an empty data directory."""
     machine.kill()
     machine.lose_data()
     fault.later(simulation, machine.start)
 
 
 def _dashd_restart(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Dash Core stops, and starts again later."""
     daemon = machine.daemon
     if daemon.state is DaemonState.DOWN:
         return
@@ -98,23 +101,31 @@ def _dashd_restart(simulation: Simulation, machine: Machine, fault: Fault) -> No
     fault.later(simulation, lambda: daemon.start() if machine.host.up else None)
 
 
-def _dashd_state(state: DaemonState) -> Happen:
-    def happen(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-        daemon = machine.daemon
-        if daemon.state is not DaemonState.RUNNING:
-            return
-        daemon.state = state
+def _dashd_silent(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Dash Core takes calls and answers none."""
+    _set_state(simulation, machine, fault, state=DaemonState.SILENT)
 
-        def end() -> None:
-            if daemon.state is state:
-                daemon.start()
 
-        fault.later(simulation, end)
+def _dashd_stuck(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Dash Core answers, but takes no more blocks."""
+    _set_state(simulation, machine, fault, state=DaemonState.STUCK)
 
-    return happen
+
+def _set_state(simulation: Simulation, machine: Machine, fault: Fault, *, state: DaemonState) -> None:
+    daemon = machine.daemon
+    if daemon.state is not DaemonState.RUNNING:
+        return
+    daemon.state = state
+
+    def end() -> None:
+        if daemon.state is state:
+            daemon.start()
+
+    fault.later(simulation, end)
 
 
 def _disk_full(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Each write to the disk fails."""
     machine.disk.full = True
 
     def end() -> None:
@@ -125,6 +136,7 @@ def _disk_full(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
 
 def _disk_slow(simulation: Simulation, machine: Machine, fault: Fault) -> None:
+    """Each sync of the disk takes 0.2 to 5.2 s."""
     machine.disk.delay = 0.2 + 5 * fault.size
 
     def end() -> None:
@@ -135,7 +147,7 @@ def _disk_slow(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
 
 def _clock_jump(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-    """Up to ten minutes to either side, and back."""
+    """The system clock jumps by up to ten minutes to either side, and back at the end."""
     jump = 1200 * (fault.size - 0.5)
     machine.clock.offset += jump
 
@@ -146,7 +158,7 @@ def _clock_jump(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
 
 def _freeze(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-    """SIGSTOP: connections stay, nothing is answered."""
+    """The node gets SIGSTOP: connections stay, and nothing is answered."""
     process = machine.process
     if process is None:
         return
@@ -155,7 +167,8 @@ def _freeze(simulation: Simulation, machine: Machine, fault: Fault) -> None:
 
 
 def _partition(simulation: Simulation, machine: Machine, fault: Fault) -> None:
-    """Some machines reach no others: both ways, or for every fifth partition one way only."""
+    """A tenth to half of the machines cannot reach the others: in both directions, or for every fifth partition in
+    one only."""
     chance = random.Random(f"{simulation.seed}/{fault.number}")
     count = max(1, round(len(simulation.machines) * (0.1 + 0.4 * fault.size)))
     inside = [each.host for each in chance.sample(simulation.machines, count)]
@@ -180,8 +193,8 @@ KINDS: Final[dict[str, Happen]] = {
     "power_cut": _power_cut,
     "data_loss": _data_loss,
     "dashd_restart": _dashd_restart,
-    "dashd_silent": _dashd_state(DaemonState.SILENT),
-    "dashd_stuck": _dashd_state(DaemonState.STUCK),
+    "dashd_silent": _dashd_silent,
+    "dashd_stuck": _dashd_stuck,
     "disk_full": _disk_full,
     "disk_slow": _disk_slow,
     "clock_jump": _clock_jump,
@@ -191,7 +204,7 @@ KINDS: Final[dict[str, Happen]] = {
 }
 OF_THE_WORLD: Final = {"partition": "partitions", "reorganisation": "reorganisations"}
 """Kinds that do not happen to each node, and the names of their rates."""
-_DURATIONS: Final = {
+DURATIONS: Final = {
     "kill": (1, 300),
     "kill_at_block": (1, 60),
     "power_cut": (10, 1800),

@@ -60,6 +60,11 @@ class SimulatedMiner:
         self._nonce = 0
         self._prefix: bytes | None = None
 
+    @property
+    def pool(self) -> tuple[str, int]:
+        """Return the address and port of the pool that it works for, or tries to."""
+        return self.pools[self._pool]
+
     def start(self) -> None:
         """Connect."""
         host, port = self.pools[self._pool]

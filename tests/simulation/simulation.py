@@ -95,8 +95,7 @@ class Simulation:
         self.violation: Violation | None = None
         self._collection = COLLECTION
         for machine in self.machines:
-            machine.ending = self._ending
-            machine.data_lost = self._data_lost
+            machine.ending, machine.data_lost = self._ending, self._data_lost
             if machine.honest:
                 machine.started = self.node_started
         self.trace.heard.append(self._logged)

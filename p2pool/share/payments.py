@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.address import AddressVersions, payee_script, payee_script_steps
@@ -45,7 +46,13 @@ class PaidPayments:
 
 def pack_output(script: bytes, amount: int) -> bytes:
     """Return the bytes of one output: uint64 duffs, varstr script."""
-    return pack_uint64(amount) + pack_varstr(script)
+    return pack_uint64(amount) + _packed_script(script)
+
+
+@lru_cache(maxsize=4096)
+def _packed_script(script: bytes) -> bytes:
+    """Return a script as varstr: the same few are paid in every job and every share."""
+    return pack_varstr(script)
 
 
 def read_payments(reader: Reader, count: int) -> Iterable[tuple[str, int]]:

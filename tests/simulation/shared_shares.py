@@ -1,5 +1,9 @@
-"""One share object for all nodes of a world: what the bytes of a share say depends on nobody who reads them, and a
-share is never changed. A thousand nodes would parse each share five thousand times, and keep as many copies."""
+"""What the nodes of a world need not each do for themselves, since it depends on nobody who does it.
+
+One share object serves all: what its bytes say is the same for all, and a share is never changed. A thousand
+nodes would parse each share five thousand times, and keep as many copies. In large worlds a share that one node
+found to be right is taken for right by all: its hash fixes the whole chain below it, by which it is judged.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from collections.abc import Callable, Generator
 from p2pool.base.bounded import BoundedDict
 from p2pool.networks.parameters import Network
 from p2pool.node import peers_adapter
-from p2pool.share import parsing
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share import check, parsing
+from p2pool.share.check import RebuiltShare
+from p2pool.share.share import ChainView, Share, ShareVersion
+from p2pool.sharechain import tracker
 
 KEPT = 2_000
 """Shares of which the bytes are remembered, the newest ones: they come from many peers within seconds."""
 _shares: BoundedDict[bytes, Share] = BoundedDict(KEPT)
+_checked: BoundedDict[int, RebuiltShare] = BoundedDict(KEPT)
 
 
 def _parse_steps(
@@ -32,7 +39,18 @@ def _parse_steps(
     return share
 
 
-def install() -> None:
-    """Let all nodes of this process share what they receive. What an earlier world left is forgotten."""
+def _check_once(share: Share, view: ChainView, network: Network) -> RebuiltShare:
+    """Do what `check.check_share` does, unless another node has found the share to be right."""
+    rebuilt = _checked.get(share.hash)
+    if rebuilt is None:
+        rebuilt = _checked[share.hash] = check.check_share(share, view, network)
+    return rebuilt
+
+
+def install(*, check_once: bool) -> None:
+    """Let all nodes of this process share what they receive, and with `check_once` what they find of it. What an
+    earlier world left is forgotten."""
     _shares.clear()
+    _checked.clear()
+    tracker.check_share = _check_once if check_once else check.check_share
     peers_adapter.parse_share_steps = _parse_steps  # type: ignore[assignment]

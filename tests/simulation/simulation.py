@@ -101,7 +101,7 @@ class Simulation:
         self.trace.heard.append(self._logged)
         tempo.set_tempo(world.tempo)
         set_voters(events, frozenset(f"n{world.nodes - 1 - number}" for number in range(world.other_votes)))
-        shared_shares.install()
+        shared_shares.install(check_once=world.check_once)
         _route_log(self.trace)
         gc.collect()
         gc.freeze()

@@ -110,6 +110,8 @@ class World:
     """Seconds by which machines' clocks are off, at most."""
     tempo: str = "slow"
     """"usual": timers as in a real node; "slow", "rare": those that only look after things come less often."""
+    check_once: bool = False
+    """Whether a share that one node found to be right is taken for right by all: see `shared_shares`."""
     pseudoshare_period: int = 30
     other_votes: int = 0
     """How many nodes, the last ones, vote for the share version that c2pool-dash prepares."""

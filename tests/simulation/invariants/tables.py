@@ -24,6 +24,8 @@ ROOM, ROOM_OF_EACH = 100, 20
 """Entries that a table may have that has nothing to do with the length of the share chain: in any world, and for
 each node and miner of it."""
 LOOK_PERIOD: Final = 1800.0
+LOOKED_AT: Final = 5
+"""Nodes of which the tables are looked at in a period, in turn: each look costs as much as a minute of a node."""
 
 
 class HasReactor(Protocol):
@@ -37,7 +39,10 @@ class TablesStayBounded(Invariant):
 
     def each_minute(self) -> None:
         if round(self.simulation.events.now) % LOOK_PERIOD < 60:
-            for machine in self.simulation.machines:
+            machines = self.simulation.machines
+            first = round(self.simulation.events.now / LOOK_PERIOD) * LOOKED_AT
+            for number in range(first, first + min(LOOKED_AT, len(machines))):
+                machine = machines[number % len(machines)]
                 if machine.process is not None and machine.honest:
                     self.look(machine.name, machine.process)
 

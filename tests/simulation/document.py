@@ -14,7 +14,10 @@ from tests.simulation.adversaries import KINDS as ADVERSARIES
 from tests.simulation.experiments.command import EXPERIMENTS
 from tests.simulation.experiments.running import markdown
 from tests.simulation.faults import DURATIONS, KINDS, OF_THE_WORLD
+from tests.simulation.gateway_faults import BROKER_KINDS, GATEWAY_DURATIONS, GATEWAY_KINDS
+from tests.simulation.gateway_invariants import GATEWAY_INVARIANTS
 from tests.simulation.invariants import INVARIANTS
+from tests.simulation.pages import PagesAnswer
 from tests.simulation.world import read_world
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "simulation.md"
@@ -47,11 +50,13 @@ def plots() -> dict[str, str]:
 
 
 def _of_code() -> dict[str, str]:
-    invariants = [[f"`{each.__name__}`", _text(each)] for each in INVARIANTS]
+    every = (*INVARIANTS, PagesAnswer, *GATEWAY_INVARIANTS)
+    invariants = [[f"`{each.__name__}`", _text(each)] for each in every]
     adversaries = [[f"`{kind}`", _text(each)] for kind, each in ADVERSARIES.items()]
     return {
         "invariants": markdown(["invariant", "what holds"], invariants),
         "faults": _faults(),
+        "gateways": _gateway_faults(),
         "adversaries": markdown(["adversary", "what it does"], adversaries),
     }
 
@@ -64,6 +69,14 @@ def _faults() -> str:
         rates = [f"{getattr(world.faults, OF_THE_WORLD.get(kind, kind)):g}" for world in worlds]
         lines.append([f"`{kind}`", _text(happen), f"{low:g} to {high:g} s", *rates])
     return markdown(["fault", "what happens", "lasts", *(f"`{world.name}`" for world in worlds)], lines)
+
+
+def _gateway_faults() -> str:
+    lines = []
+    for kind, happen in (*GATEWAY_KINDS.items(), *BROKER_KINDS.items()):
+        low, high = GATEWAY_DURATIONS[kind]
+        lines.append([f"`{kind}`", _text(happen), f"{low:g} to {high:g} s"])
+    return markdown(["fault", "what happens", "lasts"], lines)
 
 
 def _text(thing: Callable[..., object] | type) -> str:

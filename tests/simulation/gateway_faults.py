@@ -37,7 +37,7 @@ def draw_gateway_faults(world: World, chance: random.Random, *, first_number: in
         count = brokers if kind in BROKER_KINDS else brokers * world.gateways
         mean = getattr(rates, kind) / DAY * max(0.0, last - first) * count
         for _ in range(poisson(mean, chance)):
-            low, high = _DURATIONS[kind]
+            low, high = GATEWAY_DURATIONS[kind]
             seconds = chance.uniform(low, high)
             when = chance.uniform(first, max(first, last - seconds))
             drawn.append((when, kind, chance.randrange(count), seconds, chance.random()))
@@ -74,18 +74,19 @@ _End = Callable[[], None]
 
 
 def _kill(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
-    """SIGKILL, or SIGTERM for every third; started again later."""
+    """The gateway gets SIGKILL, every third time SIGTERM, and starts again later."""
     machine.kill() if fault.size < 2 / 3 else machine.stop()
     return machine.start
 
 
 def _power_cut(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
+    """The machine loses its power, with what its disk has not synced."""
     machine.cut_power()
     return machine.power_on
 
 
 def _freeze(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
-    """SIGSTOP: connections stay, nothing is answered."""
+    """The gateway gets SIGSTOP: connections stay, and nothing is answered."""
     process = machine.process
     if process is None:
         return lambda: None
@@ -94,6 +95,7 @@ def _freeze(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault
 
 
 def _disk_full(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
+    """Each write to the gateway's disk fails."""
     machine.disk.full = True
 
     def end() -> None:
@@ -103,6 +105,7 @@ def _disk_full(simulation: Simulation, machine: GatewayMachine, fault: GatewayFa
 
 
 def _disk_slow(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
+    """Each sync of the gateway's disk takes 0.2 to 5.2 s."""
     machine.disk.delay = 0.2 + 5 * fault.size
 
     def end() -> None:
@@ -112,7 +115,7 @@ def _disk_slow(simulation: Simulation, machine: GatewayMachine, fault: GatewayFa
 
 
 def _cut(simulation: Simulation, machine: GatewayMachine, fault: GatewayFault) -> _End:
-    """Nothing passes between a gateway and its broker."""
+    """Nothing passes between the gateway and its broker, every third time in one direction only."""
     return _cut_link(simulation, machine.host, simulation.gateways.brokers[machine.node].host, fault)
 
 
@@ -135,7 +138,7 @@ def _cut_link(simulation: Simulation, one: Host, other: Host, fault: GatewayFaul
 
 
 def _down(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
-    """It refuses connections; its data is there again when it is back, or for every fourth is not."""
+    """Redis refuses connections; every fourth time it has lost its data when it is back."""
     broker.kill()
     if fault.size < 1 / 4:
         broker.empty()
@@ -143,17 +146,19 @@ def _down(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -
 
 
 def _silent(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
+    """Redis takes requests and answers none."""
     broker.freeze()
     return broker.thaw
 
 
 def _empty(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
+    """Redis loses all its data."""
     broker.empty()
     return lambda: None
 
 
 def _slow(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
-    """Each action takes up to two seconds."""
+    """Redis takes up to two seconds for each request."""
     broker.slowness = 0.02 + 2 * fault.size**3
 
     def end() -> None:
@@ -163,13 +168,13 @@ def _slow(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -
 
 
 def _node_cut(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
-    """Nothing passes between a node and its broker."""
+    """Nothing passes between the node and its broker, every third time in one direction only."""
     machine = simulation.machines[simulation.gateways.brokers.index(broker)]
     return _cut_link(simulation, machine.host, broker.host, fault)
 
 
 def _kill_at_share(simulation: Simulation, broker: SimulatedRedis, fault: GatewayFault) -> _End:
-    """SIGKILL of the node within three seconds after the next share: its gateway has deleted it, or not yet."""
+    """The node gets SIGKILL within three seconds after the next share: its gateway has deleted it, or not yet."""
     machine = simulation.machines[simulation.gateways.brokers.index(broker)]
     process = machine.process
     if process is None:
@@ -205,7 +210,7 @@ BROKER_KINDS: Final[dict[str, Callable[[Simulation, SimulatedRedis, GatewayFault
     "broker_cut": _node_cut,
     "kill_at_share": _kill_at_share,
 }
-_DURATIONS: Final = {
+GATEWAY_DURATIONS: Final = {
     "gateway_kill": (1, 200),
     "gateway_power_cut": (10, 400),
     "gateway_freeze": (2, 120),

@@ -6,7 +6,6 @@ import math
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.errors import ParseError
-from p2pool.dash.target import difficulty_to_target
 from p2pool.gateway.recent_contexts import ContextId, RecentContexts
 from p2pool.gateway.session_messages import MAX_JOBS, MAX_KEYS, JobPart, SessionRecord
 from p2pool.jobs.job import UNUSABLE, Job
@@ -129,8 +128,7 @@ class SessionCodec:
                 self._fill(sent.solutions, part)
 
     def _sent(self, part: JobPart, issued: IssuedJob, *, extranonce1: bytes, site: str) -> SentJob:
-        target = difficulty_to_target(part.difficulty)
-        sent = SentJob(issued, difficulty=part.difficulty, target=target, extranonce1=extranonce1)
+        sent = SentJob(issued, difficulty=part.difficulty, extranonce1=extranonce1)
         if not (part.accepted or part.used or part.spent):
             return sent
         sent.solutions = solutions = Solutions(issued, site)

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
-from p2pool.dash.target import difficulty_to_target
 from p2pool.jobs.job import Job
 from p2pool.jobs.job_records import restore_jobs
 from p2pool.stratum.handover_records import (
@@ -97,12 +96,7 @@ def _sent(record: SentRecord, issued: Sequence[IssuedJob]) -> SentJob:
     if len(record.extranonce1) != 4:
         raise ParseError(f"an extranonce1 of {len(record.extranonce1)} bytes")
     job = issued[record.issued]
-    sent = SentJob(
-        job,
-        difficulty=record.difficulty,
-        target=difficulty_to_target(record.difficulty),
-        extranonce1=record.extranonce1,
-    )
+    sent = SentJob(job, difficulty=record.difficulty, extranonce1=record.extranonce1)
     if record.solutions is not None:
         sent.solutions = _solutions(job, record.solutions)
     return sent
@@ -183,7 +177,6 @@ def _restore_session(
     _hold(context, state, reputation.site)
     software = str(session.software)
     for username in session.workers.values():
-        difficulty = state.vardiff.difficulty
-        context.stats.record_worker_on(username.name, difficulty=difficulty, now=now, site=reputation.site)
+        context.stats.record_worker_on(username.name, difficulty=state.difficulty, now=now, site=reputation.site)
         context.stats.record_software(username.name, software)
     return session

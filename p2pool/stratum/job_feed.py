@@ -2,22 +2,17 @@
 
 A miner is never sent the same work under two ids: common miners restart their nonces on a new id, and would find
 and submit again what was already accepted. So a changed difficulty takes other work, or waits for the next.
+
+The difficulty is the connection's own, but not above that of the job's shares: a miner submits no hash that misses
+its difficulty, and shares among them would be lost (see `Vardiff.at_most` for the exception).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from p2pool.dash.target import difficulty_to_target
 from p2pool.stratum.job_registry import JobRegistry
 from p2pool.stratum.messages import difficulty_line, notification_line
 from p2pool.stratum.miner_state import EXTRANONCE2_SIZE, MinerState, SentJob
 from p2pool.stratum.username import Username
-
-
-@lru_cache(maxsize=4096)
-def _target_of(difficulty: float) -> int:
-    return difficulty_to_target(difficulty)
 
 
 class JobFeed:
@@ -97,7 +92,7 @@ class JobFeed:
 
     def _outdated(self, sent: SentJob, state: MinerState, payee: Username) -> bool:
         return (
-            sent.difficulty != state.vardiff.difficulty
+            sent.difficulty != state.vardiff.at_most(sent.issued.limit.difficulty)
             or sent.extranonce1 != state.extranonce1
             or sent.spent
             or not self._is_for(sent, payee)
@@ -111,8 +106,8 @@ class JobFeed:
         issued = self._registry.job_for(self._site, payee.job_request, variant)
         if issued is None:
             return None
-        difficulty = state.vardiff.difficulty
-        sent = SentJob(issued, difficulty=difficulty, target=_target_of(difficulty), extranonce1=state.extranonce1)
+        difficulty = state.vardiff.at_most(issued.limit.difficulty)
+        sent = SentJob(issued, difficulty=difficulty, extranonce1=state.extranonce1)
         state.remember(sent)
         return sent
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.fair import FairShares
+from p2pool.dash.target import difficulty_to_target, target_to_difficulty
 from p2pool.jobs.job import Job
 from p2pool.stratum.ports import WorkPort
 
@@ -51,19 +54,40 @@ class JobOrigin(NamedTuple):
     variant: int
 
 
+class PseudoshareLimit(NamedTuple):
+    """The highest difficulty at which a miner submits all that meets a share target, and the target of such
+    pseudoshares."""
+
+    difficulty: float
+    target: int
+
+
+@lru_cache(maxsize=4096)
+def pseudoshare_limit(share_target: int) -> PseudoshareLimit:
+    """Return the limit for a share target: a power of two, since common firmware rounds down to one. Below 1, it
+    is the share's own difficulty: no firmware rounds that."""
+    difficulty = target_to_difficulty(share_target)
+    if difficulty >= 1:
+        _, exponent = math.frexp(difficulty)
+        difficulty = math.ldexp(1.0, exponent - 1)
+    return PseudoshareLimit(difficulty, max(difficulty_to_target(difficulty), share_target))
+
+
 class IssuedJob:
     """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may still know the
     id, but the work and its lines are gone. The notify lines are made once for all connections.
 
     `generation` counts changes of work; `variant` distinguishes jobs for one request on the same work."""
 
-    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "origin", "request", "variant")
+    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "limit", "origin", "request", "variant")
 
     def __init__(
         self, job_id: str, job: Job, *, request: JobRequest = (b"", None), generation: int = 0, variant: int = 0
     ) -> None:
         self.job_id = job_id
         self.job: Job | None = job
+        self.limit = pseudoshare_limit(job.share_target)
+        """The difficulty above which hashes that the miner does not submit would be shares."""
         self.request = request
         self.generation = generation
         self.variant = variant

@@ -52,10 +52,8 @@ def _minimum_difficulty(session: Session, request: Extension) -> bool:
     minimum = positive_number(given)
     if minimum is None and (given != 0 or isinstance(given, bool)):
         return False
-    before = session.vardiff.difficulty
     session.vardiff.set_minimum(max(minimum or 0.0, session.context.settings.min_difficulty))
-    if session.vardiff.difficulty != before:
-        session.change_due = True
+    session.change_due = True  # what the job limits depends on the minimum as well
     return True
 
 

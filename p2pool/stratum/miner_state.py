@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import lru_cache
 
+from p2pool.dash.target import difficulty_to_target
 from p2pool.stratum.job_registry import IssuedJob, JobRequest
 from p2pool.stratum.solutions import Solutions
 from p2pool.stratum.vardiff import Vardiff
@@ -15,6 +17,11 @@ MAX_JOBS = 256
 _PRUNE_AT = 24
 
 
+@lru_cache(maxsize=4096)
+def _target_of(difficulty: float) -> int:
+    return difficulty_to_target(difficulty)
+
+
 class SentJob:
     """A job as it was sent to a miner: with its difficulty, its extranonce1, and the solutions accepted for it.
 
@@ -22,10 +29,11 @@ class SentJob:
 
     __slots__ = ("difficulty", "extranonce1", "issued", "solutions", "target")
 
-    def __init__(self, issued: IssuedJob, *, difficulty: float, target: int, extranonce1: bytes) -> None:
+    def __init__(self, issued: IssuedJob, *, difficulty: float, extranonce1: bytes) -> None:
         self.issued = issued
         self.difficulty = difficulty
-        self.target = target
+        limit = issued.limit
+        self.target = limit.target if difficulty == limit.difficulty else _target_of(difficulty)
         self.extranonce1 = extranonce1
         self.solutions: Solutions | None = None
         """None until a solution is accepted."""
@@ -66,6 +74,12 @@ class MinerState:
 
         self.newest: SentJob | None = None
         """The last job that was sent."""
+
+    @property
+    def difficulty(self) -> float:
+        """Return the difficulty of the last job that was sent; before the first, that of the next one unless its
+        shares are easier."""
+        return self.vardiff.difficulty if self.newest is None else self.newest.difficulty
 
     def copied(self, session_id: str, extranonce1: bytes) -> MinerState:
         """Return a copy with another session id and extranonce1, and with the same jobs."""

@@ -286,7 +286,7 @@ class Session:
         context = self.context
         self.workers[given] = username
         context.stats.record_worker_on(
-            username.name, difficulty=self.vardiff.difficulty, now=now, site=self.reputation.site
+            username.name, difficulty=self.state.difficulty, now=now, site=self.reputation.site
         )
         context.stats.record_software(username.name, str(self.software))
         if self.payee is None:

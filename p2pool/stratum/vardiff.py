@@ -80,8 +80,9 @@ def _step(difficulty: float, low: float, high: float) -> float:
 class Vardiff:
     """The difficulty of one connection. Times (of any clock, in seconds) are passed in.
 
-    `difficulty` is that of the next job. A fixed difficulty never changes. `seconds`, the target interval, may be
-    set at any time: only work and time are stored, nothing that depends on it.
+    `difficulty` is that which suits the miner; each job limits what it is sent, see `at_most`. A fixed difficulty
+    never changes. `seconds`, the target interval, may be set at any time: only work and time are stored, nothing
+    that depends on it.
     """
 
     __slots__ = (
@@ -136,6 +137,18 @@ class Vardiff:
         self.minimum = min(minimum, self.maximum)
         if self.difficulty < self.minimum:
             self.difficulty = _step(self.minimum, self.minimum, self.maximum)
+
+    def at_most(self, limit: float) -> float:
+        """Return the difficulty to send with a job that has this limit: see `job_registry.pseudoshare_limit`.
+
+        The minimum holds even above the limit. A miner that requested it cannot do with less, and the operator's
+        protects a node whose shares are as easy as a test network's; either loses the shares that miss it. No
+        default minimum is above the easiest share of the main network."""
+        difficulty = self.difficulty
+        if difficulty <= limit:
+            return difficulty
+        minimum = self.minimum
+        return limit if minimum <= limit else min(difficulty, _step(minimum, minimum, self.maximum))
 
     def stop_search(self) -> None:
         """Keep the start however silent the connection is, because its worker is known to be fast."""

@@ -325,7 +325,7 @@ def test_the_connection_that_lost_its_session_goes_on_if_it_can_and_its_old_work
     assert answers == [shares, shares]  # no share is lost
     assert len(a.work.solved_outcomes) == 2 * shares
     assert accepted(a) == 0
-    assert accepted(b) == pytest.approx(1, rel=1e-4)
+    assert accepted(b) == pytest.approx(2**-10 if shares else 1, rel=1e-4)  # easy shares limit the difficulty
 
 
 def test_there_and_back_again_nothing_is_forgotten_and_no_work_is_sent_twice(pool):

@@ -448,7 +448,7 @@ def test_the_workers_of_a_connection_are_counted_each():
 def test_a_share_above_the_connection_s_difficulty_is_used_but_adds_no_work():
     work = FakeWork()
     work.share_target = difficulty_to_target(2.0**-28)
-    miner = Miner(start_difficulty=2.0**-22, work=work)
+    miner = Miner(min_difficulty=2.0**-22, start_difficulty=2.0**-22, work=work)
     notify = miner.login()
     above = hunt(miner, notify, target=work.share_target, above=difficulty_to_target(2.0**-22))
     assert miner.submit(notify, above)[0]["result"] is True

@@ -167,7 +167,7 @@ def test_suggestions_before_and_after_subscribe():
 def test_a_share_is_used_whatever_the_connection_s_difficulty():
     work = FakeWork()
     work.share_target = EASY
-    miner = Miner(start_difficulty=1000.0, work=work)
+    miner = Miner(min_difficulty=1024.0, start_difficulty=1024.0, work=work)
     notify = miner.login()
     nonce = miner.find(notify, EASY)
     assert miner.submit(notify, nonce)[0]["result"] is True

@@ -81,6 +81,7 @@ class PeersAssembly:
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
+        self._pool = PeerPool(node, self._block_heard)
         self.hub = PeerHub(
             environment,
             HubSettings(
@@ -91,7 +92,7 @@ class PeersAssembly:
                 advertise=not config.disable_advertise,
                 external=None if external is None else PeerAddress(external[0], external[1] or port),
             ),
-            pool=PeerPool(node, self._block_heard),
+            pool=self._pool,
             transactions=self.transactions,
             sender_of=self._sender_of,
         )
@@ -128,6 +129,7 @@ class PeersAssembly:
         self._news = PeerNews(
             self._node,
             self.hub,
+            pool=self._pool,
             transactions=self.transactions,
             call_later=self._reactor.callLater,
             punish=self._punish,

@@ -38,5 +38,5 @@ class OrderedSet(MutableSet[T]):
         self._members.pop(value, None)
 
     def clear(self) -> None:
-        """Remove all members."""
+        """Remove all of its members."""
         self._members.clear()

@@ -37,10 +37,23 @@ class PeerPool(PoolPort):
     def __init__(self, node: Node, block_heard: Callable[[BlockHeader], None]) -> None:
         self._node = node
         self._block_heard = block_heard
+        self.held_back: set[int] = set()
+        """This node's shares that are blocks and are not on disk yet: nobody may hear of them. Bound: each for the
+        time of one write."""
 
     @override
     def best_share_hash(self) -> int | None:
         return self._node.best_share
+
+    @override
+    def shown_share_hash(self) -> int | None:
+        shown = best = self.best_share_hash()
+        if best is not None and self.held_back:
+            tracker = self._node.tracker
+            for share in tracker.ancestors(best, tracker.height(best)):
+                if share.hash in self.held_back:
+                    shown = share.previous_hash
+        return shown
 
     @override
     def has_share(self, share_hash: int) -> bool:
@@ -91,13 +104,15 @@ class PeerPool(PoolPort):
 
 
 class PeerNews:
-    """Sends peers what happens in the node. `punish` disconnects and bans the peer with a label."""
+    """Sends peers what happens in the node. `pool` is what they are told of the share chain; `punish` disconnects
+    and bans the peer with a label."""
 
     def __init__(
         self,
         node: Node,
         hub: PeerHub,
         *,
+        pool: PeerPool,
         transactions: TransactionPool,
         call_later: Callable[[float, Callable[[], None]], object],
         punish: Callable[[str, str], None],
@@ -110,8 +125,7 @@ class PeerNews:
         self._punish = punish
         self._block_found = block_found
         self._budget = RefusalBudget(node.network.share_period)
-        self._held_back: set[int] = set()
-        """This node's shares that are blocks and are not on disk yet. Bound: each for the time of one write."""
+        self._held_back = pool.held_back
         hub.broadcaster.mark_sent(node.tracker.forest.nodes)
         transactions.added.subscribe(self._transactions_added)
         node.share_added.subscribe(self._share_added)

@@ -165,7 +165,7 @@ class PeerHub(Hub):
             prefix=self.settings.network.prefix,
             nonce=self.nonce,
             sub_version=self.settings.sub_version,
-            best_share_hash=self._pool.best_share_hash(),
+            best_share_hash=self._pool.shown_share_hash(),
             host=ours[0],
             port=ours[1],
         )

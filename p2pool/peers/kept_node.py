@@ -20,9 +20,11 @@ for as long as the first one lasts."""
 
 
 class KeptNode(ClientService):
-    """Keeps one node connected. `dial_time` in seconds."""
+    """Keeps one node connected. `address` is (host, port); `dial_time` in seconds."""
 
-    def __init__(self, environment: Environment, hub: PeerHub, host: str, port: int, *, dial_time: float) -> None:
+    def __init__(
+        self, environment: Environment, hub: PeerHub, address: tuple[str, int], *, dial_time: float
+    ) -> None:
         self.factory = PeerFactory(hub, False)
         self._hub = hub
         self._short_lived = 0
@@ -31,7 +33,7 @@ class KeptNode(ClientService):
         self.factory.ended.subscribe(self._ended)
         policy = reconnect_policy(environment.chance)
         super().__init__(
-            HostnameEndpoint(environment.reactor, host, port, timeout=dial_time),
+            HostnameEndpoint(environment.reactor, *address, timeout=dial_time),
             self.factory,
             retryPolicy=lambda attempts: policy(max(attempts, self._short_lived)),
             clock=environment.reactor,

@@ -15,6 +15,11 @@ class PoolPort(Protocol):
     def best_share_hash(self) -> int | None:
         """Return the hash of the share that this node works on."""
 
+    def shown_share_hash(self) -> int | None:
+        """Return the newest share of the best chain that others may hear of: with those below it, it is on disk if
+        it must be."""
+        return self.best_share_hash()
+
     def has_share(self, share_hash: int) -> bool:
         """Return whether a share is held, or is known to be refused: nobody has to send it."""
 

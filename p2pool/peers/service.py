@@ -86,9 +86,7 @@ class PeerService(Service):
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
         """Host -> until when it is not dialled again."""
-        self._kept = [
-            KeptNode(environment, hub, host, port, dial_time=DIAL_TIME) for host, port in settings.always
-        ]
+        self._kept = [KeptNode(environment, hub, each, dial_time=DIAL_TIME) for each in settings.always]
         """The nodes of --p2pool-node."""
         self._timers: list[Timer] = []
         self._port: IListeningPort | None = None

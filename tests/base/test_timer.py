@@ -71,7 +71,11 @@ def test_calls_keep_their_rhythm_and_leave_out_what_came_too_late():
 
 def test_a_function_may_stop_its_own_timer():
     clock, timers = Clock(), []
-    timers.append(Timer(clock, 1.0, lambda: timers[0].stop(), name="save the peers", now=False))
+
+    def stop() -> None:
+        timers[0].stop()
+
+    timers.append(Timer(clock, 1.0, stop, name="save the peers", now=False))
     clock.pump([1.0] * 3)
     assert clock.getDelayedCalls() == []
 

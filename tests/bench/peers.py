@@ -52,10 +52,11 @@ class Station:
             stats=PoolStats(now),
         )
         self.transactions = TransactionPool()
+        self.pool = PeerPool(self.node, lambda header: None)
         self.hub = PeerHub(
             environment,
             HubSettings(self.network, b"bench", 0, max_incoming=1000),
-            pool=PeerPool(self.node, lambda header: None),
+            pool=self.pool,
             transactions=self.transactions,
             sender_of=lambda share_hash: self.node.tracker.arrival(share_hash).sender,
         )
@@ -66,6 +67,7 @@ class Station:
         self.news = PeerNews(
             self.node,
             self.hub,
+            pool=self.pool,
             transactions=self.transactions,
             call_later=lambda *_: None,
             punish=lambda *_: None,

@@ -62,6 +62,7 @@ class Member:
         self.news = PeerNews(
             self.node,
             self.hub,
+            pool=self.pool,
             transactions=self.transactions,
             call_later=lambda seconds, call: self.later.append((self.moment.now + seconds, call)),
             punish=self.punish,

@@ -86,6 +86,22 @@ def test_downloading_goes_on_after_a_lost_peer():
 
 
 @pytest.mark.usefixtures("log")
+def test_a_new_connection_hears_of_no_share_that_is_held_back_nor_of_any_above_it():
+    moment = Moment()
+    one, other = Member(moment, 1).join(), Member(moment, 2).join()
+    one.announcing = False
+    first, block, _ = [one.mine() for _ in range(3)]
+    one.pool.held_back.add(block.hash)
+    street = Street(one, other)
+    street.connect(one, other)
+    street.settle()
+    assert other.node.best_share == first.hash
+    assert block.hash not in other.tracker
+    one.pool.held_back.clear()
+    assert one.pool.shown_share_hash() == one.node.best_share != first.hash
+
+
+@pytest.mark.usefixtures("log")
 def test_transactions_come_before_the_shares_that_name_them():
     moment = Moment()
     one, other = Member(moment, 1).join(real_template(1, 2)), Member(moment, 2).join()

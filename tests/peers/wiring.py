@@ -237,6 +237,8 @@ class StubPool:
     def best_share_hash(self) -> int | None:
         return self.best
 
+    shown_share_hash = best_share_hash
+
     def has_share(self, share_hash: int) -> bool:
         return share_hash in self.tracker
 

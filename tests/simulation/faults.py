@@ -32,6 +32,8 @@ def draw_faults(world: World, chance: random.Random) -> list[Fault]:
             seconds = chance.uniform(low, high)
             when = chance.uniform(first, max(first, last - seconds))
             drawn.append((when, kind, chance.randrange(world.nodes), seconds, chance.random()))
+    for each in world.fixed_faults:
+        drawn.append((each["time"], each["kind"], each.get("target", 0), each["seconds"], each.get("size", 0.0)))
     return [Fault(number, *each) for number, each in enumerate(sorted(drawn))]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from p2pool.dash.hashes import hash_hex
 from p2pool.gateway.remote_work import SILENCE
+from p2pool.gateway.solution_spool import SUFFIX
 from p2pool.stratum.work_patience import WORK_PATIENCE
 from tests.simulation.invariants import Invariant, Violation
 from tests.simulation.invariants.blocks import AT_ONCE
@@ -37,7 +38,7 @@ class _Found:
     time: float
     height: int
     excused: bool = False
-    """Whether the gateway ended before any disk could have had it, or its disk did not take it."""
+    """Whether the gateway ended before any disk could have had it, or its disk had not taken it."""
 
 
 class SolutionsArrive(Invariant):
@@ -73,7 +74,8 @@ class SolutionsArrive(Invariant):
             for solution_hash, found in table.items():
                 waits = solution_hash.to_bytes(32, "little") in sender._untaken
                 if waits and found.run == gateway.runs and found.gateway == gateway.name:
-                    found.excused |= broken or now - found.time < AT_ONCE
+                    young = now - found.time < AT_ONCE
+                    found.excused |= young or (broken and not _is_on_disk(gateway, solution_hash))
 
     def at_end(self) -> None:
         simulation = self.simulation
@@ -103,6 +105,12 @@ class SolutionsArrive(Invariant):
         )
 
 
+def _is_on_disk(gateway: GatewayMachine, solution_hash: int) -> bool:
+    """Return whether the file of a solution is there; its name is the hash as messages have it."""
+    name = f"{solution_hash.to_bytes(32, 'little').hex()}{SUFFIX}"
+    return next(gateway.disk.directory.rglob(name), None) is not None
+
+
 def _by(found: _Found) -> str:
     return f" of {found.gateway}, found at {found.time:.1f} s,"
 
@@ -115,7 +123,8 @@ class AcknowledgedSharesSurvive(Invariant):
         super().__init__(simulation)
         self._acknowledged: dict[int, str] = {}
         """The gateway that deleted it, by hash of the share."""
-        self._promised: dict[str, list[int]] = {}
+        self._promised: dict[str, dict[int, None]] = {}
+        """By node: what must be there once its shares are loaded."""
         self.kept = 0
 
     def gateway_started(self, gateway: GatewayMachine) -> None:
@@ -132,21 +141,25 @@ class AcknowledgedSharesSurvive(Invariant):
     def ending(self, machine: Machine) -> None:
         assert machine.process is not None
         chain = chain_of(machine.process.node)
-        self._promised[machine.name] = [each for each in self._acknowledged if each in chain]
+        promised = self._promised.setdefault(machine.name, {})
+        promised.update((each, None) for each in self._acknowledged if each in chain)
+
+    def data_lost(self, machine: Machine) -> None:
+        self._promised.pop(machine.name, None)
 
     def started(self, machine: Machine) -> None:
-        promised = self._promised.pop(machine.name, [])
         process = machine.process
         assert process is not None
-        if promised and process.gateways is not None:
-            process.loaded.append(lambda: self._look(machine, promised))
+        if process.gateways is not None:
+            process.loaded.append(lambda: self._look(machine))
 
-    def _look(self, machine: Machine, promised: list[int]) -> None:
+    def _look(self, machine: Machine) -> None:
         assert machine.process is not None
+        promised = self._promised.pop(machine.name, {})
         for share_hash in promised:
             if share_hash not in machine.process.node.tracker:
                 name = self._acknowledged[share_hash]
-                raise Violation(f"{machine.name} has lost share {hash_hex(share_hash)}, which {name} has deleted")
+                self.report(f"{machine.name} has lost share {hash_hex(share_hash)}, which {name} has deleted")
         self.kept += len(promised)
 
     def summary(self) -> Iterator[str]:
@@ -227,11 +240,9 @@ class SubmissionsAreCountedOnce(Invariant):
         if before is not None:
             node, run, time = before
             if (node, run) == (machine.name, machine.runs):
-                raise Violation(f"{node} has counted report {report.number} of {report.gateway} twice")
-            if not self._disturbed(time):
-                raise Violation(
-                    f"{machine.name} counts report {report.number} of {report.gateway} after a restart"
-                )
+                self.report(f"{node} has counted report {report.number} of {report.gateway} twice")
+            elif not self._disturbed(time):
+                self.report(f"{machine.name} counts report {report.number} of {report.gateway} after a restart")
         self._counted_at[key] = machine.name, machine.runs, now
         self.runs[report.run].reports[report.number] = accepted
 

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from p2pool.dash.target import target_to_bits
+from p2pool.jobs.context import build_work_context
+from p2pool.jobs.job import Job
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import Message
+from p2pool.share.generation import PayeeFields
 from p2pool.sharechain.tracker import Thought, Tracker
 from p2pool.wire.framer import frame
 from tests.chains import NOW, easy_network, grow_chain
@@ -24,6 +27,7 @@ from tests.simulation.adversaries.floods import TRICKS, HalfMessages
 from tests.simulation.adversaries.forge import cheap_chain
 from tests.simulation.adversaries.selfish import Selfish
 from tests.simulation.adversaries.slow import DRIP, Slow
+from tests.simulation.adversaries.thief import thievish
 from tests.simulation.invariants.cost import StepsAreShort
 from tests.support import make_template
 
@@ -194,6 +198,32 @@ def test_each_lie_about_the_time_has_its_turn():
         liar.events.now = turn * 300.0
         told.append(liar.lie)
     assert tuple(told) == LIES
+
+
+def test_a_liars_share_is_forged_if_no_rule_allows_its_timestamp():
+    tracker = Tracker(easy_network())
+    parent, child = grow_chain(tracker, make_template(), 2, 1)[-2:]
+    process: Any = SimpleNamespace(node=SimpleNamespace(tracker=tracker))
+    liar = bare(FalseTime, simulation=SimpleNamespace(network=tracker.network))
+    assert not liar._breaks_rules(process, child)
+    for seconds, breaks in ((0, True), (1, False), (2 * tracker.network.share_period, True)):
+        share: Any = SimpleNamespace(previous_hash=parent.hash, timestamp=parent.timestamp + seconds)
+        assert liar._breaks_rules(process, share) is breaks
+
+
+# --- stolen payouts ----------------------------------------------------------------------------------------------
+
+
+def test_a_thiefs_job_pays_nobody_but_its_finder():
+    tracker = Tracker(easy_network())
+    best = grow_chain(tracker, make_template(), 5, 1)[-1].hash
+    context = build_work_context(tracker, best, template=make_template(), network=tracker.network, now=NOW)
+    assert context.payouts.amounts
+    honest = Job(context, PayeeFields(bytes(20), 0, 0, 1), desired_target=1, share_timestamp=1, header_timestamp=1)
+    job = thievish(honest)
+    assert not job.context.payouts.amounts
+    assert job.coinb1 != honest.coinb1
+    assert (job.bits, job.share_timestamp, job.timestamp) == (honest.bits, 1, 1)
 
 
 # --- the count of steps ------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ class World:
     surroundings: int = 0
     """How many nodes, the first ones, have history, alerts and pages, which cost as much as all the rest."""
     faults: FaultRates = field(default_factory=FaultRates)
+    fixed_faults: list[dict[str, Any]] = field(default_factory=list)
+    """Faults at times of their own: tables with `time`, `kind`, `seconds`, and as needed `target` and `size`."""
     gateways: int = 0
     """Gateways of each node that has a broker; all miners are at gateways then."""
     brokers: int = 1

@@ -17,6 +17,7 @@ from tests.simulation.adversaries.floods import HalfMessages, SpamAddresses
 from tests.simulation.adversaries.forge import Forge
 from tests.simulation.adversaries.selfish import Selfish, Withhold
 from tests.simulation.adversaries.slow import Slow
+from tests.simulation.adversaries.thief import Thief
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -28,6 +29,7 @@ KINDS: Final[dict[str, type[Adversary]]] = {
     "selfish": Selfish,
     "forge": Forge,
     "false_time": FalseTime,
+    "thief": Thief,
     "spam_addresses": SpamAddresses,
     "slow": Slow,
     "eclipse": Eclipse,

@@ -58,8 +58,15 @@ class FalseTime(DishonestNode):
     def _send(self, process: PoolProcess, added: tuple[Share, bool]) -> None:
         """Send a share that its own node is about to refuse."""
         share, own = added
-        if own and self.lie[3]:
+        if own and self._breaks_rules(process, share):
+            self.forged.add(share.hash)
             process.peers.hub.broadcaster.broadcast([share], process.peers.hub.peers)
+
+    def _breaks_rules(self, process: PoolProcess, share: Share) -> bool:
+        """Return whether a share is older than its parent, or younger by two periods or more."""
+        parent = process.node.tracker.get(share.previous_hash)
+        longest = 2 * self.simulation.network.share_period
+        return parent is not None and not 0 < share.timestamp - parent.timestamp < longest
 
     def _send_addresses(self, process: PoolProcess) -> None:
         seen = self.chance.choice((0, 2**32 - 1, 2**64 - 1))

@@ -7,8 +7,8 @@ from tests.simulation.invariants.base import Invariant, Violation
 
 
 class NobodyBuildsOnForgedShares(Invariant):
-    """No honest node works on a chain that an adversary made up, once its own is long enough to be compared by its
-    work."""
+    """No honest node works on a share that breaks a rule, nor on a chain that an adversary made up, once its own
+    is long enough to be compared by its work."""
 
     def each_minute(self) -> None:
         forged: set[int] = set()

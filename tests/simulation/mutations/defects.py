@@ -242,4 +242,108 @@ NODE: Final = (
     ),
 )
 
-DEFECTS: Final = (*PAYOUTS, *STORAGE, *BLOCKS, *PEERS, *NODE)
+RULES: Final = (
+    Defect(
+        name="coinbase of others not compared",
+        why="Spares the rebuilding of a coinbase that its finder has paid by already.",
+        edits=(Edit("p2pool.share.check", "if sha256d(gentx) != share.gentx_hash:", "if False:"),),
+        caught_by=("NobodyBuildsOnForgedShares",),
+        world="cheats",
+    ),
+    Defect(
+        name="timestamp of others not compared",
+        why="Takes the timestamp of a share as it is: clocks differ.",
+        edits=(Edit("p2pool.share.check", "if share.timestamp != expected_timestamp:", "if False:"),),
+        caught_by=("NobodyBuildsOnForgedShares",),
+        world="cheats",
+    ),
+)
+
+GATEWAYS: Final = (
+    Defect(
+        name="spool not sent again",
+        why="Leaves the solutions of an earlier run alone: they were sent when they were found.",
+        edits=(
+            Edit(
+                "p2pool.gateway.solution_sender",
+                "for file in await self.disk.load(MAX_UNTAKEN):",
+                "for file in ():",
+            ),
+        ),
+        caught_by=("SolutionsArrive",),
+        world="lost_brokers",
+    ),
+    Defect(
+        name="solution only in memory",
+        why="Spares the disk: the broker has each solution within milliseconds.",
+        edits=(
+            Edit(
+                "p2pool.gateway.solution_sender",
+                "        self.disk.keep(message.hash, data, is_block=message.block is not None)\n",
+                "",
+            ),
+        ),
+        caught_by=("SolutionsArrive",),
+        world="lost_brokers",
+    ),
+    Defect(
+        name="solution acknowledged before it is stored",
+        why="Leaves writing the shares to the store's timer: it comes in a second.",
+        edits=(Edit("p2pool.gateway.solution_intake", "                await self._store()\n", ""),),
+        caught_by=("AcknowledgedSharesSurvive",),
+        world="hasty_node",
+    ),
+    Defect(
+        name="solution acknowledged and stored meanwhile",
+        why="Acknowledges first, then stores: the gateway need not wait for a disk.",
+        edits=(
+            Edit(
+                "p2pool.gateway.solution_intake",
+                "                await self._store()\n                await self._acknowledge(finished)\n",
+                "                await self._acknowledge(finished)\n                await self._store()\n",
+            ),
+        ),
+        caught_by=("AcknowledgedSharesSurvive",),
+        world="hasty_node",
+    ),
+    Defect(
+        name="report counted twice",
+        why="Counts the last report again when it comes again: it may not have been counted.",
+        edits=(Edit("p2pool.gateway.sums_intake", "if report.number > last:", "if report.number >= last:"),),
+        caught_by=("SubmissionsAreCountedOnce",),
+        world="hasty_node",
+    ),
+)
+
+FOUND: Final = (
+    Defect(
+        name="early shares not stored",
+        why="Begins to store shares when the store is open.",
+        edits=(Edit("p2pool.node.persistence", "                self._store_early_shares(self._store)\n", ""),),
+        caught_by=("StoredSharesSurvive",),
+        world="late_disks",
+    ),
+    Defect(
+        name="halves stay apart",
+        why="Makes no more connections than are wanted.",
+        edits=(Edit("p2pool.peers.service", "EXPLORE_PERIOD = 600.0", "EXPLORE_PERIOD = 1e9"),),
+        caught_by=("AllAgree", "SharesSpread"),
+        world="halves",
+    ),
+    Defect(
+        name="parents asked of anybody",
+        why="Asks any peer for a missing share: all of them have the same chain.",
+        edits=(
+            Edit(
+                "p2pool.peers.download",
+                "(self._lacking.get((share_hash, peer.label), 0.0) > now, peer.label not in senders)",
+                "0",
+            ),
+        ),
+        caught_by=("AllAgree", "SharesSpread"),
+        world="selfish",
+    ),
+)
+"""Defects that p2pool had until the simulation found them."""
+
+DEFECTS: Final = (*PAYOUTS, *RULES, *STORAGE, *BLOCKS, *PEERS, *NODE, *GATEWAYS, *FOUND)

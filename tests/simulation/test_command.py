@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import ROOT
+
+pytestmark = pytest.mark.worlds
 
 DEFECT = ("--world", "small", "--seed", "1", "--hours", "1", "--defect", "ban for silence")
 

@@ -8,6 +8,8 @@ from tests.simulation.mutations.defects import DEFECTS, Defect
 from tests.simulation.mutations.editing import Edit, EditFails, install
 from tests.simulation.mutations.proof import look_for
 
+pytestmark = pytest.mark.worlds
+
 SMOKE = ("payout off by one duff", "store not synced", "ban for a known share")
 """Defects that are found within a second or two."""
 EDITS = [edit for defect in DEFECTS for edit in defect.edits]

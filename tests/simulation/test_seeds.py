@@ -10,6 +10,8 @@ import pytest
 
 from tests.simulation.runs import run_seeds
 
+pytestmark = pytest.mark.worlds
+
 SEEDS: list[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("seeds.toml").read_text("utf-8"))["seed"]
 
 

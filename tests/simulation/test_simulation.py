@@ -6,6 +6,8 @@ import pytest
 
 from tests.simulation.runs import run_seeds
 
+pytestmark = pytest.mark.worlds
+
 BATCHES = (
     ("small", range(100, 105)),
     ("small", range(105, 110)),

@@ -21,7 +21,7 @@ _SLOW: Final = {
     "p2pool.app.stratum.WORK_PERIOD": 10.0,
     "p2pool.app.stratum.CERTIFICATE_PERIOD": 3600.0,
     "p2pool.stratum.server.TICK": 10.0,
-    "p2pool.peers.service.TICK": 20.0,
+    "p2pool.peers.service.TICK": 5.0,
     "p2pool.peers.service.SAVE_PERIOD": 600.0,
     "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 120.0,
     "p2pool.peers.hub.TRIM_PERIOD": 60.0,

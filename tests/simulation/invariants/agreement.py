@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from p2pool.dash.hashes import hash_hex
+from p2pool.peers import service
 from p2pool.share.share import Share
 from tests.simulation.invariants.base import Invariant, Violation
 
@@ -15,6 +16,8 @@ FRESH: Final = 60.0
 """Seconds that a share may take to everybody, with all that a download needs."""
 
 
+USUAL_TICK: Final = 1.0
+"""Seconds between two ticks of the connections with other nodes, in a real node."""
 AGREED: Final = 10
 """Shares of a node's chain, the newest ones, that others need not have in theirs: among heads whose fifth
 ancestors have the same work, each node stays on the one that it saw first."""
@@ -78,6 +81,11 @@ class SharesSpread(Invariant):
 
     SPREAD = 20.0
 
+    @property
+    def spread(self) -> float:
+        """Return the seconds: SPREAD, and what slower timers add: a node asks for missing parents in each tick."""
+        return self.SPREAD + 2 * (service.TICK - USUAL_TICK)
+
     def each_minute(self) -> None:
         simulation, now = self.simulation, self.simulation.events.now
         if now < simulation.disturbed_until:
@@ -88,7 +96,7 @@ class SharesSpread(Invariant):
             assert machine.process is not None
             node = machine.process.node
             for share in node.tracker.ancestors(node.best_share, 10):
-                if now - simulation.share_seen.get(share.hash, now) > self.SPREAD:
+                if now - simulation.share_seen.get(share.hash, now) > self.spread:
                     chains.setdefault(share.hash, machine.name)
         for machine in working:
             assert machine.process is not None

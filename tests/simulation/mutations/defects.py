@@ -191,7 +191,7 @@ PEERS: Final = (
         why="Never asks again for a share that a peer did not have.",
         edits=(Edit("p2pool.peers.download", "REST = 1.0\n", "REST = 1e9\n"),),
         caught_by=("AllAgree", "SharesSpread"),
-        world="sparse",
+        world="selfish",
     ),
 )
 

@@ -35,7 +35,7 @@ def test_edit_that_fits_nothing_or_twice_is_an_error() -> None:
 
 def test_module_that_is_imported_already_cannot_be_edited() -> None:
     with pytest.raises(EditFails, match="imported already"):
-        install([Edit("tests.support", "", "")])
+        install([Edit(__name__, "", "")])
 
 
 def test_names_are_unique() -> None:

@@ -200,12 +200,7 @@ class AddressBook:
                     *rest,
                 ]:
                     source = rest[0] if rest and isinstance(rest[0], str) else PROVEN
-                    fits = (
-                        _parse(host) is not None
-                        and 0 < port < 65536
-                        and 0 <= services < 2**64
-                        and len(source) <= 64
-                    )
+                    fits = 0 < port < 65536 and 0 <= services < 2**64 and len(source) <= 64
                     new = len(self._known) < MAX_ADDRESSES and (host, port) not in self._known
                     if fits and new and _parse(host) is not None and 0 <= first <= last < 2**63:
                         node = _Known(services, float(first), float(last), found_by=_read_found_by(rest[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.crashes import CRASHES
@@ -19,25 +20,44 @@ if TYPE_CHECKING:
 DAY: Final = 86_400.0
 
 
+Drawn = tuple[float, str, int, float, float]
+"""Time, kind, target, seconds and size of a fault."""
+
+
 def draw_faults(world: World, chance: random.Random) -> list[Fault]:
     """Return all faults of a world, in order of time."""
     rates = world.faults
     first, last = 600.0, world.hours * 3600 - rates.calm_hours * 3600
-    drawn: list[tuple[float, str, int, float, float]] = []
+    drawn: list[Drawn] = []
     for kind in KINDS:
         rate = getattr(rates, OF_THE_WORLD.get(kind, kind)) / DAY
         mean = rate * max(0.0, last - first) * (1 if kind in OF_THE_WORLD else world.nodes)
-        for _ in range(poisson(mean, chance)):
-            low, high = DURATIONS[kind]
-            seconds = chance.uniform(low, high)
-            when = chance.uniform(first, max(first, last - seconds))
-            drawn.append((when, kind, chance.randrange(world.nodes), seconds, chance.random()))
+        drawn += draw_kind(
+            kind, mean, lasting=DURATIONS[kind], between=(first, last), targets=world.nodes, chance=chance
+        )
     for each in world.fixed_faults:
         drawn.append((each["time"], each["kind"], each.get("target", 0), each["seconds"], each.get("size", 0.0)))
     return [Fault(number, *each) for number, each in enumerate(sorted(drawn))]
 
 
-def poisson(mean: float, chance: random.Random) -> int:
+def draw_kind(
+    kind: str,
+    mean: float,
+    *,
+    lasting: tuple[float, float],
+    between: tuple[float, float],
+    targets: int,
+    chance: random.Random,
+) -> Iterator[Drawn]:
+    """Yield faults of one kind, `mean` of them on average, each of one of so many targets."""
+    first, last = between
+    for _ in range(_poisson(mean, chance)):
+        seconds = chance.uniform(*lasting)
+        when = chance.uniform(first, max(first, last - seconds))
+        yield when, kind, chance.randrange(targets), seconds, chance.random()
+
+
+def _poisson(mean: float, chance: random.Random) -> int:
     """Return how often something happens that happens `mean` times on average."""
     count, left = 0, mean
     while (left := left - chance.expovariate(1.0)) > 0:

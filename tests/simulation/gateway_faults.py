@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.events import WORLD
-from tests.simulation.faults import DAY, SETTLING, Fault, poisson
+from tests.simulation.faults import DAY, SETTLING, Drawn, Fault, draw_kind
 
 if TYPE_CHECKING:
     from tests.simulation.gateway_process import GatewayMachine
@@ -32,15 +32,13 @@ def draw_gateway_faults(world: World, chance: random.Random, *, first_number: in
     rates = world.gateway_faults
     first, last = 300.0, world.hours * 3600 - world.faults.calm_hours * 3600
     brokers = min(world.brokers, world.nodes) if world.gateways else 0
-    drawn: list[tuple[float, str, int, float, float]] = []
+    drawn: list[Drawn] = []
     for kind in (*GATEWAY_KINDS, *BROKER_KINDS):
         count = brokers if kind in BROKER_KINDS else brokers * world.gateways
         mean = getattr(rates, kind) / DAY * max(0.0, last - first) * count
-        for _ in range(poisson(mean, chance)):
-            low, high = GATEWAY_DURATIONS[kind]
-            seconds = chance.uniform(low, high)
-            when = chance.uniform(first, max(first, last - seconds))
-            drawn.append((when, kind, chance.randrange(count), seconds, chance.random()))
+        drawn += draw_kind(
+            kind, mean, lasting=GATEWAY_DURATIONS[kind], between=(first, last), targets=count, chance=chance
+        )
     return [GatewayFault(first_number + number, *each) for number, each in enumerate(sorted(drawn))]
 
 

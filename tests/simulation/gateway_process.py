@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -21,16 +20,14 @@ from p2pool.app import dashd as dashd_module
 from p2pool.app import gateway as gateway_module
 from p2pool.app.config import Config, load_config
 from p2pool.app.gateway import GatewayApp
-from p2pool.base.environment import Environment
 from p2pool.networks import Network
 from tests.simulation.broker import SimulatedBroker
+from tests.simulation.computer import DISK_TIME, Clock, Computer
 from tests.simulation.dash_daemon import DaemonState, SimulatedDaemon, SimulatedRpc
 from tests.simulation.disk import Disk
-from tests.simulation.events import WORLD, EventQueue
-from tests.simulation.machine import DISK_TIME, STOP_TIME
 from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import WORKER_PORT
-from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.reactor import SimulatedReactor, environment_of
 from tests.simulation.redis_server import PORT as BROKER_PORT
 
 _log = Logger(namespace="simulation")
@@ -77,18 +74,11 @@ class GatewayProcess:
         self, reactor: SimulatedReactor, config: Config, *, clock: Callable[[], float], chance: random.Random
     ) -> None:
         self.reactor = reactor
-        any_reactor: Any = reactor
-        self.app = GatewayApp(
-            config,
-            Environment(
-                reactor=any_reactor,
-                clock=clock,
-                monotonic=reactor.seconds,
-                run_in_thread=reactor.run_in_thread,
-                run_in_daemon_thread=reactor.run_in_thread,
-                chance=chance,
-            ),
-        )
+        self.app = GatewayApp(config, environment_of(reactor, clock=clock, chance=chance))
+
+    async def stop(self) -> None:
+        """Stop as on SIGTERM."""
+        await self.app.stop()
 
     def start(self) -> None:
         """Start all services."""
@@ -97,8 +87,8 @@ class GatewayProcess:
         started.addErrback(lambda failure: _log.failure("a gateway could not start", failure))
 
 
-class GatewayMachine:
-    """A computer with a gateway of the node number `node`. `process` is None while no gateway runs."""
+class GatewayMachine(Computer[GatewayProcess]):
+    """A computer with a gateway of the node number `node`, and perhaps a Dash Core."""
 
     def __init__(
         self,
@@ -106,34 +96,13 @@ class GatewayMachine:
         host: Host,
         *,
         node: int,
-        clock: Callable[[], float],
+        clock: Clock,
         disk: Disk,
         daemon: SimulatedDaemon | None,
         config: Config,
     ) -> None:
-        self.internet = internet
-        self.host = host
+        super().__init__(internet, host, clock=clock, disk=disk, daemon=daemon, config=config)
         self.node = node
-        self.clock = clock
-        self.disk = disk
-        self.daemon = daemon
-        self.config = config
-        self.process: GatewayProcess | None = None
-        self.runs = 0
-        self.started: Callable[[GatewayMachine], None] = lambda machine: None
-        """Called at a start, before anything of the new process happens."""
-        self.ending: Callable[[GatewayMachine], None] = lambda machine: None
-        """Called before the process ends."""
-
-    @property
-    def name(self) -> str:
-        """Return what logs call it."""
-        return self.host.name
-
-    @property
-    def events(self) -> EventQueue:
-        """Return the events of its world."""
-        return self.internet.events
 
     def start(self) -> None:
         """Start the gateway, if none runs and the machine has power."""
@@ -146,41 +115,6 @@ class GatewayMachine:
         self.process = reactor.call(lambda: GatewayProcess(reactor, self.config, clock=self.clock, chance=chance))
         self.started(self)
         reactor.call(self.process.start)
-
-    def kill(self) -> None:
-        """End the gateway as SIGKILL does."""
-        if self.process is not None:
-            self.ending(self)
-            self.process.reactor.kill()
-            self.process = None
-            self.disk.killed()
-
-    def stop(self) -> None:
-        """End the gateway as SIGTERM does."""
-        process = self.process
-        if process is None:
-            return
-
-        def ended(result: object) -> None:
-            if self.process is process:
-                self.kill()
-
-        stopping: Deferred[None] = process.reactor.call(lambda: Deferred.fromCoroutine(process.app.stop()))
-        stopping.addBoth(ended)
-        self.events.at(self.events.now + STOP_TIME, WORLD, ended, None)
-
-    def cut_power(self) -> None:
-        """End everything on the machine at once; what is not on the disk is lost."""
-        if not self.host.up:
-            return
-        self.host.up = False
-        if self.process is not None:
-            self.ending(self)
-            self.process.reactor.kill(power=True)
-            self.process = None
-        self.disk.cut_power()
-        if self.daemon is not None:
-            self.daemon.stop()
 
     def power_on(self) -> None:
         """Start the machine, its Dash Core, and the gateway."""

@@ -11,11 +11,9 @@ from tests.simulation.broker import SimulatedBroker
 from tests.simulation.disk import Disk
 from tests.simulation.events import WORLD
 from tests.simulation.gateway_process import GatewayMachine, gateway_config
-from tests.simulation.machine import Clock
 from tests.simulation.network import Host
 from tests.simulation.pool_node import WORKER_PORT
 from tests.simulation.redis_server import PORT, SimulatedRedis
-from tests.simulation.world import EPOCH
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -39,25 +37,16 @@ class Gateways:
         SimulatedBroker.servers = {broker.host.address: broker for broker in self.brokers}
         self.machines = [self._machine(node, number) for node in nodes for number in range(world.gateways)]
 
-    def _region(self) -> str:
-        regions = self._simulation.world.regions
-        return self._chance.choices(list(regions), list(regions.values()))[0]
-
-    def _clock(self) -> Clock:
-        clock = Clock(self._simulation.events, EPOCH)
-        error = self._simulation.world.clock_error
-        clock.offset = self._chance.uniform(-error, error)
-        return clock
-
     def _broker(self, node: int) -> SimulatedRedis:
-        internet = self._simulation.internet
-        host = internet.add(Host(f"r{node}", _broker_address(node), self._region()))
-        return SimulatedRedis(internet, host, self._clock())
+        simulation = self._simulation
+        host = simulation.internet.add(Host(f"r{node}", _broker_address(node), simulation.region(self._chance)))
+        return SimulatedRedis(simulation.internet, host, simulation.new_clock(self._chance))
 
     def _machine(self, node: int, number: int) -> GatewayMachine:
         """Return a gateway. Every other one has a Dash Core on its machine, as the documentation advises."""
         simulation = self._simulation
-        host = simulation.internet.add(Host(f"g{node}.{number}", f"52.{node}.{number}.1", self._region()))
+        region = simulation.region(self._chance)
+        host = simulation.internet.add(Host(f"g{node}.{number}", f"52.{node}.{number}.1", region))
         disk = Disk(self._directory / host.name, simulation.events.chance(f"disk of {host.name}"))
         flags = ["--share-rate", str(simulation.world.pseudoshare_period)]
         if number % 2 == 0:
@@ -66,7 +55,7 @@ class Gateways:
             simulation.internet,
             host,
             node=node,
-            clock=self._clock(),
+            clock=simulation.new_clock(self._chance),
             disk=disk,
             daemon=simulation.dash.add(host) if number % 2 == 0 else None,
             config=gateway_config(

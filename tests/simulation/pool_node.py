@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -15,10 +14,9 @@ from p2pool.app import dashd as dashd_module
 from p2pool.app.config import Config, load_config
 from p2pool.app.dashd import daemon_addresses
 from p2pool.app.pool import Pool
-from p2pool.base.environment import Environment
 from p2pool.networks import Network
 from tests.simulation.dash_daemon import SimulatedRpc
-from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.reactor import SimulatedReactor, environment_of
 from tests.simulation.surroundings import whole_node
 
 _log = Logger(namespace="simulation")
@@ -53,15 +51,7 @@ class PoolProcess:
         """Take whether there are history, alerts and pages around the pool."""
         self.reactor = reactor
         self.config = config
-        any_reactor: Any = reactor
-        self.environment = Environment(
-            reactor=any_reactor,
-            clock=clock,
-            monotonic=reactor.seconds,
-            run_in_thread=reactor.run_in_thread,
-            run_in_daemon_thread=reactor.run_in_thread,
-            chance=chance,
-        )
+        self.environment = environment_of(reactor, clock=clock, chance=chance)
         self.loaded: list[Callable[[], None]] = []
         """Called once the shares are loaded."""
         dashd_module.RpcClient = SimulatedRpc  # type: ignore[misc, assignment]

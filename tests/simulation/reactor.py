@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.environment import Environment
 from tests.simulation.disk import Crash
 from tests.simulation.events import PENDING, SimulatedCall
 from tests.simulation.network import LOOPBACK_NAMES, Host, Internet
@@ -163,6 +165,19 @@ class SimulatedReactor:
     def callWhenRunning(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Call a function at once: the reactor runs."""
         function(*arguments, **named)
+
+
+def environment_of(reactor: SimulatedReactor, *, clock: Callable[[], float], chance: random.Random) -> Environment:
+    """Return what a simulated process has of the world around it."""
+    any_reactor: Any = reactor
+    return Environment(
+        reactor=any_reactor,
+        clock=clock,
+        monotonic=reactor.seconds,
+        run_in_thread=reactor.run_in_thread,
+        run_in_daemon_thread=reactor.run_in_thread,
+        chance=chance,
+    )
 
 
 def _fire(fire: Callable[[Any], None], done: Deferred[Any], result: object) -> None:

@@ -16,6 +16,7 @@ from p2pool.dash.target import target_to_bits
 from tests.simulation import shared_shares, surroundings, tempo
 from tests.simulation.adversaries import make_adversaries
 from tests.simulation.adversaries.dishonest_node import DishonestNode
+from tests.simulation.computer import Clock
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
@@ -27,7 +28,7 @@ from tests.simulation.gateway_process import GatewayMachine
 from tests.simulation.gateways import Gateways, node_flags
 from tests.simulation.invariants import INVARIANTS, Violation
 from tests.simulation.keys import address_of
-from tests.simulation.machine import Clock, Machine
+from tests.simulation.machine import Machine
 from tests.simulation.miner import SimulatedMiner
 from tests.simulation.network import Host, Internet
 from tests.simulation.pages import PagesAnswer
@@ -115,9 +116,16 @@ class Simulation:
         attempts = self.world.hash_rate / self.world.pool_part * self.world.block_period
         return target_to_bits(int(2**256 / attempts))
 
-    def _region(self) -> str:
+    def region(self, chance: random.Random) -> str:
+        """Return where a machine is."""
         regions = self.world.regions
-        return self._chance.choices(list(regions), list(regions.values()))[0]
+        return chance.choices(list(regions), list(regions.values()))[0]
+
+    def new_clock(self, chance: random.Random) -> Clock:
+        """Return the system clock of a machine, which is a little wrong."""
+        clock = Clock(self.events, EPOCH)
+        clock.offset = chance.uniform(-self.world.clock_error, self.world.clock_error)
+        return clock
 
     def _machine(self, number: int) -> Machine:
         flags = node_flags(number, self.world.brokers if self.world.gateways else 0)
@@ -130,11 +138,8 @@ class Simulation:
 
     def new_machine(self, name: str, address: str, *, chance: random.Random, flags: Iterable[str] = ()) -> Machine:
         """Return a machine with a node, which is to be in `machines`; `chance` says where it is."""
-        regions = self.world.regions
-        region = chance.choices(list(regions), list(regions.values()))[0]
-        host = self.internet.add(Host(name, address, region))
-        clock = Clock(self.events, EPOCH)
-        clock.offset = chance.uniform(-self.world.clock_error, self.world.clock_error)
+        host = self.internet.add(Host(name, address, self.region(chance)))
+        clock = self.new_clock(chance)
         disk = Disk(Path(self._directory.name) / host.name, self.events.chance(f"disk of {host.name}"))
         flags = [*flags, "--share-rate", str(self.world.pseudoshare_period)]
         flags += ["--outgoing-conns", str(self.world.outgoing)]
@@ -155,7 +160,9 @@ class Simulation:
         return [world.hash_rate - (rest if tail else 0.0), *(rest * each / math.fsum(tail) for each in tail)]
 
     def _miner(self, number: int, hash_rate: float) -> SimulatedMiner:
-        host = self.internet.add(Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self._region()))
+        host = self.internet.add(
+            Host(f"m{number}", f"60.{number // 250}.{number % 250}.7", self.region(self._chance))
+        )
         machines = [self.machines[(number + step) % self.world.nodes] for step in range(min(3, self.world.nodes))]
         pools = [(machine.host.address, WORKER_PORT) for machine in machines]
         return SimulatedMiner(
@@ -272,6 +279,3 @@ def _route_log(trace: Trace) -> None:
     if not _routed:
         globalLogBeginner.beginLoggingTo([_log], redirectStandardIO=False, discardBuffer=True)
     _routed[:] = [trace]
-
-
-Chance = random.Random

@@ -11,13 +11,14 @@ import pytest
 
 from p2pool.app import dashd as dashd_module
 from p2pool.dash.address import encode_address
+from tests.simulation.computer import Clock
 from tests.simulation.dash_chain import DashChain
 from tests.simulation.dash_daemon import DashNetwork, SimulatedRpc
 from tests.simulation.disk import Disk
 from tests.simulation.events import EventQueue
 from tests.simulation.invariants import Violation
 from tests.simulation.invariants.tables import TablesStayBounded, node_tables
-from tests.simulation.machine import Clock, Machine
+from tests.simulation.machine import Machine
 from tests.simulation.network import Host, Internet
 from tests.simulation.pool_node import P2P_PORT, pool_config
 from tests.simulation.world import EPOCH, NETWORK, World

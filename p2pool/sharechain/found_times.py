@@ -105,7 +105,15 @@ class FoundTimes:
 
     def of(self, share_hash: int) -> FoundTime:
         """Return when a held share was found. KeyError if it is not held."""
+        entry = self._tracker.forest.nodes[share_hash]
+        sighting = self._sighting(entry)
+        if sighting.agrees:  # whatever its neighbours say
+            return FoundTime(sighting.first_seen, FoundSource.FIRST_SEEN)
         return self.of_chain(share_hash, 1)[0]
+
+    def _sighting(self, entry: ChainEntry) -> Sighting:
+        arrival = self._tracker.arrival(entry.share.hash)
+        return Sighting(entry.share.header_timestamp, arrival.time_seen, arrival.live)
 
     def of_chain(self, share_hash: int, count: int) -> list[FoundTime]:
         """Return when a held share and its ancestors were found, as many of `count` as are held, newest first."""
@@ -113,8 +121,7 @@ class FoundTimes:
         sightings: list[Sighting] = []
         walk: ChainEntry | None = top
         while walk is not None and len(sightings) < above + count + BELOW:
-            arrival = self._tracker.arrival(walk.share.hash)
-            sightings.append(Sighting(walk.share.header_timestamp, arrival.time_seen, arrival.live))
+            sightings.append(self._sighting(walk))
             walk = walk.parent
         return found_times(sightings, self._now, start=above, end=min(len(sightings), above + count))
 

@@ -50,9 +50,11 @@ _RARE: Final = _SLOW | {
     "p2pool.app.dashd.FOLLOW_PERIOD": 60.0,
     "p2pool.app.stratum.SAVE_PERIOD": 300.0,
     "p2pool.app.stratum.WORK_PERIOD": 60.0,
-    "p2pool.stratum.server.TICK": 30.0,
-    "p2pool.peers.service.TICK": 30.0,
-    "p2pool.node.persistence.FLUSH_PERIOD": 20.0,
+    "p2pool.stratum.server.TICK": 60.0,
+    "p2pool.peers.service.TICK": 60.0,
+    "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 900.0,
+    "p2pool.peers.round_trips.PERIOD": 3600.0,
+    "p2pool.node.persistence.FLUSH_PERIOD": 40.0,
 }
 """For worlds of a thousand nodes in which nothing fails."""
 TEMPI: Final[dict[str, dict[str, float]]] = {"usual": {}, "slow": _SLOW, "rare": _RARE}

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
+from p2pool.base.observable import Event
 from p2pool.base.timer import Timer
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, StreamReader, extend
@@ -64,6 +65,10 @@ class TransactionFeed:
         self._current: bytes | None = None
         self._answered: BoundedDict[bytes, float] = BoundedDict(MAX_TEMPLATES)
         """When a request for a template was answered last."""
+        self._complete: BoundedDict[bytes, None] = BoundedDict(MAX_TEMPLATES)
+        """Templates whose transactions the broker has, as far as is known."""
+        self.stored: Event[bytes] = Event()
+        """(key): the broker has all transactions of a template."""
         self._busy = False
         self._timer: Timer | None = None
 
@@ -85,6 +90,10 @@ class TransactionFeed:
         if key and key not in self._templates:
             self._templates[key] = template
             self._store(key)
+
+    def is_stored(self, key: bytes) -> bool:
+        """Return whether the broker has all transactions of a template, as far as is known."""
+        return not key or key in self._complete
 
     def transactions(self, key: bytes) -> tuple[bytes, ...] | None:
         """Return the transactions of a template; None if this node does not remember it."""
@@ -115,6 +124,9 @@ class TransactionFeed:
                 if template is not None:
                     await self._store_one(transactions_of(template, key))
                 self._waiting.pop(key, None)
+                if template is not None:
+                    self._complete[key] = None
+                    self.stored.fire(key)
         except BrokerError:
             pass
         finally:
@@ -149,7 +161,7 @@ class TransactionFeed:
             except BrokerError:
                 return
             if not listed or count < len(self._stored.get(previous, _Stored()).hashes):
-                self._stored.pop(previous, None)
+                self._lost(previous)
                 self._store(key)
         elif self._waiting:
             self._store(next(reversed(self._waiting)))
@@ -162,5 +174,9 @@ class TransactionFeed:
             if template is None or now - self._answered.get(key, -STORE_AGAIN) < STORE_AGAIN:
                 continue
             self._answered[key] = now
-            self._stored.pop(previous_block_of(template), None)
+            self._lost(previous_block_of(template))
             self._store(key)
+
+    def _lost(self, previous_block: bytes) -> None:
+        self._stored.pop(previous_block, None)
+        self._complete.clear()

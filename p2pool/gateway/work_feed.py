@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,6 +30,9 @@ KEPT_WORK: Final = 16
 """Messages of the stream of work that the broker keeps; gateways need the newest."""
 REPEAT: Final = 10.0
 """Seconds after which the newest work is sent again, with new terms: gateways see that the node lives."""
+TRANSACTIONS_FIRST: Final = 0.1
+"""Seconds for which work waits at most until the broker has its transactions: without them, a block that a gateway
+finds on it is lost if the node dies in that moment."""
 
 
 class WorkFeed:
@@ -59,6 +63,10 @@ class WorkFeed:
         self._next: WorkMessage | None = None
         """What it is given then: a slow broker gets the newest work, not all that there was."""
         self.transactions = TransactionFeed(environment, broker, names=names)
+        self.transactions.stored.subscribe(self._transactions_stored)
+        self._held: WorkMessage | None = None
+        """Work whose transactions are being stored."""
+        self._release: IDelayedCall | None = None
         self._has_sent = False
         """Whether the broker has brought work of this run."""
         self._other_node = WarnRarely(environment.monotonic)
@@ -75,6 +83,7 @@ class WorkFeed:
     def stop(self) -> None:
         """Send no more work."""
         self.transactions.stop()
+        self._drop_held()
         if self._timer is not None:
             self._timer.stop()
 
@@ -108,8 +117,31 @@ class WorkFeed:
     def _send(self, change: WorkChangeSent) -> None:
         now = self._environment.clock()
         message = work_message(change, view=self._view, terms=self._terms, now=now)
-        self._publish(msgspec.structs.replace(message, run=self._run, number=self._number))
+        message = msgspec.structs.replace(message, run=self._run, number=self._number)
         self.transactions.offer(message.template.transactions, change.context.template)
+        if self.transactions.is_stored(message.template.transactions):
+            self._drop_held()
+            self._publish(message)
+        else:
+            self._held = message
+            if self._release is None:
+                self._release = self._environment.reactor.callLater(TRANSACTIONS_FIRST, self._publish_held)
+
+    def _transactions_stored(self, key: bytes) -> None:
+        if self._held is not None and self._held.template.transactions == key:
+            self._publish_held()
+
+    def _publish_held(self) -> None:
+        message = self._held
+        self._drop_held()
+        if message is not None:
+            self._publish(message)
+
+    def _drop_held(self) -> None:
+        self._held = None
+        release, self._release = self._release, None
+        if release is not None and release.active():
+            release.cancel()
 
     def _publish(self, message: WorkMessage) -> None:
         if self._under_way:

@@ -19,7 +19,7 @@ from p2pool.gateway.solution_sender import SEND_AGAIN, SolutionSender
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.gateway.transaction_fetch import FETCH_AGAIN, TransactionFetcher
 from p2pool.gateway.work_codec import WorkChangeSent
-from p2pool.gateway.work_feed import REPEAT, WorkFeed
+from p2pool.gateway.work_feed import REPEAT, TRANSACTIONS_FIRST, WorkFeed
 from p2pool.pool_stats import PoolStats
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
@@ -223,6 +223,7 @@ def test_transactions_that_come_late_are_asked_for_again(pool):
     gateway = pool.gateways[0]
     pool.node.feed.transactions.offer = lambda key, template: None
     pool.home.node.set_template(make_template(transactions=[b"\x05" * 32]))
+    pool.node.clock.advance(TRANSACTIONS_FIRST)
     pool.turn()
     key = gateway.work.context.transactions_key
     assert gateway.work.transactions.get(key) is None

@@ -61,6 +61,15 @@ class _Group(Generic[T]):
         return next(iter(self.by_size[self.largest]))
 
 
+def _each(path: Path, group: _Group[T]) -> Iterator[tuple[Path, T]]:
+    for name, member in group.members.items():
+        if isinstance(member, _Group):
+            yield from _each((*path, name), member)
+        else:
+            for item in member:
+                yield (*path, name), item
+
+
 class FairShares(Generic[T]):
     """Items by owner. No bound of its own: the table that uses it calls `greediest` when it is full.
 
@@ -74,6 +83,10 @@ class FairShares(Generic[T]):
 
     def __len__(self) -> int:
         return self._root.size
+
+    def __iter__(self) -> Iterator[tuple[Path, T]]:
+        """Iterate over (path, item), owner by owner."""
+        yield from _each((), self._root)
 
     def items(self, path: Path) -> dict[T, None]:
         """Return what an owner holds, the oldest first. Not to be changed."""

@@ -109,7 +109,8 @@ class AuxPart(_Message, frozen=True, kw_only=True):
 
 
 class WorkMessage(_Message, frozen=True, kw_only=True):
-    """All that a gateway needs to make jobs. `sent` is the node's clock in Unix seconds."""
+    """All that a gateway needs to make jobs. `sent` is the node's clock in Unix seconds, `elapsed` its clock that
+    is never set, which older nodes do not send."""
 
     schema: int = SCHEMA
     run: int = 0
@@ -124,6 +125,7 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     more_to_come: bool
     """Whether newer work is expected within milliseconds."""
     sent: Time
+    elapsed: Time | None = None
     desired_version: int
     new_transaction_hashes: list[Hash]
     transaction_refs: list[tuple[int, int]]

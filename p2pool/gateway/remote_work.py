@@ -78,6 +78,33 @@ class NodeClock:
         return self._monotonic() + max(self._offsets)
 
 
+class Journey:
+    """How long the node's messages were under way. A network that was cut, or a broker that hung, delivers minutes
+    later what was sent before, perhaps by a node that is dead by then."""
+
+    def __init__(self, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._run: int | None = None
+        self._offsets: deque[float] = deque(maxlen=CLOCK_MESSAGES)
+
+    def time(self, message: WorkMessage) -> float:
+        """Return for how many seconds longer a message was under way than the quickest of the newest ones of its
+        run: two clocks that are never set may still differ in speed. The first one of a run is compared with this
+        machine's clock: if one of the two is wrong by more than SILENCE, it takes the next message to tell."""
+        if message.elapsed is None:
+            return 0.0
+        is_first = message.run != self._run
+        if is_first:
+            self._offsets.clear()
+            self._run = message.run
+        self._offsets.append(self._monotonic() - message.elapsed)
+        if is_first:
+            late = self._clock() - message.sent
+            return late if late > SILENCE else 0.0
+        return self._offsets[-1] - min(self._offsets)
+
+
 class RemoteTerms(JobTerms):
     """The terms of jobs as the node sent them; `node_clock` returns its time."""
 
@@ -158,6 +185,7 @@ class RemoteWork:
         self._heard: float | None = None
         """When the node's last message came, by the clock that never steps."""
         self._node_clock = NodeClock(environment.monotonic)
+        self._journey = Journey(environment.clock, environment.monotonic)
         self._terms: RemoteTerms | None = None
         self._maker: JobMaker | None = None
         self.transactions = TransactionFetcher(environment, broker, names=names)
@@ -182,7 +210,8 @@ class RemoteWork:
             return
         self._unusable = None
         self._reported.new([])
-        heard = self._environment.monotonic() - age
+        heard = self._environment.monotonic()
+        heard -= max(age, self._journey.time(message))
         self._heard = heard if self._heard is None else max(self._heard, heard)
         self._message = message
         self._node_clock.take(message.run, message.sent, age)

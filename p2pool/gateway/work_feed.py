@@ -117,7 +117,8 @@ class WorkFeed:
     def _send(self, change: WorkChangeSent) -> None:
         now = self._environment.clock()
         message = work_message(change, view=self._view, terms=self._terms, now=now)
-        message = msgspec.structs.replace(message, run=self._run, number=self._number)
+        elapsed = self._environment.monotonic()
+        message = msgspec.structs.replace(message, run=self._run, number=self._number, elapsed=elapsed)
         self.transactions.offer(message.template.transactions, change.context.template)
         if self.transactions.is_stored(message.template.transactions):
             self._drop_held()

@@ -182,12 +182,18 @@ class JobRegistry:
 
     def _release_all(self, previous_block: int, at_most: int = MAX_HELD) -> int:
         """Release jobs of a replaced previous block. Return how many were released."""
-        held, count = self._held.get(previous_block), 0
-        while held and count < at_most:
-            self._release_one(previous_block, held)
-            count += 1
-        if not held:
-            del self._ended[previous_block]
+        held = self._held.get(previous_block)
+        count = 0 if held is None else min(len(held), at_most)
+        if held is not None and count < len(held):
+            for _ in range(count):
+                self._release_one(previous_block, held)
+            return count
+        if held is not None:
+            del self._held[previous_block]
+            self._held_count -= count
+            for path, issued in held:
+                _let_go(issued, str(path[0]))
+        self._ended.pop(previous_block, None)
         return count
 
     def judged_by(self, issued: IssuedJob, now: float) -> Job | None:
@@ -286,8 +292,13 @@ class JobRegistry:
         path, issued = greediest
         held.remove(path, issued)
         self._held_count -= 1
-        issued.holders.discard(str(path[0]))
-        if not issued.holders:
-            issued.release()
+        _let_go(issued, str(path[0]))
         if not held:
             self._held.pop(previous_block, None)
+
+
+def _let_go(issued: IssuedJob, site: str) -> None:
+    """Let a site hold a job no longer; without any, its work is gone."""
+    issued.holders.discard(site)
+    if not issued.holders:
+        issued.release()

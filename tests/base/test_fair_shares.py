@@ -95,3 +95,11 @@ def test_sizes_and_the_greediest_are_what_a_plain_count_says(steps):
         assert hosts[owner] == max(hosts.values())
         assert len(held[owner, inner]) == max(len(items) for path, items in held.items() if path[0] == owner)
         assert oldest == next(iter(held[owner, inner]))
+
+
+def test_all_items_can_be_listed_owner_by_owner():
+    shares: FairShares[int] = FairShares()
+    assert list(shares) == []
+    for path, item in [(("a", "x"), 1), (("b", "x"), 2), (("a", "y"), 3), (("a", "x"), 4)]:
+        shares.add(path, item)
+    assert list(shares) == [(("a", "x"), 1), (("a", "x"), 4), (("a", "y"), 3), (("b", "x"), 2)]

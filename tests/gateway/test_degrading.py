@@ -12,9 +12,10 @@ from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import StreamReader
 from p2pool.gateway import solution_sender
 from p2pool.gateway.messages import WorkMessage, parse_message
-from p2pool.gateway.remote_work import CLOCK_MESSAGES, NodeClock
+from p2pool.gateway.remote_work import CLOCK_MESSAGES, SILENCE, NodeClock
 from p2pool.gateway.solution_intake import GATHERING
 from p2pool.gateway.solution_sender import CHECK, SEND_AGAIN
+from p2pool.gateway.work_feed import REPEAT
 from tests.e2e.gateway_faults import orphans
 from tests.e2e.gateway_pool import Found
 from tests.gateway.test_gateway import GatewaySide, NodeSide, Pool
@@ -338,10 +339,58 @@ def test_a_message_that_waited_for_the_broker_does_not_show_that_the_node_lives(
     gateway = pool.gateways[0]
     gateway.clock.advance(200)
     ((_, fields),) = pool.node.broker.client.xrange(pool.node.names.work)
-    gateway.work.take(fields[b"data"], 195.0)
-    assert gateway.work.problem() == "the node has sent nothing for 195 s"
+    gateway.work.take(fields[b"data"], 195.0)  # the broker's clock is a little behind
+    assert gateway.work.problem() == "the node has sent nothing for 200 s"
     gateway.work.take(fields[b"data"], 4000.0)  # the broker's clock was set
-    assert gateway.work.problem() == "the node has sent nothing for 195 s"
+    assert gateway.work.problem() == "the node has sent nothing for 200 s"
+
+
+def test_what_a_network_that_was_cut_delivers_late_does_not_show_that_the_node_lives(pool):
+    pool.home.node.renew_work()
+    pool.turn()
+    gateway, node = pool.gateways[0], pool.node
+    ((_, fields),) = node.broker.client.xrange(node.names.work)
+    for clock in (gateway.clock, node.clock):
+        clock.advance(REPEAT)
+    pool.turn()
+    assert gateway.work.problem() is None
+    gateway.clock.advance(200)
+    gateway.work.take(fields[b"data"])  # it lay in the buffers of a machine, not in the broker
+    assert gateway.work.problem() == "the node has sent nothing for 200 s"
+    node.clock.advance(200)
+    pool.turn()
+    assert gateway.work.problem() is None
+
+
+def test_a_new_gateway_does_not_take_what_a_dead_node_sent_for_fresh_work(pool, tmp_path):
+    pool.home.node.renew_work()
+    ((_, fields),) = pool.node.broker.client.xrange(pool.node.names.work)
+    late = GatewaySide(pool.server, pool.home, tmp_path / "late")
+    late.clock.advance(pool.home.now - 1000.0 + SILENCE + 1)  # both clocks are right
+    late.work.take(fields[b"data"])
+    assert late.work.problem() == "the node has sent nothing for 31 s"
+
+
+def test_a_new_gateway_that_has_another_time_takes_the_second_message(pool, tmp_path):
+    pool.home.node.renew_work()
+    late = GatewaySide(pool.server, pool.home, tmp_path / "late")
+    late.clock.advance(pool.home.now - 1000.0 + 3600)
+    late.broker.turn()
+    assert late.work.problem() == "the node has sent nothing for 3600 s"
+    for clock in (late.clock, pool.node.clock):
+        clock.advance(REPEAT)
+    late.broker.turn()
+    assert late.work.problem() is None
+
+
+def test_a_node_whose_clock_runs_at_another_speed_lives(pool):
+    pool.home.node.renew_work()
+    gateway, node = pool.gateways[0], pool.node
+    for _ in range(int(2 * SILENCE)):  # after these, the two are twice as far apart as a silent node is silent
+        gateway.clock.advance(REPEAT + 1)
+        node.clock.advance(REPEAT)
+        pool.turn()
+    assert gateway.work.problem() is None
 
 
 def test_work_of_a_node_that_died_long_ago_is_no_work(pool, tmp_path):

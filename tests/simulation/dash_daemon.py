@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import parse_block
@@ -29,6 +30,8 @@ HOPS = 1.5
 """Routes that a block takes from one daemon to another, in the mean."""
 WARM_UP_TIME = 8.0
 """Seconds from a daemon's start until it knows its blocks, listens, and answers calls."""
+SENT_BLOCKS = 100
+"""Blocks of which is remembered whom they were sent to."""
 SYNC_PERIOD = 15.0
 """Seconds until a block that could not get through is sent again."""
 
@@ -249,6 +252,8 @@ class DashNetwork:
         """(time, daemon, Dash Core's word, block hash) of the last blocks that were refused."""
         self.lied_about: dict[int, None] = {}
         """Tips on which a daemon gave a wrong template."""
+        self._sent: BoundedDict[int, set[str]] = BoundedDict(SENT_BLOCKS)
+        """The addresses that the newest blocks were sent to."""
         self._others = others
         self._chance = self.events.chance("dash blocks")
         self._made = 0
@@ -276,10 +281,16 @@ class DashNetwork:
         return self.chain.anonymous(previous, daemon.name, self.events.now, self._made)
 
     def relay(self, block: SimulatedBlock, source: SimulatedDaemon) -> None:
-        """Send a block to all other daemons."""
-        for daemon in self.daemons.values():
-            if not daemon.knows(block.hash):
-                self._send(block, source, daemon)
+        """Send a block to all other daemons. Those that it is under way to get it no sooner from another one."""
+        sent = self._sent.get(block.hash)
+        if sent is None:
+            sent = self._sent[block.hash] = set()
+        if len(sent) < len(self.daemons):
+            for address, daemon in self.daemons.items():
+                if address not in sent:
+                    sent.add(address)
+                    if not daemon.knows(block.hash):
+                        self._send(block, source, daemon)
 
     def _send(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         delay = RELAY_TIME + HOPS * self.internet.latency(source.host, target.host)
@@ -288,20 +299,31 @@ class DashNetwork:
     def _arrive(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         if target.knows(block.hash) or target.state is DaemonState.DOWN:
             return
-        if self.internet.is_open(source.host, target.host) and target.takes_blocks:
+        if not target.takes_blocks:
+            self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
+        elif self.internet.is_open(source.host, target.host):
             target.take(block)
         else:
-            self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
+            others = [each for each in self._reachable(target) if each.knows(block.hash)]
+            if others:
+                nearest = min(others, key=lambda other: self.internet.latency(other.host, target.host))
+                self._send(block, nearest, target)
+            else:
+                self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
 
-    def catch_up(self, daemon: SimulatedDaemon) -> None:
-        """Send a daemon the best block that another one can send it."""
-        reachable = [
+    def _reachable(self, daemon: SimulatedDaemon) -> list[SimulatedDaemon]:
+        """Return the daemons that can send something to this one."""
+        return [
             other
             for other in self.daemons.values()
             if other is not daemon
             and other.state is DaemonState.RUNNING
             and self.internet.is_open(other.host, daemon.host)
         ]
+
+    def catch_up(self, daemon: SimulatedDaemon) -> None:
+        """Send a daemon the best block that another one can send it."""
+        reachable = self._reachable(daemon)
         if reachable:
             best = max(reachable, key=lambda other: other.tip.height)
             self._send(best.tip, best, daemon)

@@ -9,7 +9,7 @@
 
 #include "bytes.h"
 
-const uint32_t x11_luffa_initial[LUFFA_WIDTH][8] = {
+static const uint32_t starting_variables[LUFFA_WIDTH][8] = {
     {0x6d251e69, 0x44b051e0, 0x4eaa6fb4, 0xdbf78465, 0x6e292011, 0x90152df4, 0xee058139, 0xdef610bb},
     {0xc3b44b95, 0xd9d2f256, 0x70eee9a0, 0xde099fa3, 0x5d9b0557, 0x8fc944b3, 0xcf1ccf0e, 0x746cd581},
     {0xf7efc89d, 0x5dba5781, 0x04016ce5, 0xad659c05, 0x0306194f, 0x666d1836, 0x24aa230a, 0x8b264ae7},
@@ -17,7 +17,8 @@ const uint32_t x11_luffa_initial[LUFFA_WIDTH][8] = {
     {0x6c68e9be, 0x5ec41e22, 0xc825b7c7, 0xaffb4363, 0xf5df3999, 0x0fc688f1, 0xb07224cc, 0x03e86cea},
 };
 
-uint32_t x11_luffa_constants[LUFFA_WIDTH][LUFFA_STEPS][2];
+uint32_t x11_luffa_initial[8][8];
+uint32_t x11_luffa_constants[LUFFA_STEPS][2][8];
 
 /* Step the generator of constants, a shift register of 64 bits, and return its left half as it was before. */
 static uint32_t next_constant(uint32_t *left, uint32_t *right)
@@ -46,9 +47,11 @@ void x11_luffa_init(void)
         uint32_t left = seeds[j][0], right = seeds[j][1];
 
         for (int r = 0; r < LUFFA_STEPS; r++) {
-            x11_luffa_constants[j][r][0] = next_constant(&left, &right);
-            x11_luffa_constants[j][r][1] = next_constant(&left, &right);
+            x11_luffa_constants[r][0][j] = next_constant(&left, &right);
+            x11_luffa_constants[r][1][j] = next_constant(&left, &right);
         }
+        for (int i = 0; i < 8; i++)
+            x11_luffa_initial[i][j] = starting_variables[j][i];
     }
 }
 
@@ -145,8 +148,8 @@ static void permute(uint32_t v[8], int j)
         sub_crumb(&v[5], &v[6], &v[7], &v[4]);
         for (int i = 0; i < 4; i++)
             mix_word(&v[i], &v[i + 4]);
-        v[0] ^= x11_luffa_constants[j][r][0];
-        v[4] ^= x11_luffa_constants[j][r][1];
+        v[0] ^= x11_luffa_constants[r][0][j];
+        v[4] ^= x11_luffa_constants[r][1][j];
     }
 }
 
@@ -166,7 +169,7 @@ void x11_luffa(const uint8_t *message, size_t length, uint8_t digest[64])
     uint32_t v[LUFFA_WIDTH][8];
     uint8_t last[LUFFA_BLOCK] = {0};
 
-    memcpy(v, x11_luffa_initial, sizeof v);
+    memcpy(v, starting_variables, sizeof v);
     for (; length >= LUFFA_BLOCK; message += LUFFA_BLOCK, length -= LUFFA_BLOCK)
         absorb(v, message);
     if (length > 0)

@@ -9,10 +9,12 @@
 
 enum { LUFFA_WIDTH = 5, LUFFA_STEPS = 8, LUFFA_BLOCK = 32 };
 
-/* The starting variables V_j of the specification. */
-extern const uint32_t x11_luffa_initial[LUFFA_WIDTH][8];
+/* Tables with a place for each permutation Q_j: five lanes of a register of eight. Filled by x11_luffa_init. */
 
-/* [j][r]: the constants of step r of permutation Q_j, for words 0 and 4. Filled by x11_luffa_init. */
-extern uint32_t x11_luffa_constants[LUFFA_WIDTH][LUFFA_STEPS][2];
+/* [i][j]: word i of the starting variable V_j. */
+extern uint32_t x11_luffa_initial[8][8];
+
+/* [r][k][j]: what step r of Q_j adds to word 0 (k = 0) and to word 4 (k = 1). */
+extern uint32_t x11_luffa_constants[LUFFA_STEPS][2][8];
 
 #endif

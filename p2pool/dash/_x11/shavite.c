@@ -114,12 +114,12 @@ void x11_shavite(const uint8_t *message, size_t length, uint8_t digest[64])
         memcpy(last, message, length);
     last[length] = 0x80;
     /* The counter of a block that contains no bit of the message is zero. */
-    if (length >= 110) {
+    if (length >= SHAVITE_LENGTH_AT) {
         compress(chain, last, bits);
         memset(last, 0, sizeof last);
         length = 0;
     }
-    shavite_end(last, bits);
+    shavite_end(last + SHAVITE_BLOCK / 2, bits);
     compress(chain, last, length == 0 ? 0 : bits);
     for (int i = 0; i < 16; i++)
         store32_le(digest + 4 * i, chain[i]);

@@ -14,15 +14,6 @@ int16_t x11_simd_twiddles[16][16];
 int16_t x11_simd_offsets[2][256];
 uint32_t x11_simd_length_64[SIMD_STEPS][8];
 
-const uint8_t x11_simd_order[SIMD_STEPS] = {
-    4,  6,  0,  2,  7,  5,  3,  1,  15, 11, 12, 8,  9,  13, 10, 14,
-    17, 18, 23, 20, 22, 21, 16, 19, 30, 24, 25, 31, 27, 29, 28, 26,
-};
-
-const uint8_t x11_simd_rotations[SIMD_STEPS / 8 + 1][4] = {
-    {3, 23, 17, 27}, {28, 19, 22, 7}, {29, 9, 15, 5}, {4, 13, 10, 25}, {4, 13, 10, 25},
-};
-
 /* Return the number between -128 and 128 that equals `value` modulo 257. */
 static int32_t centre(int32_t value)
 {
@@ -95,7 +86,7 @@ static void expand(uint32_t words[SIMD_STEPS][8], const uint8_t block[SIMD_BLOCK
 
     transform(y, block, x11_simd_offsets[final]);
     for (int step = 0; step < SIMD_STEPS; step++) {
-        int group = x11_simd_order[step];
+        int group = simd_order[step];
 
         for (int j = 0; j < 8; j++) {
             if (group < 16)
@@ -111,10 +102,9 @@ static void expand(uint32_t words[SIMD_STEPS][8], const uint8_t block[SIMD_BLOCK
 /* One step of all ladders. `number` counts the steps of the block: it chooses the ladder whose A is added to D. */
 static void step(uint32_t state[4][8], const uint32_t words[8], int number)
 {
-    static const uint8_t neighbours[7] = {1, 6, 2, 3, 5, 7, 4};
-    const uint8_t *rotations = x11_simd_rotations[number / 8];
+    const uint8_t *rotations = simd_rotations[number / 8];
     const unsigned first = rotations[number % 4], second = rotations[(number + 1) % 4];
-    const int neighbour = neighbours[number % 7], majority = number % 8 >= 4;
+    const int neighbour = simd_neighbours[number % 7], majority = number % 8 >= 4;
     uint32_t rotated[8];
 
     for (int j = 0; j < 8; j++)

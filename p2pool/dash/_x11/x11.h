@@ -52,6 +52,10 @@ X11_DECLARE_64(shavite_64);
 X11_DECLARE_64(simd_64);
 X11_DECLARE_64(echo_64);
 
+#if X11_X86
+X11_DECLARE_64(groestl_64_aes);
+#endif
+
 /* Fill the tables that a specification defines by a rule. Each x11_NAME_init may be called again. */
 void x11_init(void);
 void x11_groestl_init(void);

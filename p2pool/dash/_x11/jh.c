@@ -80,11 +80,16 @@ static void make_constants(void)
     }
 }
 
+static void load_block(uint64_t m[4][2], const uint8_t block[BLOCK])
+{
+    for (int i = 0; i < 8; i++)
+        m[i / 2][i % 2] = load64_le(block + 8 * i);
+}
+
 static void compress_bytes(uint64_t x[8][2], const uint8_t block[BLOCK])
 {
     uint64_t m[4][2];
-    for (int i = 0; i < 8; i++)
-        m[i / 2][i % 2] = load64_le(block + 8 * i);
+    load_block(m, block);
     jh_compress(x, m);
 }
 
@@ -129,12 +134,9 @@ void x11_jh(const uint8_t *message, size_t length, uint8_t digest[64])
 
 void x11_jh_64(const uint8_t message[64], uint8_t digest[64])
 {
-    uint64_t x[8][2];
-    uint8_t padding[BLOCK] = {0x80};
+    uint64_t x[8][2], m[4][2];
 
-    store64_be(padding + BLOCK - 8, 64 * 8);
-    memcpy(x, x11_jh_initial, sizeof x);
-    compress_bytes(x, message);
-    compress_bytes(x, padding);
+    load_block(m, message);
+    jh_64_bytes(x, m);
     store_digest(digest, x);
 }

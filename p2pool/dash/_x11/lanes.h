@@ -2,9 +2,10 @@
  *
  * What the *_core.h files are written in, so that one text hashes one message or four.
  *
- * A file that includes a core defines `word` before: uint64_t, or a vector of GCC's with a 64-bit word of each of
- * four messages. C's operators work on both. CORE goes before each function of a core; it names the instruction set
- * when there is one, because a function is only inlined into callers that may use its instructions.
+ * `word` is 64 bits of one message, or a vector of GCC's with 64 bits of each of four; C's operators work on both. A
+ * file that includes a core defines X11_FOUR_LANES before for the latter, or X11_ONE_LANE_AVX2 to let the compiler use
+ * the instructions of AVX2 and BMI on one message. CORE goes before each function of a core: it names these
+ * instruction sets, because a function is only inlined into callers that may use its instructions.
  */
 #ifndef X11_LANES_H
 #define X11_LANES_H

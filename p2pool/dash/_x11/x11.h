@@ -70,5 +70,10 @@ void x11_groestl_init(void);
 void x11_skein_init(void);
 void x11_jh_init(void);
 void x11_keccak_init(void);
+void x11_luffa_init(void);
+void x11_cubehash_init(void);
+void x11_shavite_init(void);
+void x11_simd_init(void);
+void x11_echo_init(void);
 
 #endif

@@ -53,11 +53,20 @@ X11_DECLARE_64(simd_64);
 X11_DECLARE_64(echo_64);
 
 #if X11_X86
+X11_DECLARE_64(groestl_64_aes);
+X11_DECLARE_64(jh_64_avx2);
+X11_DECLARE_64(keccak_64_avx2);
 X11_DECLARE_64(luffa_64_avx2);
 X11_DECLARE_64(cubehash_64_avx2);
 X11_DECLARE_64(shavite_64_aes);
 X11_DECLARE_64(simd_64_avx2);
 X11_DECLARE_64(echo_64_aes);
+
+X11_DECLARE_X4(blake_80_x4);
+X11_DECLARE_X4(bmw_64_x4);
+X11_DECLARE_X4(skein_64_x4);
+X11_DECLARE_X4(jh_64_x4);
+X11_DECLARE_X4(keccak_64_x4);
 #endif
 
 /* Fill the tables that a specification defines by a rule. Each x11_NAME_init may be called again. */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What the *_core.h files are written in, so that one text hashes one message or four.
+ *
+ * `word` is 64 bits of one message, or a vector of GCC's with 64 bits of each of four; C's operators work on both. A
+ * file that includes a core defines X11_FOUR_LANES before for the latter, or X11_ONE_LANE_AVX2 to let the compiler use
+ * the instructions of AVX2 and BMI on one message. CORE goes before each function of a core: it names these
+ * instruction sets, because a function is only inlined into callers that may use its instructions.
+ */
+#ifndef X11_LANES_H
+#define X11_LANES_H
+
+#include "bytes.h"
+#include "x11.h"
+
+/* A number as a word: in every lane the same. */
+#define WORD(x) ((word){0} + (x))
+
+#define ROTL(x, count) ((x) << (count) | (x) >> (64 - (count)))
+#define ROTR(x, count) ((x) >> (count) | (x) << (64 - (count)))
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
+#if X11_X86
+#define TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,aes")))
+#endif
+
+#if X11_X86 && defined(X11_FOUR_LANES)
+typedef uint64_t lanes __attribute__((vector_size(32)));
+#define word lanes
+#define CORE ALWAYS_INLINE TARGET_AVX2
+#elif X11_X86 && defined(X11_ONE_LANE_AVX2)
+#define word uint64_t
+#define CORE ALWAYS_INLINE TARGET_AVX2
+#else
+#define word uint64_t
+#define CORE ALWAYS_INLINE
+#endif
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * JH and Keccak of one message for processors that have AVX2 and BMI: rows of JH in one register; rotations into another
+ * register and "and not" for Keccak. BLAKE, BMW and Skein gain nothing from these.
+ */
+#define X11_ONE_LANE_AVX2
+#include "lanes.h"
+
+#if X11_X86
+
+#include <immintrin.h>
+
+typedef uint64_t bits128 __attribute__((vector_size(16)));
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+ALWAYS_INLINE TARGET_AVX2 bits128 load_bits128(const void *bytes)
+{
+    return (bits128)_mm_loadu_si128(bytes);
+}
+
+#define JH_ROW bits128
+#define JH_LOAD load_bits128
+#define JH_SHUFFLE(row, ...) (bits128)__builtin_shuffle((bytes16)(row), (bytes16){__VA_ARGS__})
+
+#include "jh_core.h"
+#include "keccak_core.h"
+
+TARGET_AVX2 void x11_jh_64_avx2(const uint8_t message[64], uint8_t digest[64])
+{
+    bits128 x[8][1], m[4][1];
+    for (int i = 0; i < 4; i++)
+        m[i][0] = load_bits128(message + 16 * i);
+    jh_64_bytes(x, m);
+    for (int i = 0; i < 4; i++)
+        _mm_storeu_si128((__m128i *)(void *)(digest + 16 * i), (__m128i)x[4 + i][0]);
+}
+
+TARGET_AVX2 void x11_keccak_64_avx2(const uint8_t message[64], uint8_t digest[64])
+{
+    uint64_t a[25];
+    for (int i = 0; i < 8; i++)
+        a[i] = load64_le(message + 8 * i);
+    keccak_64_bytes(a);
+    for (int i = 0; i < 8; i++)
+        store64_le(digest + 8 * i, a[i]);
+}
+
+#endif

@@ -21,10 +21,10 @@ const struct x11_function x11_functions[X11_FUNCTIONS] = {
     {"skein", 64, x11_skein, {x11_skein_64, NULL, NULL}, X86(x11_skein_64_x4)},
     {"jh", 64, x11_jh, {x11_jh_64, NULL, X86(x11_jh_64_avx2)}, X86(x11_jh_64_x4)},
     {"keccak", 64, x11_keccak, {x11_keccak_64, NULL, X86(x11_keccak_64_avx2)}, X86(x11_keccak_64_x4)},
-    {"luffa", 64, x11_luffa, {x11_luffa_64, NULL, X86(x11_luffa_64_avx2)}, NULL},
-    {"cubehash", 64, x11_cubehash, {x11_cubehash_64, NULL, X86(x11_cubehash_64_avx2)}, NULL},
-    {"shavite", 64, x11_shavite, {x11_shavite_64, X86(x11_shavite_64_aes), NULL}, NULL},
-    {"simd", 64, x11_simd, {x11_simd_64, NULL, X86(x11_simd_64_avx2)}, NULL},
+    {"luffa", 64, x11_luffa, {x11_luffa_64, NULL, X86(x11_luffa_64_avx2)}, X86(x11_luffa_64_x4)},
+    {"cubehash", 64, x11_cubehash, {x11_cubehash_64, NULL, X86(x11_cubehash_64_avx2)}, X86(x11_cubehash_64_x4)},
+    {"shavite", 64, x11_shavite, {x11_shavite_64, X86(x11_shavite_64_aes), NULL}, X86(x11_shavite_64_x4)},
+    {"simd", 64, x11_simd, {x11_simd_64, NULL, X86(x11_simd_64_avx2)}, X86(x11_simd_64_x4)},
     {"echo", 64, x11_echo, {x11_echo_64, X86(x11_echo_64_aes), NULL}, NULL},
 };
 

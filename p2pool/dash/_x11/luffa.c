@@ -19,6 +19,7 @@ static const uint32_t starting_variables[LUFFA_WIDTH][8] = {
 
 uint32_t x11_luffa_initial[8][8];
 uint32_t x11_luffa_constants[LUFFA_STEPS][2][8];
+uint32_t x11_luffa_constants_x4[3][LUFFA_STEPS][2][8];
 
 /* Step the generator of constants, a shift register of 64 bits, and return its left half as it was before. */
 static uint32_t next_constant(uint32_t *left, uint32_t *right)
@@ -49,6 +50,9 @@ void x11_luffa_init(void)
         for (int r = 0; r < LUFFA_STEPS; r++) {
             x11_luffa_constants[r][0][j] = next_constant(&left, &right);
             x11_luffa_constants[r][1][j] = next_constant(&left, &right);
+            for (int k = 0; k < 2; k++)
+                for (int m = 0; m < 4; m++)
+                    x11_luffa_constants_x4[j / 2][r][k][4 * (j % 2) + m] = x11_luffa_constants[r][k][j];
         }
         for (int i = 0; i < 8; i++)
             x11_luffa_initial[i][j] = starting_variables[j][i];

@@ -7,7 +7,7 @@
 #if X11_X86
 
 #include "bytes.h"
-#include "x86.h"
+#include "luffa_avx2.h"
 
 /* Multiply by x in the ring of the message injection. */
 INLINE_AVX2 void times_x(__m256i out[8], const __m256i in[8])
@@ -95,40 +95,6 @@ INLINE_AVX2 void add_padding(__m256i v[8])
     v[4] = XOR8(v[4], _mm256_setr_epi32(0, 0, 0, 0, bit, 0, 0, 0));
 }
 
-/* The S-box on 32 columns of each lane at once: the sequence of instructions of the specification. */
-INLINE_AVX2 void sub_crumb(__m256i *w0, __m256i *w1, __m256i *w2, __m256i *w3)
-{
-    const __m256i ones = _mm256_set1_epi32(-1);
-    __m256i a = *w0, b = *w1, c = *w2, d = *w3, t = a;
-
-    a = _mm256_or_si256(a, b);
-    c = XOR8(c, d);
-    b = XOR8(b, ones);
-    a = XOR8(a, d);
-    d = _mm256_and_si256(d, t);
-    b = XOR8(b, d);
-    d = XOR8(d, c);
-    c = _mm256_and_si256(c, a);
-    a = XOR8(a, ones);
-    c = XOR8(c, b);
-    b = _mm256_or_si256(b, d);
-    *w0 = XOR8(t, b);
-    d = XOR8(d, c);
-    *w2 = _mm256_and_si256(c, b);
-    *w1 = XOR8(b, a);
-    *w3 = d;
-}
-
-INLINE_AVX2 void mix_word(__m256i *upper, __m256i *lower)
-{
-    __m256i u = *upper, v = XOR8(*lower, u);
-
-    u = XOR8(ROTL8(u, 2), v);
-    v = XOR8(ROTL8(v, 14), u);
-    *upper = XOR8(ROTL8(u, 10), v);
-    *lower = ROTL8(v, 1);
-}
-
 INLINE_AVX2 void permute(__m256i v[8])
 {
     const __m256i tweak = _mm256_setr_epi32(0, 1, 2, 3, 4, 0, 0, 0);
@@ -137,15 +103,8 @@ INLINE_AVX2 void permute(__m256i v[8])
     UNROLL
     for (int i = 4; i < 8; i++)
         v[i] = _mm256_or_si256(_mm256_sllv_epi32(v[i], tweak), _mm256_srlv_epi32(v[i], opposite));
-    for (int r = 0; r < LUFFA_STEPS; r++) {
-        sub_crumb(&v[0], &v[1], &v[2], &v[3]);
-        sub_crumb(&v[5], &v[6], &v[7], &v[4]);
-        UNROLL
-        for (int i = 0; i < 4; i++)
-            mix_word(&v[i], &v[i + 4]);
-        v[0] = XOR8(v[0], LOAD8(x11_luffa_constants[r][0]));
-        v[4] = XOR8(v[4], LOAD8(x11_luffa_constants[r][1]));
-    }
+    for (int r = 0; r < LUFFA_STEPS; r++)
+        luffa_step(v, x11_luffa_constants[r]);
 }
 
 /* Store the sum of the lanes as half a digest. */

@@ -119,7 +119,9 @@ void x11_shavite(const uint8_t *message, size_t length, uint8_t digest[64])
         memset(last, 0, sizeof last);
         length = 0;
     }
-    shavite_end(last + SHAVITE_BLOCK / 2, bits);
+    store64_le(last + SHAVITE_LENGTH_AT, bits);
+    last[SHAVITE_BLOCK - 2] = 512 & 0xff;
+    last[SHAVITE_BLOCK - 1] = 512 >> 8;
     compress(chain, last, length == 0 ? 0 : bits);
     for (int i = 0; i < 16; i++)
         store32_le(digest + 4 * i, chain[i]);

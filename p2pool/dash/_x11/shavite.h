@@ -12,13 +12,4 @@ enum { SHAVITE_BLOCK = 128, SHAVITE_LENGTH_AT = SHAVITE_BLOCK - 18, SHAVITE_ROUN
 /* The chaining value before the first block, filled by x11_shavite_init. */
 extern uint32_t x11_shavite_initial[16];
 
-/* Write the end of the last block, given its second half: the length in bits and the size of the digest. */
-static inline void shavite_end(uint8_t half[SHAVITE_BLOCK / 2], uint64_t bits)
-{
-    for (int i = 0; i < 8; i++)
-        half[SHAVITE_LENGTH_AT - SHAVITE_BLOCK / 2 + i] = (uint8_t)(bits >> (8 * i));
-    half[SHAVITE_BLOCK / 2 - 2] = 512 & 0xff;
-    half[SHAVITE_BLOCK / 2 - 1] = 512 >> 8;
-}
-
 #endif

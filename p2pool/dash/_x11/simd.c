@@ -3,6 +3,11 @@
  * SIMD-512, from "SIMD Is a Message Digest" (version 1.1) by Gaetan Leurent, Charles Bouillaguet and Pierre-Alain
  * Fouque: eight Feistel ladders side by side, driven by a number-theoretic transform of the message modulo 257.
  */
+/* Loops over lanes and ladders are written for vector units. Clang uses these by itself. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("tree-vectorize")
+#endif
+
 #include "simd.h"
 
 #include <string.h>

@@ -67,6 +67,10 @@ X11_DECLARE_X4(bmw_64_x4);
 X11_DECLARE_X4(skein_64_x4);
 X11_DECLARE_X4(jh_64_x4);
 X11_DECLARE_X4(keccak_64_x4);
+X11_DECLARE_X4(luffa_64_x4);
+X11_DECLARE_X4(cubehash_64_x4);
+X11_DECLARE_X4(shavite_64_x4);
+X11_DECLARE_X4(simd_64_x4);
 #endif
 
 /* Fill the tables that a specification defines by a rule. Each x11_NAME_init may be called again. */

@@ -11,7 +11,6 @@
 #include <immintrin.h>
 
 typedef uint64_t bits128 __attribute__((vector_size(16)));
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
 ALWAYS_INLINE TARGET_AVX2 bits128 load_bits128(const void *bytes)
 {
@@ -20,7 +19,7 @@ ALWAYS_INLINE TARGET_AVX2 bits128 load_bits128(const void *bytes)
 
 #define JH_ROW bits128
 #define JH_LOAD load_bits128
-#define JH_SHUFFLE(row, ...) (bits128)__builtin_shuffle((bytes16)(row), (bytes16){__VA_ARGS__})
+#define JH_SHUFFLE(row, ...) (bits128)_mm_shuffle_epi8((__m128i)(row), _mm_setr_epi8(__VA_ARGS__))
 
 #include "jh_core.h"
 #include "keccak_core.h"

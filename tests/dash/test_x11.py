@@ -31,7 +31,7 @@ def length_of(name: str) -> int:
 
 def test_the_functions_are_those_of_x11():
     assert list(_x11.used()) == FUNCTIONS
-    assert ["portable", "aes", "avx2"][: len(LEVELS)] == list(LEVELS)
+    assert ["portable", "aes", "avx2", "avx512"][: len(LEVELS)] == list(LEVELS)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -11,8 +11,9 @@
 
 enum { X11_HEADER = 80, X11_DIGEST = 32, X11_FUNCTIONS = 11 };
 
-/* Sets of instructions; each includes those before it. X11_AES: AES-NI, SSSE3 and SSE4.1. X11_AVX2: BMI and BMI2 too. */
-enum x11_level { X11_PORTABLE, X11_AES, X11_AVX2, X11_LEVELS };
+/* Sets of instructions; each includes those before it. X11_AES: AES-NI, SSSE3 and SSE4.1. X11_AVX2: BMI and BMI2 too.
+ * X11_AVX512: its parts F, VL, BW and DQ. */
+enum x11_level { X11_PORTABLE, X11_AES, X11_AVX2, X11_AVX512, X11_LEVELS };
 
 extern const char *const x11_level_names[X11_LEVELS];
 
@@ -26,7 +27,7 @@ struct x11_function {
     size_t length; /* of the messages that `fixed` and `four` hash */
     x11_any_length *any;
     x11_fixed_length *fixed[X11_LEVELS];
-    x11_four_messages *four; /* needs X11_AVX2; may be NULL */
+    x11_four_messages *four[X11_LEVELS]; /* from X11_AVX2 on; all may be NULL */
 };
 
 extern const struct x11_function x11_functions[X11_FUNCTIONS];

@@ -10,8 +10,6 @@
 
 #include "bytes.h"
 
-enum { BLOCK = 32, ROUNDS = 16, END_ROUNDS = 160 };
-
 uint32_t x11_cubehash_initial[32];
 
 /* The swaps of the specification are made where a word is read. */
@@ -36,23 +34,23 @@ static void rounds(uint32_t state[32], int count)
 
 void x11_cubehash_init(void)
 {
-    uint32_t state[32] = {64, BLOCK, ROUNDS};
+    uint32_t state[32] = {64, CUBEHASH_BLOCK, CUBEHASH_ROUNDS};
 
-    rounds(state, END_ROUNDS);
+    rounds(state, CUBEHASH_END_ROUNDS);
     memcpy(x11_cubehash_initial, state, sizeof state);
 }
 
-static void absorb(uint32_t state[32], const uint8_t block[BLOCK])
+static void absorb(uint32_t state[32], const uint8_t block[CUBEHASH_BLOCK])
 {
-    for (int i = 0; i < BLOCK / 4; i++)
+    for (int i = 0; i < CUBEHASH_BLOCK / 4; i++)
         state[i] ^= load32_le(block + 4 * i);
-    rounds(state, ROUNDS);
+    rounds(state, CUBEHASH_ROUNDS);
 }
 
 static void finish(uint32_t state[32], uint8_t digest[64])
 {
     state[31] ^= 1;
-    rounds(state, END_ROUNDS);
+    rounds(state, CUBEHASH_END_ROUNDS);
     for (int i = 0; i < 16; i++)
         store32_le(digest + 4 * i, state[i]);
 }
@@ -60,10 +58,10 @@ static void finish(uint32_t state[32], uint8_t digest[64])
 void x11_cubehash(const uint8_t *message, size_t length, uint8_t digest[64])
 {
     uint32_t state[32];
-    uint8_t last[BLOCK] = {0};
+    uint8_t last[CUBEHASH_BLOCK] = {0};
 
     memcpy(state, x11_cubehash_initial, sizeof state);
-    for (; length >= BLOCK; message += BLOCK, length -= BLOCK)
+    for (; length >= CUBEHASH_BLOCK; message += CUBEHASH_BLOCK, length -= CUBEHASH_BLOCK)
         absorb(state, message);
     if (length > 0)
         memcpy(last, message, length);

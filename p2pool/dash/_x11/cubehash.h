@@ -7,6 +7,8 @@
 
 #include "x11.h"
 
+enum { CUBEHASH_BLOCK = 32, CUBEHASH_ROUNDS = 16, CUBEHASH_END_ROUNDS = 160 };
+
 /* The state before the first block, filled by x11_cubehash_init. */
 extern uint32_t x11_cubehash_initial[32];
 

@@ -11,19 +11,17 @@
 
 #include "x86.h"
 
-enum { ROUNDS = 16, END_ROUNDS = 160 };
-
 typedef struct {
     __m256i low[4], high[4];
-} cubes;
+} cubehash_pair;
 
 /* The words at two addresses, four each. */
-INLINE_AVX2 __m256i load_pair(const void *first, const void *second)
+INLINE_AVX2 __m256i cubehash_load_pair(const void *first, const void *second)
 {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(LOAD4(first)), LOAD4(second), 1);
 }
 
-INLINE_AVX2 void rounds(cubes *state, int count)
+INLINE_AVX2 void cubehash_pair_rounds(cubehash_pair *state, int count)
 {
     __m256i low[4], high[4];
 
@@ -58,28 +56,30 @@ INLINE_AVX2 void rounds(cubes *state, int count)
     }
 }
 
-INLINE_AVX2 void absorb(cubes *state, __m256i first_half, __m256i second_half)
+INLINE_AVX2 void cubehash_pair_absorb(cubehash_pair *state, __m256i first_half, __m256i second_half)
 {
     state->low[0] = XOR8(state->low[0], first_half);
     state->low[1] = XOR8(state->low[1], second_half);
-    rounds(state, ROUNDS);
+    cubehash_pair_rounds(state, CUBEHASH_ROUNDS);
 }
 
-FOR_AVX2 static void hash_two(const uint8_t *const in[2], uint8_t *const out[2])
+FOR_AVX2 static void cubehash_hash_two(const uint8_t *const in[2], uint8_t *const out[2])
 {
     const uint32_t *initial = x11_cubehash_initial;
-    cubes state;
+    cubehash_pair state;
 
     UNROLL
     for (int i = 0; i < 4; i++) {
-        state.low[i] = load_pair(initial + 4 * i, initial + 4 * i);
-        state.high[i] = load_pair(initial + 16 + 4 * i, initial + 16 + 4 * i);
+        state.low[i] = cubehash_load_pair(initial + 4 * i, initial + 4 * i);
+        state.high[i] = cubehash_load_pair(initial + 16 + 4 * i, initial + 16 + 4 * i);
     }
-    absorb(&state, load_pair(in[0], in[1]), load_pair(in[0] + 16, in[1] + 16));
-    absorb(&state, load_pair(in[0] + 32, in[1] + 32), load_pair(in[0] + 48, in[1] + 48));
-    absorb(&state, _mm256_setr_epi32(0x80, 0, 0, 0, 0x80, 0, 0, 0), _mm256_setzero_si256());
+    cubehash_pair_absorb(&state, cubehash_load_pair(in[0], in[1]),
+                         cubehash_load_pair(in[0] + 16, in[1] + 16));
+    cubehash_pair_absorb(&state, cubehash_load_pair(in[0] + 32, in[1] + 32),
+                         cubehash_load_pair(in[0] + 48, in[1] + 48));
+    cubehash_pair_absorb(&state, _mm256_setr_epi32(0x80, 0, 0, 0, 0x80, 0, 0, 0), _mm256_setzero_si256());
     state.high[3] = XOR8(state.high[3], _mm256_setr_epi32(0, 0, 0, 1, 0, 0, 0, 1));
-    rounds(&state, END_ROUNDS);
+    cubehash_pair_rounds(&state, CUBEHASH_END_ROUNDS);
     UNROLL
     for (int i = 0; i < 4; i++) {
         STORE4(out[0] + 16 * i, _mm256_castsi256_si128(state.low[i]));
@@ -87,10 +87,10 @@ FOR_AVX2 static void hash_two(const uint8_t *const in[2], uint8_t *const out[2])
     }
 }
 
-FOR_AVX2 void x11_cubehash_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+FOR_AVX2 void X11_FOUR(cubehash_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
-    hash_two(in, out);
-    hash_two(in + 2, out + 2);
+    cubehash_hash_two(in, out);
+    cubehash_hash_two(in + 2, out + 2);
 }
 
 #endif

@@ -27,7 +27,7 @@ ALWAYS_INLINE TARGET_AVX2 void store_le(uint8_t *const out[4], const lanes *word
             store64_le(out[lane] + 8 * i, words[i][lane]);
 }
 
-TARGET_AVX2 void x11_blake_80_x4(const uint8_t *const in[4], uint8_t *const out[4])
+TARGET_AVX2 void X11_FOUR(blake_80)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     lanes h[8], m[16];
     for (int i = 0; i < 10; i++)
@@ -39,15 +39,18 @@ TARGET_AVX2 void x11_blake_80_x4(const uint8_t *const in[4], uint8_t *const out[
             store64_be(out[lane] + 8 * i, h[i][lane]);
 }
 
-TARGET_AVX2 void x11_bmw_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+/* GCC makes code for AVX-512 of this that takes twice the time. */
+#if !defined(X11_FOR_AVX512)
+TARGET_AVX2 void X11_FOUR(bmw_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     lanes h[16], m[16];
     load_le(m, in);
     bmw_64_bytes(h, m);
     store_le(out, h + 8);
 }
+#endif
 
-TARGET_AVX2 void x11_skein_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+TARGET_AVX2 void X11_FOUR(skein_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     lanes h[8], m[8];
     load_le(m, in);
@@ -55,7 +58,7 @@ TARGET_AVX2 void x11_skein_64_x4(const uint8_t *const in[4], uint8_t *const out[
     store_le(out, h);
 }
 
-TARGET_AVX2 void x11_jh_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+TARGET_AVX2 void X11_FOUR(jh_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     lanes x[8][2], m[4][2];
     load_le(m[0], in);
@@ -63,7 +66,7 @@ TARGET_AVX2 void x11_jh_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
     store_le(out, x[4]);
 }
 
-TARGET_AVX2 void x11_keccak_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+TARGET_AVX2 void X11_FOUR(keccak_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     lanes a[25];
     load_le(a, in);

@@ -36,8 +36,8 @@ static const uint8_t groestl_shuffles[8][2][16] = {
 /* MixBytes of eight registers of a type. Row i of the product is 4 (t[i+3] + t[i+6]) + 2 y[i+7] + y[i+4], where t[i] is
  * a[i] + a[i+1] and y[i] is t[i] + t[i+2] + a[i+6]: the factors 2, 2, 3, 4, 5, 3, 5, 7 as sums of powers of two.
  *
- * DOUBLE returns twice its argument plus 0x1b, which leaves each byte of the result off by 0x2d. Add GROESTL_UNDO to each
- * byte before: the sum of the factors is 3, and 3 times 0x1b is 0x2d. */
+ * DOUBLE returns twice its argument plus 0x1b, which leaves each byte of the result off by 0x2d. Add GROESTL_UNDO to
+ * each byte before: the sum of the factors is 3, and 3 times 0x1b is 0x2d. */
 #define GROESTL_UNDO 0x1b
 #define GROESTL_MIX_BYTES(type, XOR, DOUBLE, a)                                                                        \
     do {                                                                                                               \

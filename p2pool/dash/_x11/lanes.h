@@ -11,6 +11,7 @@
 #define X11_LANES_H
 
 #include "bytes.h"
+#include "targets.h"
 #include "x11.h"
 
 /* A number as a word: in every lane the same. */
@@ -26,7 +27,7 @@
 #endif
 
 #if X11_X86
-#define TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,aes")))
+#define TARGET_AVX2 __attribute__((target(X11_TARGET_AVX2)))
 #endif
 
 #if X11_X86 && defined(X11_FOUR_LANES)

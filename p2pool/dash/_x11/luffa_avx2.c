@@ -10,7 +10,7 @@
 #include "luffa_avx2.h"
 
 /* Multiply by x in the ring of the message injection. */
-INLINE_AVX2 void times_x(__m256i out[8], const __m256i in[8])
+INLINE_AVX2 void luffa_times_x(__m256i out[8], const __m256i in[8])
 {
     const __m256i top = in[7];
 
@@ -26,7 +26,7 @@ INLINE_AVX2 void times_x(__m256i out[8], const __m256i in[8])
 
 /* The message injection without the message. With H for the words, H+ and H- for those of the lanes to both sides, and
  * S for the sum of all lanes, the three layers of the specification come to P + x(xP + H+ + H-), where P = H + xS. */
-INLINE_AVX2 void mix_lanes(__m256i v[8])
+INLINE_AVX2 void luffa_mix_lanes(__m256i v[8])
 {
     const __m256i next = _mm256_setr_epi32(1, 2, 3, 4, 0, 5, 6, 7);
     const __m256i previous = _mm256_setr_epi32(4, 0, 1, 2, 3, 5, 6, 7);
@@ -42,33 +42,33 @@ INLINE_AVX2 void mix_lanes(__m256i v[8])
         sides[i] = XOR8(_mm256_permutevar8x32_epi32(v[i], next), _mm256_permutevar8x32_epi32(v[i], previous));
         product[i] = XOR8(XOR8(v[i], far), sides[i]);
     }
-    times_x(product, product);
+    luffa_times_x(product, product);
     UNROLL
     for (int i = 0; i < 8; i++)
         v[i] = XOR8(v[i], product[i]);
-    times_x(product, v);
+    luffa_times_x(product, v);
     UNROLL
     for (int i = 0; i < 8; i++)
         product[i] = XOR8(product[i], sides[i]);
-    times_x(product, product);
+    luffa_times_x(product, product);
     UNROLL
     for (int i = 0; i < 8; i++)
         v[i] = XOR8(v[i], product[i]);
 }
 
 /* Multiply `power` by x, and put it into those lanes of the message from `first` on. */
-INLINE_AVX2 void raise_lanes(__m256i message[8], __m256i power[8], int first)
+INLINE_AVX2 void luffa_raise_lanes(__m256i message[8], __m256i power[8], int first)
 {
     const __m256i mask = _mm256_cmpgt_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first - 1));
 
-    times_x(power, power);
+    luffa_times_x(power, power);
     UNROLL
     for (int i = 0; i < 8; i++)
         message[i] = _mm256_blendv_epi8(message[i], power[i], mask);
 }
 
 /* Add a block of the message, multiplied by x^j in lane j. */
-INLINE_AVX2 void add_message(__m256i v[8], const uint8_t block[LUFFA_BLOCK])
+INLINE_AVX2 void luffa_add_message(__m256i v[8], const uint8_t block[LUFFA_BLOCK])
 {
     __m256i message[8], power[8];
 
@@ -77,14 +77,14 @@ INLINE_AVX2 void add_message(__m256i v[8], const uint8_t block[LUFFA_BLOCK])
         message[i] = power[i] = _mm256_set1_epi32((int)load32_be(block + 4 * i));
     UNROLL
     for (int i = 1; i < LUFFA_WIDTH; i++)
-        raise_lanes(message, power, i);
+        luffa_raise_lanes(message, power, i);
     UNROLL
     for (int i = 0; i < 8; i++)
         v[i] = XOR8(v[i], message[i]);
 }
 
 /* Add the block after the last whole one, which begins with the bit that ends the message: x^j moves it to word j. */
-INLINE_AVX2 void add_padding(__m256i v[8])
+INLINE_AVX2 void luffa_add_padding(__m256i v[8])
 {
     const int bit = (int)0x80000000;
 
@@ -95,7 +95,7 @@ INLINE_AVX2 void add_padding(__m256i v[8])
     v[4] = XOR8(v[4], _mm256_setr_epi32(0, 0, 0, 0, bit, 0, 0, 0));
 }
 
-INLINE_AVX2 void permute(__m256i v[8])
+INLINE_AVX2 void luffa_permute(__m256i v[8])
 {
     const __m256i tweak = _mm256_setr_epi32(0, 1, 2, 3, 4, 0, 0, 0);
     const __m256i opposite = _mm256_setr_epi32(32, 31, 30, 29, 28, 32, 32, 32);
@@ -108,7 +108,7 @@ INLINE_AVX2 void permute(__m256i v[8])
 }
 
 /* Store the sum of the lanes as half a digest. */
-INLINE_AVX2 void store_sum(uint8_t half[32], const __m256i v[8])
+INLINE_AVX2 void luffa_store_sum(uint8_t half[32], const __m256i v[8])
 {
     UNROLL
     for (int i = 0; i < 8; i++) {
@@ -119,7 +119,7 @@ INLINE_AVX2 void store_sum(uint8_t half[32], const __m256i v[8])
     }
 }
 
-FOR_AVX2 void x11_luffa_64_avx2(const uint8_t message[64], uint8_t digest[64])
+FOR_AVX2 void X11_WIDE(luffa_64)(const uint8_t message[64], uint8_t digest[64])
 {
     __m256i v[8];
 
@@ -127,14 +127,14 @@ FOR_AVX2 void x11_luffa_64_avx2(const uint8_t message[64], uint8_t digest[64])
     for (int i = 0; i < 8; i++)
         v[i] = LOAD8(x11_luffa_initial[i]);
     for (int block = 0; block < 5; block++) {
-        mix_lanes(v);
+        luffa_mix_lanes(v);
         if (block < 2)
-            add_message(v, message + LUFFA_BLOCK * block);
+            luffa_add_message(v, message + LUFFA_BLOCK * block);
         else if (block == 2)
-            add_padding(v);
-        permute(v);
+            luffa_add_padding(v);
+        luffa_permute(v);
         if (block > 2)
-            store_sum(digest + 32 * (block - 3), v);
+            luffa_store_sum(digest + 32 * (block - 3), v);
     }
 }
 

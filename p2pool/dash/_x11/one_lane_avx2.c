@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * JH and Keccak of one message for processors that have AVX2 and BMI: rows of JH in one register; rotations into another
- * register and "and not" for Keccak. BLAKE, BMW and Skein gain nothing from these.
+ * JH and Keccak of one message for processors that have AVX2 and BMI: rows of JH in one register; rotations into
+ * another register and "and not" for Keccak. BLAKE, BMW and Skein gain nothing from these.
  */
 #define X11_ONE_LANE_AVX2
 #include "lanes.h"
@@ -24,7 +24,7 @@ ALWAYS_INLINE TARGET_AVX2 bits128 load_bits128(const void *bytes)
 #include "jh_core.h"
 #include "keccak_core.h"
 
-TARGET_AVX2 void x11_jh_64_avx2(const uint8_t message[64], uint8_t digest[64])
+TARGET_AVX2 void X11_WIDE(jh_64)(const uint8_t message[64], uint8_t digest[64])
 {
     bits128 x[8][1], m[4][1];
     for (int i = 0; i < 4; i++)
@@ -34,7 +34,7 @@ TARGET_AVX2 void x11_jh_64_avx2(const uint8_t message[64], uint8_t digest[64])
         _mm_storeu_si128((__m128i *)(void *)(digest + 16 * i), (__m128i)x[4 + i][0]);
 }
 
-TARGET_AVX2 void x11_keccak_64_avx2(const uint8_t message[64], uint8_t digest[64])
+TARGET_AVX2 void X11_WIDE(keccak_64)(const uint8_t message[64], uint8_t digest[64])
 {
     uint64_t a[25];
     for (int i = 0; i < 8; i++)

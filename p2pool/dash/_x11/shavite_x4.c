@@ -8,7 +8,7 @@
 
 #include "shavite_aes.h"
 
-FOR_AVX2 void x11_shavite_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+FOR_AVX2 void X11_FOUR(shavite_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
     __m128i keys[4][8], state[4][4];
 

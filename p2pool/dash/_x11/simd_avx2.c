@@ -9,7 +9,7 @@
 #include "simd_avx2.h"
 
 /* All steps of a block. `state` is the chaining value with the message added. */
-FOR_AVX2 static void compress(__m256i chain[4], __m256i state[4], uint32_t words[SIMD_STEPS][8])
+FOR_AVX2 static void simd_compress(__m256i chain[4], __m256i state[4], uint32_t words[SIMD_STEPS][8])
 {
     __m256i s[4] = {state[0], state[1], state[2], state[3]};
 
@@ -24,7 +24,7 @@ FOR_AVX2 static void compress(__m256i chain[4], __m256i state[4], uint32_t words
         chain[i] = s[i];
 }
 
-FOR_AVX2 void x11_simd_64_avx2(const uint8_t message[64], uint8_t digest[64])
+FOR_AVX2 void X11_WIDE(simd_64)(const uint8_t message[64], uint8_t digest[64])
 {
     uint32_t words[SIMD_STEPS][8];
     __m256i chain[4], state[4];
@@ -35,13 +35,13 @@ FOR_AVX2 void x11_simd_64_avx2(const uint8_t message[64], uint8_t digest[64])
         chain[i] = state[i] = LOAD8(x11_simd_initial[i]);
     state[0] = XOR8(state[0], LOAD8(message));
     state[1] = XOR8(state[1], LOAD8(message + 32));
-    compress(chain, state, words);
+    simd_compress(chain, state, words);
     /* The last block contains the length in bits. */
     UNROLL
     for (int i = 0; i < 4; i++)
         state[i] = chain[i];
     state[0] = XOR8(state[0], _mm256_setr_epi32(512, 0, 0, 0, 0, 0, 0, 0));
-    compress(chain, state, x11_simd_length_64);
+    simd_compress(chain, state, x11_simd_length_64);
     STORE8(digest, chain[0]);
     STORE8(digest + 32, chain[1]);
 }

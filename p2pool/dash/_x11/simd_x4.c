@@ -10,7 +10,7 @@
 #include "simd_avx2.h"
 
 /* All steps of a block of two messages; the states are the chaining values with the messages added. */
-FOR_AVX2 static void compress_two(__m256i chains[2][4], __m256i states[2][4], uint32_t (*const words[2])[8])
+FOR_AVX2 static void simd_compress_two(__m256i chains[2][4], __m256i states[2][4], uint32_t (*const words[2])[8])
 {
     __m256i s[4], t[4];
 
@@ -36,7 +36,7 @@ FOR_AVX2 static void compress_two(__m256i chains[2][4], __m256i states[2][4], ui
     }
 }
 
-FOR_AVX2 static void hash_two(const uint8_t *const in[2], uint8_t *const out[2])
+FOR_AVX2 static void simd_hash_two(const uint8_t *const in[2], uint8_t *const out[2])
 {
     uint32_t first_words[SIMD_STEPS][8], second_words[SIMD_STEPS][8];
     __m256i chains[2][4], states[2][4];
@@ -50,7 +50,7 @@ FOR_AVX2 static void hash_two(const uint8_t *const in[2], uint8_t *const out[2])
         states[m][0] = XOR8(states[m][0], LOAD8(in[m]));
         states[m][1] = XOR8(states[m][1], LOAD8(in[m] + 32));
     }
-    compress_two(chains, states, (uint32_t(*const[2])[8]){first_words, second_words});
+    simd_compress_two(chains, states, (uint32_t(*const[2])[8]){first_words, second_words});
     /* The last block contains the length in bits. */
     for (int m = 0; m < 2; m++) {
         UNROLL
@@ -58,17 +58,17 @@ FOR_AVX2 static void hash_two(const uint8_t *const in[2], uint8_t *const out[2])
             states[m][i] = chains[m][i];
         states[m][0] = XOR8(states[m][0], _mm256_setr_epi32(512, 0, 0, 0, 0, 0, 0, 0));
     }
-    compress_two(chains, states, (uint32_t(*const[2])[8]){x11_simd_length_64, x11_simd_length_64});
+    simd_compress_two(chains, states, (uint32_t(*const[2])[8]){x11_simd_length_64, x11_simd_length_64});
     for (int m = 0; m < 2; m++) {
         STORE8(out[m], chains[m][0]);
         STORE8(out[m] + 32, chains[m][1]);
     }
 }
 
-FOR_AVX2 void x11_simd_64_x4(const uint8_t *const in[4], uint8_t *const out[4])
+FOR_AVX2 void X11_FOUR(simd_64)(const uint8_t *const in[4], uint8_t *const out[4])
 {
-    hash_two(in, out);
-    hash_two(in + 2, out + 2);
+    simd_hash_two(in, out);
+    simd_hash_two(in + 2, out + 2);
 }
 
 #endif

@@ -9,6 +9,8 @@
  *   x11_NAME_64_aes, x11_NAME_64_avx2
  *                   the same for processors that have AES-NI and SSE4.1, or AVX2 as well
  *   x11_NAME_64_x4  hashes four messages of 64 bytes side by side; needs AVX2
+ *   x11_NAME_64_avx512, x11_NAME_64_x4_avx512
+ *                   the forms for AVX2, compiled for AVX-512: see targets.h
  *
  * `out` may be the same memory as the input. x11_init must have been called once before any of them.
  */
@@ -73,6 +75,23 @@ X11_DECLARE_X4(luffa_64_x4);
 X11_DECLARE_X4(cubehash_64_x4);
 X11_DECLARE_X4(shavite_64_x4);
 X11_DECLARE_X4(simd_64_x4);
+
+X11_DECLARE_64(groestl_64_avx512);
+X11_DECLARE_64(jh_64_avx512);
+X11_DECLARE_64(keccak_64_avx512);
+X11_DECLARE_64(luffa_64_avx512);
+X11_DECLARE_64(cubehash_64_avx512);
+X11_DECLARE_64(simd_64_avx512);
+
+X11_DECLARE_X4(blake_80_x4_avx512);
+X11_DECLARE_X4(groestl_64_x4_avx512);
+X11_DECLARE_X4(skein_64_x4_avx512);
+X11_DECLARE_X4(jh_64_x4_avx512);
+X11_DECLARE_X4(keccak_64_x4_avx512);
+X11_DECLARE_X4(luffa_64_x4_avx512);
+X11_DECLARE_X4(cubehash_64_x4_avx512);
+X11_DECLARE_X4(shavite_64_x4_avx512);
+X11_DECLARE_X4(simd_64_x4_avx512);
 #endif
 
 /* Fill the tables that a specification defines by a rule. Each x11_NAME_init may be called again. */

@@ -7,10 +7,13 @@
 #define X11_X86_H
 
 #include <immintrin.h>
+#include <stdint.h>
+
+#include "targets.h"
 
 /* Before a function: it may use these instructions, whatever the compiler's flags. */
-#define FOR_AES __attribute__((target("aes,sse4.1")))
-#define FOR_AVX2 __attribute__((target("aes,avx2")))
+#define FOR_AES __attribute__((target(X11_TARGET_AES)))
+#define FOR_AVX2 __attribute__((target(X11_TARGET_AVX2)))
 
 /* A function is only inlined into callers that may use its instructions. */
 #define INLINE_AES static inline __attribute__((always_inline)) FOR_AES
@@ -22,9 +25,16 @@
 /* AVX2: registers of eight words of 32 bits. */
 #define XOR8(a, b) _mm256_xor_si256(a, b)
 #define ADD8(a, b) _mm256_add_epi32(a, b)
-#define ROTL8(a, count) _mm256_or_si256(_mm256_slli_epi32(a, count), _mm256_srli_epi32(a, 32 - (count)))
+#define ROTL8(a, count) x11_rotl8(a, count)
 #define LOAD8(address) _mm256_loadu_si256((const void *)(address))
 #define STORE8(address, words) _mm256_storeu_si256((void *)(address), words)
+
+/* With the operators of the compiler, which knows processors that can rotate. */
+typedef uint32_t words_8 __attribute__((vector_size(32)));
+INLINE_AVX2 __m256i x11_rotl8(__m256i words, int count)
+{
+    return (__m256i)((words_8)words << count | (words_8)words >> (32 - count));
+}
 
 /* SSE: registers of four words of 32 bits. */
 #define XOR4(a, b) _mm_xor_si128(a, b)

@@ -355,7 +355,9 @@ ENDPOINTS = (
             x11=record(
                 "the implementation of X11",
                 provider=text("built-in, or the package that is used: x11_hash or dash_hash"),
-                instructions=text("processor instructions that it uses: portable, aes or avx2; empty if unknown"),
+                instructions=text(
+                    "processor instructions that it uses: portable, aes, avx2 or avx512; empty if unknown"
+                ),
             ),
             **_EFFICIENCY,
             warnings=array(text(), "warnings for the operator"),

@@ -17,7 +17,8 @@ const char *const x11_level_names[X11_LEVELS] = {"portable", "aes", "avx2"};
 const struct x11_function x11_functions[X11_FUNCTIONS] = {
     {"blake", X11_HEADER, x11_blake, {x11_blake_80, NULL, NULL}, X86(x11_blake_80_x4)},
     {"bmw", 64, x11_bmw, {x11_bmw_64, NULL, NULL}, X86(x11_bmw_64_x4)},
-    {"groestl", 64, x11_groestl, {x11_groestl_64, X86(x11_groestl_64_aes), NULL}, NULL},
+    {"groestl", 64, x11_groestl, {x11_groestl_64, X86(x11_groestl_64_aes), X86(x11_groestl_64_avx2)},
+     X86(x11_groestl_64_x4)},
     {"skein", 64, x11_skein, {x11_skein_64, NULL, NULL}, X86(x11_skein_64_x4)},
     {"jh", 64, x11_jh, {x11_jh_64, NULL, X86(x11_jh_64_avx2)}, X86(x11_jh_64_x4)},
     {"keccak", 64, x11_keccak, {x11_keccak_64, NULL, X86(x11_keccak_64_avx2)}, X86(x11_keccak_64_x4)},

@@ -7,7 +7,12 @@
 
 #include "x11.h"
 
-enum { SHAVITE_BLOCK = 128, SHAVITE_LENGTH_AT = SHAVITE_BLOCK - 18, SHAVITE_ROUNDS = 14, SHAVITE_KEY_WORDS = 32 * SHAVITE_ROUNDS };
+enum {
+    SHAVITE_BLOCK = 128,
+    SHAVITE_LENGTH_AT = SHAVITE_BLOCK - 18,
+    SHAVITE_ROUNDS = 14,
+    SHAVITE_KEY_WORDS = 32 * SHAVITE_ROUNDS,
+};
 
 /* The chaining value before the first block, filled by x11_shavite_init. */
 extern uint32_t x11_shavite_initial[16];

@@ -19,7 +19,7 @@ int16_t x11_simd_twiddles[16][16];
 int16_t x11_simd_offsets[2][256];
 uint32_t x11_simd_length_64[SIMD_STEPS][8];
 
-/* Return the number between -128 and 128 that equals `value` modulo 257. */
+/* Return the number between -128 and 128 that equals `value` modulo 257, if that is between -2^23 and 2^23. */
 static int32_t centre(int32_t value)
 {
     value = (value & 0xff) - (value >> 8);

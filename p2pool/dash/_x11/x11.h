@@ -54,6 +54,7 @@ X11_DECLARE_64(echo_64);
 
 #if X11_X86
 X11_DECLARE_64(groestl_64_aes);
+X11_DECLARE_64(groestl_64_avx2);
 X11_DECLARE_64(jh_64_avx2);
 X11_DECLARE_64(keccak_64_avx2);
 X11_DECLARE_64(luffa_64_avx2);
@@ -64,6 +65,7 @@ X11_DECLARE_64(echo_64_aes);
 
 X11_DECLARE_X4(blake_80_x4);
 X11_DECLARE_X4(bmw_64_x4);
+X11_DECLARE_X4(groestl_64_x4);
 X11_DECLARE_X4(skein_64_x4);
 X11_DECLARE_X4(jh_64_x4);
 X11_DECLARE_X4(keccak_64_x4);

@@ -18,16 +18,18 @@ setup(
         "p2pool.dash": ["*.pyi"],
         "p2pool.networks": ["bootstrap_nodes/*.txt"],
     },
+    exclude_package_data={"p2pool.dash": ["_x11/*"]},  # for those who build
     ext_modules=[
         Extension(
             "p2pool.dash._x11",
             sources=sorted(map(str, X11.glob("*.c"))),
             depends=sorted(map(str, X11.glob("*.h"))),
-            extra_compile_args=["-std=c11", "-O3", "-fno-tree-vectorize"],
+            extra_compile_args=["-std=c11", "-O3", "-fno-tree-vectorize", "-g0"],
             define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
             py_limited_api=LIMITED_API,
             # Where it cannot be compiled, the package x11_hash is used.
             optional=True,
         )
     ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

@@ -8,22 +8,23 @@
 
 enum { BLOCK = 128, LENGTH_AT = BLOCK - 16 };
 
-static void load_block(uint64_t m[16], const uint8_t block[BLOCK])
+static void compress_bytes(uint64_t h[8], const uint8_t block[BLOCK], uint64_t bits)
 {
+    uint64_t m[16];
     for (int i = 0; i < 16; i++)
         m[i] = load64_be(block + 8 * i);
+    blake_compress(h, m, bits);
 }
 
 void x11_blake(const uint8_t *message, size_t length, uint8_t digest[64])
 {
-    uint64_t h[8], m[16], bits = 0;
+    uint64_t h[8], bits = 0;
     size_t left = length;
 
     memcpy(h, blake_initial, sizeof h);
     for (; left >= BLOCK; message += BLOCK, left -= BLOCK) {
-        load_block(m, message);
         bits += 8 * BLOCK;
-        blake_compress(h, m, bits);
+        compress_bytes(h, message, bits);
     }
 
     /* A one bit, zeros, a one bit, and the length: in a second block if the first has no room. */
@@ -36,12 +37,9 @@ void x11_blake(const uint8_t *message, size_t length, uint8_t digest[64])
     store64_be(last + LENGTH_AT, (uint64_t)length >> 61);
     store64_be(last + LENGTH_AT + 8, (uint64_t)length << 3);
 
-    load_block(m, padded);
-    blake_compress(h, m, left == 0 ? 0 : (uint64_t)length << 3);
-    if (last != padded) {
-        load_block(m, last);
-        blake_compress(h, m, 0); /* a block without bits of the message */
-    }
+    compress_bytes(h, padded, left == 0 ? 0 : (uint64_t)length << 3);
+    if (last != padded)
+        compress_bytes(h, last, 0); /* a block without bits of the message */
     for (int i = 0; i < 8; i++)
         store64_be(digest + 8 * i, h[i]);
 }

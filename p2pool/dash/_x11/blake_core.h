@@ -31,16 +31,16 @@ static const uint64_t blake_pi[16] = {
 #define SIGMA_9 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0
 
 /* The function G on a column or diagonal of the state, with message words i and j. */
-#define G(a, b, c, d, i, j)                      \
-    do {                                         \
-        v[a] += v[b] + (m[i] ^ blake_pi[j]);     \
-        v[d] = ROTR(v[d] ^ v[a], 32);            \
-        v[c] += v[d];                            \
-        v[b] = ROTR(v[b] ^ v[c], 25);            \
-        v[a] += v[b] + (m[j] ^ blake_pi[i]);     \
-        v[d] = ROTR(v[d] ^ v[a], 16);            \
-        v[c] += v[d];                            \
-        v[b] = ROTR(v[b] ^ v[c], 11);            \
+#define G(a, b, c, d, i, j)                  \
+    do {                                     \
+        v[a] += v[b] + (m[i] ^ blake_pi[j]); \
+        v[d] = ROTR(v[d] ^ v[a], 32);        \
+        v[c] += v[d];                        \
+        v[b] = ROTR(v[b] ^ v[c], 25);        \
+        v[a] += v[b] + (m[j] ^ blake_pi[i]); \
+        v[d] = ROTR(v[d] ^ v[a], 16);        \
+        v[c] += v[d];                        \
+        v[b] = ROTR(v[b] ^ v[c], 11);        \
     } while (0)
 
 #define ROUND_OF(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15) \

@@ -16,20 +16,20 @@
 #define ROTATED(j) ROTL(m[(j) % 16], (j) % 16 + 1)
 
 /* The part of word j + 16 of the quadruple pipe that comes from the message. */
-#define ADDEND(j)                                                                                               \
+#define ADDEND(j)                                                                                              \
     ((ROTATED(j) + ROTATED((j) + 3) - ROTATED((j) + 10) + (uint64_t)((j) + 16) * UINT64_C(0x0555555555555555)) \
      ^ h[((j) + 7) % 16])
 
-#define EXPAND_1(j)                                                                         \
-    (S1(q[(j)]) + S2(q[(j) + 1]) + S3(q[(j) + 2]) + S0(q[(j) + 3]) + S1(q[(j) + 4])         \
-     + S2(q[(j) + 5]) + S3(q[(j) + 6]) + S0(q[(j) + 7]) + S1(q[(j) + 8]) + S2(q[(j) + 9])   \
-     + S3(q[(j) + 10]) + S0(q[(j) + 11]) + S1(q[(j) + 12]) + S2(q[(j) + 13])                \
+#define EXPAND_1(j)                                                                       \
+    (S1(q[(j)]) + S2(q[(j) + 1]) + S3(q[(j) + 2]) + S0(q[(j) + 3]) + S1(q[(j) + 4])       \
+     + S2(q[(j) + 5]) + S3(q[(j) + 6]) + S0(q[(j) + 7]) + S1(q[(j) + 8]) + S2(q[(j) + 9]) \
+     + S3(q[(j) + 10]) + S0(q[(j) + 11]) + S1(q[(j) + 12]) + S2(q[(j) + 13])              \
      + S3(q[(j) + 14]) + S0(q[(j) + 15]) + ADDEND(j))
 
 /* The words with even distance enter unchanged; `even` is their sum over q[j], q[j + 2] ... q[j + 12]. */
-#define EXPAND_2(j, even)                                                                     \
-    (even + ROTL(q[(j) + 1], 5) + ROTL(q[(j) + 3], 11) + ROTL(q[(j) + 5], 27)                 \
-     + ROTL(q[(j) + 7], 32) + ROTL(q[(j) + 9], 37) + ROTL(q[(j) + 11], 43)                    \
+#define EXPAND_2(j, even)                                                     \
+    (even + ROTL(q[(j) + 1], 5) + ROTL(q[(j) + 3], 11) + ROTL(q[(j) + 5], 27) \
+     + ROTL(q[(j) + 7], 32) + ROTL(q[(j) + 9], 37) + ROTL(q[(j) + 11], 43)    \
      + ROTL(q[(j) + 13], 53) + S4(q[(j) + 14]) + S5(q[(j) + 15]) + ADDEND(j))
 
 /* f0: the first half of the quadruple pipe, from the message and the double pipe h. */
@@ -63,10 +63,10 @@ CORE void bmw_expand(word q[32], const word m[16], const word h[16])
     q[17] = EXPAND_1(1);
     word a = q[2] + q[4] + q[6] + q[8] + q[10] + q[12] + q[14];
     word b = q[3] + q[5] + q[7] + q[9] + q[11] + q[13] + q[15];
-#define PAIR(j)                             \
-    q[(j) + 16] = EXPAND_2(j, a);           \
-    a += q[(j) + 14] - q[j];                \
-    q[(j) + 17] = EXPAND_2((j) + 1, b);     \
+#define PAIR(j)                         \
+    q[(j) + 16] = EXPAND_2(j, a);       \
+    a += q[(j) + 14] - q[j];            \
+    q[(j) + 17] = EXPAND_2((j) + 1, b); \
     b += q[(j) + 15] - q[(j) + 1]
     PAIR(2);
     PAIR(4);
@@ -101,7 +101,7 @@ CORE void bmw_fold(word h[16], const word q[32], const word m[16])
     h[15] = ROTL(h[3], 16) + (xh ^ q[31] ^ m[15]) + (xl >> 2 ^ q[22] ^ q[15]);
 }
 
-CORE void bmw_compress(word h[16], const word m[16])
+CORE_CALLED void bmw_compress(word h[16], const word m[16])
 {
     word q[32];
     bmw_mix(q, m, h);

@@ -9,7 +9,7 @@
  * jh.c puts the round constants into the same order.
  *
  * A row is two words, or one JH_ROW of 128 bits if the file that includes this core defines that: with JH_LOAD to load
- * one, and JH_SHUFFLE to arrange its bytes, whose arguments are the 16 indices.
+ * one, JH_SHUFFLE to arrange its bytes, whose arguments are the 16 indices, and JH_LOGIC for LOGIC of lanes.h.
  */
 #include "lanes.h"
 
@@ -22,24 +22,24 @@ extern uint64_t x11_jh_initial[8][2];
 #else
 #define HALVES 2
 #define JH_ROW word
+#define JH_LOGIC LOGIC
 #define ROW(words, half) WORD((words)[half])
 #endif
 
 /* Both S-boxes on four rows, most significant bit first; the bits of c choose between them. */
-#define SUBSTITUTE(a, b, c, d, k)       \
-    do {                                \
-        const JH_ROW k_ = k;            \
-        (d) = ~(d);                     \
-        (a) ^= k_ & ~(c);               \
-        const JH_ROW t_ = k_ ^ ((a) & (b)); \
-        (a) ^= (c) & (d);               \
-        (d) ^= ~(b) & (c);              \
-        (b) ^= (a) & (c);               \
-        (c) ^= (a) & ~(d);              \
-        (a) ^= (b) | (d);               \
-        (d) ^= (b) & (c);               \
-        (b) ^= t_ & (a);                \
-        (c) ^= t_;                      \
+#define SUBSTITUTE(a, b, c, d, k)                      \
+    do {                                               \
+        const JH_ROW k_ = k;                           \
+        a = JH_LOGIC(XOR_AND_NOT, a, k_, c);           \
+        const JH_ROW t_ = JH_LOGIC(XOR_AND, k_, a, b); \
+        a = JH_LOGIC(XOR_AND_NOT, a, c, d);            \
+        d = JH_LOGIC(NOT_XOR_AND_NOT, d, c, b);        \
+        b = JH_LOGIC(XOR_AND, b, a, c);                \
+        c = JH_LOGIC(XOR_AND_NOT, c, a, d);            \
+        a = JH_LOGIC(XOR_OR, a, b, d);                 \
+        d = JH_LOGIC(XOR_AND, d, b, c);                \
+        b = JH_LOGIC(XOR_AND, b, t_, a);               \
+        c ^= t_;                                       \
     } while (0)
 
 /* Substitution, and the linear transform of each pair of elements. */
@@ -50,28 +50,28 @@ CORE void jh_mix(JH_ROW x[8][HALVES], int round)
         SUBSTITUTE(x[1][i], x[3][i], x[5][i], x[7][i], ROW(x11_jh_constants[round][1], i));
         x[1][i] ^= x[2][i];
         x[3][i] ^= x[4][i];
-        x[5][i] ^= x[0][i] ^ x[6][i];
+        x[5][i] = JH_LOGIC(XOR3, x[5][i], x[0][i], x[6][i]);
         x[7][i] ^= x[0][i];
         x[0][i] ^= x[3][i];
         x[2][i] ^= x[5][i];
-        x[4][i] ^= x[1][i] ^ x[7][i];
+        x[4][i] = JH_LOGIC(XOR3, x[4][i], x[1][i], x[7][i]);
         x[6][i] ^= x[1][i];
     }
 }
 
 /* Exchange neighbouring groups of `count` bits; `mask` has the lower of each two groups. */
-#define EXCHANGE(count, mask)                                                                       \
-    do {                                                                                            \
-        for (int i = 1; i < 8; i += 2)                                                              \
-            for (int j = 0; j < HALVES; j++)                                                        \
-                x[i][j] = (x[i][j] & UINT64_C(mask)) << (count) | (x[i][j] >> (count) & UINT64_C(mask)); \
+#define EXCHANGE(count, mask)                                                                                       \
+    do {                                                                                                            \
+        for (int i = 1; i < 8; i += 2)                                                                              \
+            for (int j = 0; j < HALVES; j++)                                                                        \
+                x[i][j] = JH_LOGIC(CHOOSE, ((JH_ROW){0} + UINT64_C(mask)), x[i][j] >> (count), x[i][j] << (count)); \
     } while (0)
 
 /* Exchange groups of whole bytes. */
 #ifdef JH_SHUFFLE
-#define ARRANGE(...)                               \
-    do {                                           \
-        for (int i = 1; i < 8; i += 2)             \
+#define ARRANGE(...)                                    \
+    do {                                                \
+        for (int i = 1; i < 8; i += 2)                  \
             x[i][0] = JH_SHUFFLE(x[i][0], __VA_ARGS__); \
     } while (0)
 #define EXCHANGE_8 ARRANGE(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
@@ -82,13 +82,13 @@ CORE void jh_mix(JH_ROW x[8][HALVES], int round)
 #define EXCHANGE_8 EXCHANGE(8, 0x00ff00ff00ff00ff)
 #define EXCHANGE_16 EXCHANGE(16, 0x0000ffff0000ffff)
 #define EXCHANGE_32 EXCHANGE(32, 0x00000000ffffffff)
-#define EXCHANGE_64                        \
-    do {                                   \
-        for (int i = 1; i < 8; i += 2) {   \
-            const JH_ROW first = x[i][0];  \
-            x[i][0] = x[i][1];             \
-            x[i][1] = first;               \
-        }                                  \
+#define EXCHANGE_64                       \
+    do {                                  \
+        for (int i = 1; i < 8; i += 2) {  \
+            const JH_ROW first = x[i][0]; \
+            x[i][0] = x[i][1];            \
+            x[i][1] = first;              \
+        }                                 \
     } while (0)
 #endif
 

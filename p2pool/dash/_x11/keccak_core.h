@@ -12,18 +12,18 @@ extern uint64_t x11_keccak_iota[24];
 #define CHI(y, b0, b1, b2, b3, b4)                              \
     do {                                                        \
         const word c0 = b0, c1 = b1, c2 = b2, c3 = b3, c4 = b4; \
-        e[5 * (y)] = c0 ^ (~c1 & c2);                           \
-        e[5 * (y) + 1] = c1 ^ (~c2 & c3);                       \
-        e[5 * (y) + 2] = c2 ^ (~c3 & c4);                       \
-        e[5 * (y) + 3] = c3 ^ (~c4 & c0);                       \
-        e[5 * (y) + 4] = c4 ^ (~c0 & c1);                       \
+        e[5 * (y)] = LOGIC(XOR_AND_NOT, c0, c2, c1);            \
+        e[5 * (y) + 1] = LOGIC(XOR_AND_NOT, c1, c3, c2);        \
+        e[5 * (y) + 2] = LOGIC(XOR_AND_NOT, c2, c4, c3);        \
+        e[5 * (y) + 3] = LOGIC(XOR_AND_NOT, c3, c0, c4);        \
+        e[5 * (y) + 4] = LOGIC(XOR_AND_NOT, c4, c1, c0);        \
     } while (0)
 
 CORE void keccak_round(word e[25], const word a[25], uint64_t iota)
 {
     word c[5], d[5];
     for (int x = 0; x < 5; x++)
-        c[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
+        c[x] = LOGIC(XOR3, LOGIC(XOR3, a[x], a[x + 5], a[x + 10]), a[x + 15], a[x + 20]);
     for (int x = 0; x < 5; x++)
         d[x] = c[(x + 4) % 5] ^ ROTL(c[(x + 1) % 5], 1);
     CHI(0, (a[0] ^ d[0]), LANE(1, 1, 44), LANE(2, 2, 43), LANE(3, 3, 21), LANE(4, 4, 14));

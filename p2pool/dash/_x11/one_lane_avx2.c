@@ -19,6 +19,12 @@ ALWAYS_INLINE TARGET_AVX2 bits128 load_bits128(const void *bytes)
 
 #define JH_ROW bits128
 #define JH_LOAD load_bits128
+#if defined(X11_FOR_AVX512)
+#define JH_LOGIC(function, a, b, c) \
+    (bits128)_mm_ternarylogic_epi64((__m128i)(a), (__m128i)(b), (__m128i)(c), TRUTH_TABLE(function))
+#else
+#define JH_LOGIC LOGIC
+#endif
 #define JH_SHUFFLE(row, ...) (bits128)_mm_shuffle_epi8((__m128i)(row), _mm_setr_epi8(__VA_ARGS__))
 
 #include "jh_core.h"

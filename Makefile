@@ -8,12 +8,12 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test test-fast test-e2e test-pythons lint format bench swarm simulate simulate-many clean
 
-run: $(VENV)/.installed
+run: $(VENV)/.installed $(VENV)/.built
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
 
 # Several nodes on one simulated Dash Core: make swarm N=5
 N ?= 5
-swarm: $(VENV)/.installed
+swarm: $(VENV)/.installed $(VENV)/.built
 	@$(BIN)/python -m p2pool.simnet.swarm --nodes $(N) $(ARGS)
 
 # Much of the end-to-end tests' time is waiting: several at a time, each file by itself.
@@ -74,7 +74,7 @@ simulate-many: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.simulation many --world $(WORLD) --seed $(SEED) --count $(N) $(CHANGES) $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info
+	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info p2pool/dash/*.so
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (apt install python3 python3-venv python3-dev gcc)"; exit 1; }
@@ -88,6 +88,11 @@ $(VENV)/.installed: requirements-build.lock requirements.lock | $(VENV)/bin/pyth
 	$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed $(VENV)/.built
 	$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $@
+
+# X11 in C. Without a compiler there is a warning, and the package x11_hash is used.
+$(VENV)/.built: setup.py $(wildcard p2pool/dash/_x11/*) | $(VENV)/.installed
+	$(BIN)/python -W ignore setup.py -q build_ext --inplace
 	@touch $@

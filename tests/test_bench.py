@@ -161,6 +161,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
+        ("x11", {"own_x11"}),
         ("mining", {"submit_x11", "job_50_x11", "job_500_x11"}),
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,14 @@ def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
     }
     assert ROOT / "p2pool/networks/bootstrap_nodes/dash.txt" in data
     assert {str(path.relative_to(ROOT)) for path in data - held} == set()
+
+
+def test_the_extension_is_built_of_all_sources_and_may_fail(monkeypatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    (extension,) = given["ext_modules"]
+    files = {path.relative_to(ROOT) for path in (ROOT / "p2pool").rglob("*.[ch]")}
+    assert {*map(Path, extension.sources), *map(Path, extension.depends)} == files
+    assert extension.optional

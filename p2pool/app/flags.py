@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -52,6 +53,16 @@ WORDS: Final = "rpc_arguments"
 _HELP: Final = "help"
 
 
+class _ShowVersion(argparse.Action):
+    """Shows the versions and ends the program. X11 is imported, and tested, only for this."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from p2pool.dash.pow import PROVIDER
+
+        sys.stdout.write(f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\n")
+        parser.exit()
+
+
 def build_parser(
     default_datadir: Path, only: Group | None = None, *, gateway: bool = False
 ) -> argparse.ArgumentParser:
@@ -80,7 +91,7 @@ def build_parser(
             help=f"show this help, or one group of it: {', '.join(group.name for group in GROUPS)}",
         )
         parser.add_argument(
-            "--version", action="version", version=f"p2pool-dash {__version__}", help="show the version"
+            "--version", action=_ShowVersion, nargs=0, help="show the version and the X11 implementation"
         )
     for group in _shown_groups(only, gateway=gateway):
         section = parser.add_argument_group(f"{group.name} - {group.title}")

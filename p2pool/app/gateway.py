@@ -26,6 +26,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.broker.connection import Broker, BrokerError
 from p2pool.broker.operations import Entry, StreamReader, recent
+from p2pool.dash.pow import PROVIDER
 from p2pool.gateway.block_completion import BlockCompletion
 from p2pool.gateway.names import Names
 from p2pool.gateway.node_watch import NodeWatch
@@ -128,10 +129,11 @@ class GatewayApp:
         if handed is not None:
             self.stratum.take_over(handed)
         _log.info(
-            "p2pool-dash {version} gateway on {network}, broker {broker}",
+            "p2pool-dash {version} gateway on {network}, broker {broker}; X11 provider: {provider}",
             version=__version__,
             network=config.network.name,
             broker=self.broker,
+            provider=PROVIDER,
         )
         self.work.work_changed.subscribe(self._work_changed)
         self.work.solved_work.subscribe(self._solved)

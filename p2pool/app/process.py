@@ -27,6 +27,7 @@ from p2pool.base.signals import SignalWatch
 from p2pool.base.supervised import BEAT_PERIOD, beat, stop_at_end_of_input
 from p2pool.base.terminal import open_terminal
 from p2pool.base.timer import Timer
+from p2pool.dash.pow import PROBLEM
 
 _log = Logger(namespace="p2pool")
 
@@ -77,6 +78,7 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     logging.append(
         start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
     )
+    report_x11(PROBLEM)
     for notice in config.notices:
         _log.warn("settings: {notice}", notice=notice)
     check_state_files(config.datadir)
@@ -95,6 +97,12 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     if failures:
         raise failures[0]
     return 0
+
+
+def report_x11(problem: str) -> None:
+    """Log the problem of the built-in X11, if it has one. It was found before there was a log."""
+    if problem:
+        _log.critical("X11: {problem}", problem=problem)
 
 
 def make_time_steady(reactor: IReactor) -> None:

@@ -1,4 +1,5 @@
-"""Measures this process: delays of the reactor, pauses of the garbage collector, memory, files and threads."""
+"""Measures this process: delays of the reactor, pauses of the garbage collector, memory, files and threads; and
+records how it computes X11."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from p2pool.base.environment import Environment
 from p2pool.base.process import read_process_figures
 from p2pool.base.reactor_lag import GarbageWatch, ReactorWatch
 from p2pool.base.timer import Timer
-from p2pool.pool_stats import PoolStats
+from p2pool.dash.pow import PROBLEM, PROVIDER
+from p2pool.pool_stats import PoolStats, X11Figures
 
 PERIOD: Final = 5.0
 """Seconds between two readings of what the process uses."""
@@ -30,6 +32,7 @@ class ProcessWatch:
             GarbageWatch(stats.record_gc_pause, environment.monotonic),
         )
         self._timer: Timer | None = None
+        stats.record_x11(X11Figures(PROVIDER.name, PROVIDER.instructions, PROBLEM or None))
 
     def start(self) -> None:
         """Measure from now on."""

@@ -31,6 +31,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
 from p2pool.dash.hashes import hash_hex, short_hash
+from p2pool.dash.pow import PROVIDER
 from p2pool.pool_stats import BlockRecord, PoolStats
 from p2pool.share.share import Share
 from p2pool.web.live import LiveService
@@ -164,7 +165,12 @@ class App:
             pool.stratum.take_over(handed)
             if self.children is not None:
                 self.children.wait_for_adoption()
-        _log.info("p2pool-dash {version} on {network}", version=__version__, network=config.network.name)
+        _log.info(
+            "p2pool-dash {version} on {network}; X11 provider: {provider}",
+            version=__version__,
+            network=config.network.name,
+            provider=PROVIDER,
+        )
         built_in = built_in_pages()
         files = config.web_static or built_in
         custom_pages = files.resolve() != built_in.resolve()

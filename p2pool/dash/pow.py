@@ -1,75 +1,52 @@
 """X11, the proof of work and at the same time the block hash of Dash.
 
-The provider is picked at import by a known answer: the C function inside the x11_hash extension through ctypes
-(its Python wrapper is broken on 3.11 and 3.12; the C function is not, and ctypes releases the GIL), else
-dash_hash. Call `x11` once per header: block hash and work hash are the same number. Headers are not
-hashed in batches: see docs/adr/0003-no-x11-batching.md.
+The implementation is chosen when this module is imported: see `x11_providers`. Call `x11` once per header: block
+hash and work hash are the same number. A submission is hashed on its own: see docs/adr/0003-no-x11-batching.md.
 """
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
-from collections.abc import Callable
+import os
+import random
 
-HEADER_SIZE = 80
-
-GENESIS_HEADER = bytes.fromhex(
-    "01000000"
-    + "00" * 32
-    + "c762a6567f3cc092f0684bb62b7e00a84890b990f07cc71a6bb58d64b98e02e0"
-    + "022ddb52"
-    + "f0ff0f1e"
-    + "c23fb901"
+from p2pool.dash.x11_providers import (
+    HEADER_SIZE,
+    KNOWN_ANSWERS,
+    choose_provider,
+    load_built_in,
+    load_dash_hash,
+    load_x11_hash,
+    random_headers,
 )
-GENESIS_HASH = int("00000ffd590b1485b3caadc19b22e6379c733355108f107a430458cdf3407ab6", 16)
 
-HashFunction = Callable[[bytes], bytes]
+__all__ = (
+    "GENESIS_HASH",
+    "GENESIS_HEADER",
+    "HEADER_SIZE",
+    "PROBLEM",
+    "PROVIDER",
+    "x11",
+    "x11_digest",
+    "x11_digests",
+)
 
+GENESIS_HEADER, GENESIS_HASH = KNOWN_ANSWERS[0]
+"""Those of mainnet."""
 
-def _x11_hash_through_ctypes() -> HashFunction | None:
-    spec = importlib.util.find_spec("x11_hash")
-    if spec is None or spec.origin is None:
-        return None
-    try:
-        function = ctypes.CDLL(spec.origin).x11_hash
-    except (OSError, AttributeError):
-        return None
-    function.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
-    function.restype = None
-    make_buffer = ctypes.c_char * 32
+_headers = random_headers(random.Random(os.urandom(16)))
+_choice = choose_provider(load_built_in(), (load_x11_hash(), load_dash_hash()), _headers)
 
-    def digest(header: bytes) -> bytes:
-        output = make_buffer()
-        function(header, output)
-        return output.raw
+PROVIDER = _choice.provider
+"""The implementation that is used."""
+PROBLEM = _choice.problem
+"""Why the fastest implementation is not used; "" if it is, or if it is not installed."""
 
-    return digest
+x11_digest = PROVIDER.digest
+"""The function from an 80-byte header to the 32 bytes of its digest. The length is not checked here: pass 80
+bytes."""
 
-
-def _dash_hash() -> HashFunction | None:
-    try:
-        import dash_hash
-    except ImportError:
-        return None
-    function: HashFunction = dash_hash.getPoWHash
-    return function
-
-
-def _pick_provider() -> tuple[str, HashFunction]:
-    for name, load in (("x11_hash (ctypes)", _x11_hash_through_ctypes), ("dash_hash", _dash_hash)):
-        function = load()
-        if function is not None and int.from_bytes(function(GENESIS_HEADER), "little") == GENESIS_HASH:
-            return name, function
-    raise ImportError(
-        "no working X11 implementation: install one with `pip install x11_hash` "
-        "(needs a C compiler and Python's headers) or `pip install dash_hash`"
-    )
-
-
-PROVIDER, x11_digest = _pick_provider()
-"""The provider's name, and the function from an 80-byte header to the 32 bytes of its digest. The length is
-not checked here: pass 80 bytes."""
+x11_digests = PROVIDER.many
+"""The function from any number of 80-byte headers to their digests. Faster than one at a time from four on."""
 
 
 def x11(header: bytes) -> int:

@@ -21,7 +21,7 @@ from p2pool.pool_stats.figures import (
     VoteFigures,
 )
 from p2pool.pool_stats.gateways import GatewaySums, WorkerSums
-from p2pool.pool_stats.process import ProcessSnapshot
+from p2pool.pool_stats.process import ProcessSnapshot, X11Figures
 from p2pool.pool_stats.records import (
     AddressSnapshot,
     BanRecord,
@@ -70,4 +70,5 @@ __all__ = [
     "VoteFigures",
     "WorkerSnapshot",
     "WorkerSums",
+    "X11Figures",
 ]

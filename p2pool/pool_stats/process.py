@@ -15,6 +15,16 @@ WORST_PERIOD: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class X11Figures:
+    """The implementation of X11 that the node uses: its name, one of a few words; the processor instructions that
+    it uses, if it is built-in, else ""; and why a faster one is not used, None if there is no reason."""
+
+    provider: str = ""
+    instructions: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSnapshot:
     """`figures` is None before they were read. Delays and pauses in seconds; `last_delay` is the newest,
     `worst_delay` the longest of the last minute or two."""
@@ -25,6 +35,7 @@ class ProcessSnapshot:
     worst_delay: float
     pauses: HistogramSnapshot
     """Of the garbage collector."""
+    x11: X11Figures
 
 
 class ProcessStats:
@@ -32,6 +43,7 @@ class ProcessStats:
 
     def __init__(self) -> None:
         self.figures: ProcessFigures | None = None
+        self.x11 = X11Figures()
         self._delays = Histogram(DELAY_BOUNDS)
         self._pauses = Histogram(PAUSE_BOUNDS)
         self._last = self._worst = self._worst_before = 0.0
@@ -66,4 +78,5 @@ class ProcessStats:
             self._last,
             max(self._worst, self._worst_before),
             self._pauses.snapshot(),
+            self.x11,
         )

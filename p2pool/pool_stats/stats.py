@@ -20,7 +20,7 @@ from p2pool.base.rates import DecayingRates, WindowedSum
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
-from p2pool.pool_stats.process import ProcessStats
+from p2pool.pool_stats.process import ProcessStats, X11Figures
 from p2pool.pool_stats.records import (
     RATE_WINDOWS,
     BanRecord,
@@ -307,6 +307,10 @@ class PoolStats:
     def record_process(self, figures: ProcessFigures) -> None:
         """Record what the process uses now."""
         self._process.figures = figures
+
+    def record_x11(self, figures: X11Figures) -> None:
+        """Record the implementation of X11."""
+        self._process.x11 = figures
 
     def record_reactor_delay(self, seconds: float, now: float) -> None:
         """Record by how many seconds the reactor was late."""

@@ -21,6 +21,7 @@ from p2pool.app.settings import all_settings, flag_names
 from p2pool.base.errors import OperatorError
 from p2pool.broker.settings import BrokerAddress
 from p2pool.dash.address import encode_address
+from p2pool.dash.pow import PROVIDER
 from p2pool.dashd.daemon_url import DaemonUrl
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.history.database import parse_database_location
@@ -582,7 +583,7 @@ def test_version_and_unknown_flags(capsys):
     with pytest.raises(SystemExit) as caught:
         load("--version")
     assert caught.value.code == 0
-    assert __version__ in capsys.readouterr().out
+    assert capsys.readouterr().out == f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\n"
     assert refusal("--net", "x") == "--net x: give one of dash, dash_testnet, dash_regtest, simnet"
     for flags in (["--fees", "1"], ["--debu"]):
         with pytest.raises(SystemExit) as caught:

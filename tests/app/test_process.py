@@ -1,4 +1,4 @@
-"""What the process does to the reactor."""
+"""What the process does to the reactor, and says at its start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from twisted.internet.base import ReactorBase
 from twisted.internet.selectreactor import SelectReactor
 
-from p2pool.app.process import make_time_steady
+from p2pool.app.process import make_time_steady, report_x11
+from tests.logged import logged
 
 
 def test_timers_go_on_where_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch):
@@ -16,3 +17,11 @@ def test_timers_go_on_where_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ReactorBase, "seconds", staticmethod(lambda: 0.0))
     reactor.runUntilCurrent()
     assert fired == ["fired"]
+
+
+def test_a_wrong_x11_is_one_critical_line():
+    with logged() as log:
+        report_x11("")
+        report_x11("the built-in X11 computes a wrong hash")
+    assert log.lines == ["X11: the built-in X11 computes a wrong hash"]
+    assert log[-1]["log_level"].name == "critical"

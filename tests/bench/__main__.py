@@ -6,6 +6,7 @@ import importlib
 import sys
 
 BENCHMARKS = (
+    "x11",
     "mining",
     "sharechain",
     "peers",

@@ -1,4 +1,7 @@
-"""How things are measured: best of several rounds, beside one X11 of the same moment."""
+"""How things are measured: best of several rounds, beside one X11 of the same moment.
+
+The unit is the X11 of the package x11_hash, whatever the node uses: so figures can be compared between versions.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from p2pool.dash.pow import GENESIS_HEADER, x11
+from p2pool.dash.pow import GENESIS_HEADER, PROVIDER, x11
+from p2pool.dash.x11_providers import load_x11_hash
 
 ROUNDS = 7
+UNIT = load_x11_hash() or PROVIDER
 
 
 def seconds_per_call(function: Callable[[], object], round_time: float = 0.15) -> float:
@@ -53,9 +58,10 @@ class Table:
     rows: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.x11_us = seconds_per_call(lambda: x11(GENESIS_HEADER)) * 1e6
+        self.x11_us = seconds_per_call(lambda: UNIT.digest(GENESIS_HEADER)) * 1e6
         self.figures = {"x11_us": round(self.x11_us, 2)}
-        self.rows.append(("one X11", f"{self.x11_us:.2f} us", "1.0 X11"))
+        self.rows.append((f"one X11 of {UNIT.name}", f"{self.x11_us:.2f} us", "1.0 X11"))
+        self.add_time("own_x11", f"one X11 of the node: {PROVIDER}", seconds_per_call(lambda: x11(GENESIS_HEADER)))
 
     def add_time(self, key: str, label: str, seconds: float, aim: float | None = None) -> None:
         """A row of a time, also as a multiple of one X11; `aim` is the most that it should be."""

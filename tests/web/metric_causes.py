@@ -23,6 +23,7 @@ from p2pool.pool_stats import (
     PeerCensus,
     ShareRecord,
     SoftwareCount,
+    X11Figures,
 )
 from p2pool.share.generation import PayeeFields
 from p2pool.share.share import STALE_DOA, STALE_NONE, STALE_ORPHAN
@@ -371,6 +372,15 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_gc_pause_seconds": Cause(
         lambda pool: pool.stats.record_gc_pause(0.01), 0, 0.01, "p2pool_gc_pause_seconds_sum"
+    ),
+    "p2pool_x11_provider_info": Cause(
+        lambda pool: pool.stats.record_x11(X11Figures("built-in", "avx2")),
+        None,
+        1,
+        labels=(("provider", "built-in"), ("instructions", "avx2")),
+    ),
+    "p2pool_x11_problem": Cause(
+        lambda pool: pool.stats.record_x11(X11Figures("x11_hash", problem="a wrong hash")), 0, 1
     ),
     "p2pool_alerts_sent_total": Cause(lambda pool: pool.stats.record_alert(), 0, 1),
 }

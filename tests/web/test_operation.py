@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pool.base.process import ProcessFigures
+from p2pool.pool_stats import X11Figures
 from p2pool.web.api import peers
 from tests.web.busy import NOW, busy_pool
 from tests.web.pages import Pool
@@ -33,6 +34,20 @@ def test_a_process_that_was_not_looked_at():
     told = pool.ask("/api/v1/process").json
     assert told["memory"] is None
     assert told["reactor_delay"]["average"] is None
+
+
+def test_the_implementation_of_x11():
+    pool = Pool()
+    pool.stats.record_x11(X11Figures("built-in", "avx2"))
+    pool.refresh()
+    node = pool.ask("/api/v1/node").json
+    assert node["x11"] == {"provider": "built-in", "instructions": "avx2"}
+    assert node["warnings"] == []
+    pool.stats.record_x11(X11Figures("x11_hash", "", "the built-in X11 computes a wrong hash"))
+    pool.refresh()
+    node = pool.ask("/api/v1/node").json
+    assert node["x11"] == {"provider": "x11_hash", "instructions": ""}
+    assert node["warnings"] == ["X11: the built-in X11 computes a wrong hash"]
 
 
 def test_any_number_of_files():

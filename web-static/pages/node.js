@@ -134,12 +134,17 @@ function showNode(node) {
     ["Fee", "Percentage of the work on this node that goes to the operator.", percent(node.fee, 2)],
     ["Donation", "Percentage that goes to the developers.", percent(node.donation, 2)],
     ["Operator’s addresses", "Addresses that the fee is paid to.", own.length === 0 ? "none yet" : list],
+    ["X11 provider", "The implementation of the proof of work, and the processor instructions that it uses.", x11Text(node.x11)],
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
     ["Peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
     ["Last bootstrap lookup", bootstrapNote(node.bootstrap), bootstrapText(node.bootstrap)],
   ]);
+}
+
+function x11Text({ provider, instructions }) {
+  return provider === "" ? "–" : instructions === "" ? provider : `${provider} (${instructions})`;
 }
 
 function bootstrapText({ last_look_up: time, addresses_found: found }) {

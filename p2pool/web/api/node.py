@@ -161,6 +161,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
         "payout address": snapshot.sources.payouts.problem,
         "split": snapshot.pool.chain.refused.problem,
         "gateways get no new work": snapshot.sources.broker_problem(),
+        "X11": snapshot.pool.process.x11.problem,
     }
     merged = [(f"merged mining with {each.url}", each.problem) for each in snapshot.sources.merged()]
     others = [f"{what}: {problem}" for what, problem in [*problems.items(), *merged] if problem is not None]
@@ -196,6 +197,7 @@ def node_figures(snapshot: Snapshot) -> dict[str, Any]:
         "peers_found_by": peer_origins(snapshot),
         "bootstrap": bootstrap_figures(snapshot),
         "memory": sources.process_memory(),
+        "x11": {"provider": pool.process.x11.provider, "instructions": pool.process.x11.instructions},
         **_efficiency(snapshot),
         "warnings": warnings(snapshot),
     }
@@ -350,6 +352,13 @@ ENDPOINTS = (
                 addresses_found=count("found by the last search"),
             ),
             memory=nullable(number("bytes")),
+            x11=record(
+                "the implementation of X11",
+                provider=text("built-in, or the package that is used: x11_hash or dash_hash"),
+                instructions=text(
+                    "processor instructions that it uses: portable, aes, avx2 or avx512; empty if unknown"
+                ),
+            ),
             **_EFFICIENCY,
             warnings=array(text(), "warnings for the operator"),
         ),

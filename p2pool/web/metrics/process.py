@@ -35,6 +35,11 @@ def _threads(snapshot: PoolSnapshot) -> float | None:
     return None if figures is None else figures.threads
 
 
+def _x11_provider(view: View) -> list[Sample]:
+    x11 = view.snapshot.process.x11
+    return [((x11.provider, x11.instructions), 1.0)] if x11.provider else []
+
+
 PROCESS: tuple[Declared | DeclaredTimes, ...] = (
     gauge("p2pool_start_time_seconds", "When the node started, in Unix time.", lambda s: s.start_time),
     gauge("process_start_time_seconds", "The same as p2pool_start_time_seconds.", lambda s: s.start_time),
@@ -67,6 +72,18 @@ PROCESS: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_gc_pause_seconds",
         "Duration of garbage collection pauses.",
         lambda s: s.process.pauses,
+    ),
+    Declared(
+        "p2pool_x11_provider_info",
+        MetricType.GAUGE,
+        "The implementation of X11 that the node uses, and its processor instructions; always 1.",
+        _x11_provider,
+        ("provider", "instructions"),
+    ),
+    gauge(
+        "p2pool_x11_problem",
+        "1 if the built-in X11 failed its self-test at the start, so that another one is used, else 0.",
+        lambda s: 0.0 if s.process.x11.problem is None else 1.0,
     ),
     counter("p2pool_alerts_sent_total", "Alerts sent to people.", lambda s: s.alerts),
 )

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The instruction sets of functions for x86-64, which they name themselves whatever the compiler's flags are.
+ *
+ * What is written for AVX2 is compiled twice. A file that defines X11_FOR_AVX512 and includes the sources for AVX2
+ * makes the forms for AVX-512 of them: registers stay 256 bits wide, but there are 32 of them, and the compiler uses
+ * instructions that rotate or combine three operands. Wider registers would slow down some processors.
+ */
+#ifndef X11_TARGETS_H
+#define X11_TARGETS_H
+
+#define X11_TARGET_AES "aes,ssse3,sse4.1"
+
+#if defined(X11_FOR_AVX512)
+#define X11_TARGET_AVX2 "aes,avx2,bmi,bmi2,avx512f,avx512vl,avx512bw,avx512dq"
+#define X11_WIDE(name) x11_##name##_avx512
+#define X11_FOUR(name) x11_##name##_x4_avx512
+#else
+#define X11_TARGET_AVX2 "aes,avx2,bmi,bmi2"
+#define X11_WIDE(name) x11_##name##_avx2
+#define X11_FOUR(name) x11_##name##_x4
+#endif
+
+#endif

@@ -16,6 +16,7 @@ from tests.bench import (
     floods_stratum,
     floods_web,
     gateway,
+    growth,
     history,
     measure,
     peers,
@@ -83,6 +84,15 @@ SMALL_WEB = {
     "PAYEES": 2,
     "SHARES": 4,
     "BLOCK_ATTEMPTS": 2**10,
+}
+SMALL_GROWTH = {
+    "PAYEES": (5, 10),
+    "CONNECTIONS": (4, 8),
+    "ADDRESSES": (2, 4),
+    "SHARES": (40, 80),
+    "WORKERS": (10, 20),
+    "ROUNDS": 1,
+    "NEW_SHARES": 5,
 }
 SMALL_FLOODS = {
     floods: {
@@ -153,6 +163,8 @@ def small(monkeypatch):
         monkeypatch.setattr(history, name, value)
     for name, value in SMALL_DASHD.items():
         monkeypatch.setattr(dashd, name, value)
+    for name, value in SMALL_GROWTH.items():
+        monkeypatch.setattr(growth, name, value)
     for module, values in SMALL_FLOODS.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
@@ -208,6 +220,19 @@ def test_the_figures_of_statistics_are_json_as_well(capsys):
     assert all(value >= 0 for value in figures.values())
     assert web_stats.record_us() > 0
     assert web_stats.snapshot_10000_ms() > 0
+
+
+def test_growth_has_an_exponent_for_each_cost(capsys):
+    growth.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    exponents = {key for key in figures if key.endswith("_exponent")}
+    assert {"context_payees_exponent", "round_connections_exponent", "load_shares_exponent"} <= exponents
+    assert {"job_payees_10", "memory_connections_8", "rate_workers_20"} <= figures.keys()
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 2])
+def test_the_exponent_is_the_power_of_the_size(power):
+    assert growth.exponent([(size, 7.0 * size**power) for size in (1, 10, 50)]) == pytest.approx(power)
 
 
 def test_figures_of_two_versions_stand_side_by_side():

@@ -22,6 +22,7 @@ BENCHMARKS = (
     "history",
     "floods",
     "gateway",
+    "growth",
 )
 
 

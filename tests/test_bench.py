@@ -183,7 +183,19 @@ def small(monkeypatch):
         ("floods", {f"{kind}_idle_mb" for kind in (*(kind.name for kind in floods.KINDS), "templates")}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
         ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
-        ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),
+        (
+            "stratum",
+            {
+                *(
+                    "submits_per_s_1",
+                    "submits_per_cpu_s_1",
+                    "submit_p99_ms",
+                    "answer_p99_ms_10",
+                    "connection_bytes",
+                ),
+                *("fanout_50_ms", "fanout_50_cpu_ms", "tls_fanout_20_ms"),
+            },
+        ),
     ],
 )
 def test_the_last_line_is_json_of_its_figures(name, keys, capsys):

@@ -216,6 +216,11 @@ class BenchNode(NodeProcess):
         wait_for("rest of the node", quiet, START_TIME)
 
     @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used."""
+        return cpu_seconds(self.process.pid)
+
+    @property
     def memory(self) -> int:
         """Bytes that are resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -26,7 +26,7 @@ BENCHMARKS = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run them; 2 for a name that there is not."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--against", metavar="REVISION", help="measure this version of git's history in turns")
@@ -46,4 +46,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -120,6 +120,7 @@ class _Sha256Context(ctypes.Structure):
 
 
 _STATE = struct.Struct(">8I")
+_STATE_IN_MEMORY = struct.Struct("=8I")
 
 
 def _compress_through(library: ctypes.CDLL) -> CompressFunction:
@@ -127,14 +128,16 @@ def _compress_through(library: ctypes.CDLL) -> CompressFunction:
     missing."""
     init, update = library.SHA256_Init, library.SHA256_Update
     init.argtypes = [ctypes.POINTER(_Sha256Context)]
-    update.argtypes = [ctypes.POINTER(_Sha256Context), ctypes.c_char_p, ctypes.c_size_t]
+    update.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    fresh = _Sha256Context()
+    init(fresh)
+    after_state = bytes(fresh)[_STATE.size :]
+    make_buffer = (ctypes.c_char * ctypes.sizeof(_Sha256Context)).from_buffer_copy
 
     def compress(state: bytes, data: bytes) -> bytes:
-        context = _Sha256Context()
-        init(context)
-        context.h[:] = _STATE.unpack(state)
+        context = make_buffer(_STATE_IN_MEMORY.pack(*_STATE.unpack(state)) + after_state)
         update(context, data, len(data))
-        return _STATE.pack(*context.h)
+        return _STATE.pack(*_STATE_IN_MEMORY.unpack_from(context))
 
     return compress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import lru_cache
+from struct import Struct
 
 from p2pool.dash.hashes import BLOCK_SIZE, midstate
 from p2pool.dash.script import p2pkh_script
@@ -15,6 +16,7 @@ from p2pool.share.payouts import GENTX_BEFORE_REF_HASH
 from p2pool.share.rules import MAX_REFS
 from p2pool.share.share import Links, Share
 from p2pool.wire.codec import (
+    ONE_BYTE_VARINTS,
     Reader,
     pack_uint16,
     pack_uint32,
@@ -28,6 +30,10 @@ _FEW_PAYMENTS = 4096
 """Bytes of packed payments that are kept as objects and judged when they are needed."""
 _REFS_AT_ONCE = 16_000
 """References read in a step: about 8 ms."""
+_HEADER_FIELDS = Struct("<32sIII")
+_PAYEE_FIELDS = Struct("<I20sQHB")
+_CHAIN_FIELDS = Struct("<32sIIII16s")
+_LINK_FIELDS = Struct("<8s32s")
 
 # Bound: payout scripts repeat from share to share; interning keeps one object for each in use.
 _script_of = lru_cache(maxsize=16384)(p2pkh_script)
@@ -47,8 +53,8 @@ class Codec16:
         yield from _read_chain_fields(reader, share)
         share.share_info_end = end = reader.position
         share.ref_merkle_link = read_branch(reader)
-        share.last_txout_nonce = reader.take(8)
-        state, extra_data, length = reader.take(32), reader.varstr(), reader.varint()
+        share.last_txout_nonce, state = reader.unpack(_LINK_FIELDS)
+        extra_data, length = reader.varstr(), reader.varint()
         share.merkle_link = read_branch(reader)
         return Links(share.contents[start:end], state, extra_data, length, reader.varstr())
 
@@ -60,10 +66,8 @@ class Codec16:
 def read_min_header(reader: Reader, share: Share) -> None:
     """Read the fields of the header that are not in the share otherwise."""
     share.header_version = reader.varint()
-    share.previous_block = reader.uint256()
-    share.header_timestamp = reader.uint32()
-    share.block_bits = reader.uint32()
-    share.header_nonce = reader.uint32()
+    previous_block, share.header_timestamp, share.block_bits, share.header_nonce = reader.unpack(_HEADER_FIELDS)
+    share.previous_block = int.from_bytes(previous_block, "little")
 
 
 def _read_share_data(reader: Reader, share: Share) -> None:
@@ -71,11 +75,8 @@ def _read_share_data(reader: Reader, share: Share) -> None:
     share.previous_hash = reader.uint256() or None
     share.coinbase = reader.varstr()
     share.coinbase_payload = reader.varstr()
-    share.share_nonce = reader.uint32()
-    share.script = _script_of(reader.take(20))
-    share.subsidy = reader.uint64()
-    share.donation = reader.uint16()
-    share.stale_info = reader.uint8()
+    share.share_nonce, key_hash, share.subsidy, share.donation, share.stale_info = reader.unpack(_PAYEE_FIELDS)
+    share.script = _script_of(key_hash)
     share.desired_version = reader.varint()
     share.payment_amount = reader.uint64()
 
@@ -85,7 +86,8 @@ def read_packed_payments(reader: Reader, share: Share) -> Generator[None, None, 
     share.payments_count = count = reader.count(MIN_PAYMENT)
     share.payments_start = start = reader.position
     share.kept_payments = None
-    yield from pass_payments(reader, count)
+    if count:
+        yield from pass_payments(reader, count)
     if reader.position - start <= _FEW_PAYMENTS:
         share.kept_payments = tuple(read_payments(Reader(reader.data, start), count))
 
@@ -98,22 +100,25 @@ def _read_chain_fields(reader: Reader, share: Share) -> Generator[None, None, No
     if count > _REFS_AT_ONCE:
         yield
     refs: list[tuple[int, int]] = []
+    # Most times every number takes one byte.
+    few = reader.data[reader.position : reader.position + 2 * count] if count <= _REFS_AT_ONCE else b""
+    if few and max(few) < ONE_BYTE_VARINTS:
+        reader.position += 2 * count
+        refs, count = list(zip(few[::2], few[1::2], strict=True)), 0
     for left in range(count, 0, -_REFS_AT_ONCE):
         refs += [(varint(), varint()) for _ in range(min(left, _REFS_AT_ONCE))]
         if left > _REFS_AT_ONCE:
             yield
     share.transaction_hash_refs = tuple(refs)
-    share.far_share_hash = reader.uint256() or None
-    share.max_bits = reader.uint32()
-    share.bits = reader.uint32()
-    share.timestamp = reader.uint32()
-    share.absheight = reader.uint32()
-    share.abswork = reader.uint128()
+    far_share, share.max_bits, share.bits, share.timestamp, share.absheight, abswork = reader.unpack(_CHAIN_FIELDS)
+    share.far_share_hash = int.from_bytes(far_share, "little") or None
+    share.abswork = int.from_bytes(abswork, "little")
 
 
 def read_branch(reader: Reader) -> tuple[bytes, ...]:
     """Read a list of hashes (32 bytes each)."""
-    return tuple(reader.take(32) for _ in range(reader.count(32)))
+    count = reader.count(32)
+    return tuple([reader.take(32) for _ in range(count)]) if count else ()
 
 
 class Packer16:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import NamedTuple, Protocol
 
 from p2pool.dash.merkle import walk_branch
@@ -19,8 +20,9 @@ from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payments import PaidPayments, read_payments
 from p2pool.share.payouts import Payouts, before_ref_hash
 from p2pool.share.weights import Weights
-from p2pool.wire.codec import Reader, pack_uint32, pack_varint, pack_varstr
+from p2pool.wire.codec import Reader, pack_varint, pack_varstr
 
+_HEADER = Struct("<I32s32sIII")
 STALE_NONE, STALE_ORPHAN, STALE_DOA = 0, 253, 254
 
 
@@ -193,16 +195,7 @@ def pack_header(
     *, version: int, previous_block: int, merkle_root: bytes, timestamp: int, bits: int, nonce: int
 ) -> bytes:
     """Return the 80 bytes of the header; `merkle_root` is 32 bytes in hashing order."""
-    return b"".join(
-        (
-            pack_uint32(version),
-            previous_block.to_bytes(32, "little"),
-            merkle_root,
-            pack_uint32(timestamp),
-            pack_uint32(bits),
-            pack_uint32(nonce),
-        )
-    )
+    return _HEADER.pack(version, previous_block.to_bytes(32, "little"), merkle_root, timestamp, bits, nonce)
 
 
 def pack_envelope(kind: int, contents: bytes) -> bytes:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
+from typing import Any
 
 from p2pool.base.errors import ParseError
 
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
+ONE_BYTE_VARINTS = 0xFD
+"""Numbers below this are variable-length integers of one byte."""
 
 
 class Reader:
@@ -36,6 +39,15 @@ class Reader:
             raise ParseError(f"{size} bytes needed at offset {start}, {self.end - start} left")
         self.position = stop
         return self.data[start:stop]
+
+    def unpack(self, fields: struct.Struct) -> tuple[Any, ...]:
+        """Read fields of a fixed size together."""
+        start = self.position
+        stop = start + fields.size
+        if stop > self.end:
+            raise ParseError(f"{fields.size} bytes needed at offset {start}, {self.end - start} left")
+        self.position = stop
+        return fields.unpack_from(self.data, start)
 
     def uint8(self) -> int:
         """Read a number of one byte."""
@@ -71,8 +83,12 @@ class Reader:
 
     def varint(self) -> int:
         """Return a variable-length integer; a form longer than needed is refused."""
-        first = self.take(1)[0]
-        if first < 0xFD:
+        position = self.position
+        if position >= self.end:
+            raise ParseError(f"1 bytes needed at offset {position}, {self.end - position} left")
+        self.position = position + 1
+        first = self.data[position]
+        if first < ONE_BYTE_VARINTS:
             return first
         size, least = {0xFD: (2, 0xFD), 0xFE: (4, 0x10000), 0xFF: (8, 0x100000000)}[first]
         value = int.from_bytes(self.take(size), "little")
@@ -82,7 +98,13 @@ class Reader:
 
     def varstr(self) -> bytes:
         """Return a length as varint, then that many bytes."""
-        return self.take(self.varint())
+        size = self.varint()
+        start = self.position
+        stop = start + size
+        if stop > self.end:
+            raise ParseError(f"{size} bytes needed at offset {start}, {self.end - start} left")
+        self.position = stop
+        return self.data[start:stop]
 
     def count(self, item_size: int) -> int:
         """Return the count of a list whose items take at least `item_size` bytes: a claim that the rest of the

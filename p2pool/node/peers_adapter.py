@@ -16,8 +16,8 @@ from p2pool.peers.ports import PoolPort
 from p2pool.peers.refusal_budget import RefusalBudget
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.errors import ShareInvalid
-from p2pool.share.parsing import parse_share_steps
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share.parsing import PackedContents, ParsedShare, parse_shares_steps
+from p2pool.share.share import Share
 from p2pool.sharechain.refused import RefusedShareSent
 from p2pool.sharechain.tracker import UNKNOWN_BLOCK_HEIGHT, Thought
 
@@ -77,8 +77,8 @@ class PeerPool(PoolPort):
         return tuple(stops)[:maximum]
 
     @override
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        return parse_share_steps(version, contents, self._node.network, is_held=self._node.tracker.is_settled)
+    def parse_steps(self, packed: Sequence[PackedContents]) -> Generator[None, None, list[ParsedShare]]:
+        return parse_shares_steps(packed, self._node.network, is_held=self._node.tracker.is_settled)
 
     @override
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:

@@ -41,7 +41,8 @@ from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.transaction_relay import TransactionRelay
 from p2pool.peers.transactions import TransactionPool
 from p2pool.pool_stats import PeerCensus
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share.parsing import PackedContents, ParsedShare
+from p2pool.share.share import Share
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -342,8 +343,8 @@ class PeerHub(Hub):
     # --- shares ------------------------------------------------------------------------------------------
 
     @override
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        return self._pool.parse_steps(version, contents)
+    def parse_steps(self, packed: Sequence[PackedContents]) -> Generator[None, None, list[ParsedShare]]:
+        return self._pool.parse_steps(packed)
 
     @override
     def newer_share(self, kind: int, sender: ShareSender) -> None:

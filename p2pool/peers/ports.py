@@ -6,7 +6,8 @@ from collections.abc import Collection, Generator, Sequence
 from typing import Protocol
 
 from p2pool.dash.block import BlockHeader
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share.parsing import PackedContents, ParsedShare
+from p2pool.share.share import Share
 
 
 class PoolPort(Protocol):
@@ -29,8 +30,8 @@ class PoolPort(Protocol):
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         """Return the shares at which an answer to a request may end: the heads held, and those 10 behind them."""
 
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
+    def parse_steps(self, packed: Sequence[PackedContents]) -> Generator[None, None, list[ParsedShare]]:
+        """Return for each of these contents the share, or why it is none; every yield ends a step."""
 
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         """Take shares, `requested` by this node or not; return how many were new."""

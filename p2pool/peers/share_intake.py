@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
-from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import hash_hex
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import Envelope
 from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.transactions import TransactionPool
-from p2pool.share.errors import ShareInvalid
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share.parsing import PackedContents, ParsedShare
+from p2pool.share.share import Share
 from p2pool.share.versions import SHARE_VERSIONS
 
 _PARSED_AT_ONCE = 64
-"""Shares parsed in one step: about 3 ms."""
+"""Shares parsed in one step, their hashes computed together: about 2 ms."""
 
 
 class ShareSender(Protocol):
@@ -41,8 +40,8 @@ class IntakeHub(Protocol):
 
     transactions: TransactionPool
 
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        """Return the share; every yield ends a step. Raises ParseError, ShareInvalid."""
+    def parse_steps(self, packed: Sequence[PackedContents]) -> Generator[None, None, list[ParsedShare]]:
+        """Return for each of these contents the share, or why it is none; every yield ends a step."""
 
     def newer_share(self, kind: int, sender: ShareSender) -> None:
         """Count a share of a newer type than this node knows."""
@@ -64,17 +63,21 @@ def new_shares(
     """Return the shares of a `shares` message. Raises Misbehaviour, and Drop if a transaction that a share
     introduces is not known."""
     shares: list[Share] = []
-    for number, envelope in enumerate(envelopes, 1):
-        share = yield from _parse(hub, sender, envelope)
-        if share is not None:
+    for start in range(0, len(envelopes), _PARSED_AT_ONCE):
+        if start:
+            yield
+        chunk = envelopes[start : start + _PARSED_AT_ONCE]
+        parsed = yield from _parse(hub, chunk)
+        for envelope, result in zip(chunk, parsed, strict=True):
+            share = _taken(hub, sender, envelope, result)
+            if share is None:
+                continue
             for tx_hash in share.new_transaction_hashes:
                 if tx_hash not in sender.remembered and hub.transactions.get(tx_hash) is None:
                     raise Drop(
                         f"it sent a share with transaction {hash_hex(tx_hash)}, which this node does not know"
                     )
             shares.append(share)
-        if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
-            yield
     return shares
 
 
@@ -87,33 +90,46 @@ def answered_shares(
     the chain below is still of use to a node that lacks it. Raises Misbehaviour."""
     answer = Answer()
     expected: int | None = share_hash
-    for number, envelope in enumerate(envelopes, 1):
-        share = yield from _parse(hub, sender, envelope)
-        if share is None:
-            if expected is not None:
-                answer.newer.append(expected)
-            expected = None
-        elif expected in (None, share.hash):
-            answer.append(share)
-            expected = share.previous_hash
-            if expected is None:
-                break  # the first share of a chain has no parent
-        else:
-            break
-        if number % _PARSED_AT_ONCE == 0 and number < len(envelopes):
+    for start in range(0, len(envelopes), _PARSED_AT_ONCE):
+        if start:
             yield
+        chunk = envelopes[start : start + _PARSED_AT_ONCE]
+        parsed = yield from _parse(hub, chunk)
+        for envelope, result in zip(chunk, parsed, strict=True):
+            share = _taken(hub, sender, envelope, result)
+            if share is None:
+                if expected is not None:
+                    answer.newer.append(expected)
+                expected = None
+            elif expected in (None, share.hash):
+                answer.append(share)
+                expected = share.previous_hash
+                if expected is None:
+                    return answer  # the first share of a chain has no parent
+            else:
+                return answer
     return answer
 
 
-def _parse(hub: IntakeHub, sender: ShareSender, envelope: Envelope) -> Generator[None, None, Share | None]:
+def _parse(hub: IntakeHub, envelopes: Sequence[Envelope]) -> Generator[None, None, list[ParsedShare | None]]:
+    """Return what is in the envelopes; None for those of a type that is not known."""
+    versions = [SHARE_VERSIONS.get(envelope.kind) for envelope in envelopes]
+    known = [
+        (version, envelope.contents)
+        for version, envelope in zip(versions, envelopes, strict=True)
+        if version is not None
+    ]
+    parsed = iter((yield from hub.parse_steps(known)))
+    return [None if version is None else next(parsed) for version in versions]
+
+
+def _taken(hub: IntakeHub, sender: ShareSender, envelope: Envelope, parsed: ParsedShare | None) -> Share | None:
     """Return the share; None for one of a newer type. Raises Misbehaviour."""
-    version = SHARE_VERSIONS.get(envelope.kind)
-    if version is None:
-        if SHARE_VERSIONS.is_obsolete(envelope.kind):
-            raise Misbehaviour(f"it sent a share of the obsolete type {envelope.kind}")
-        hub.newer_share(envelope.kind, sender)
-        return None
-    try:
-        return (yield from hub.parse_steps(version, envelope.contents))
-    except (ParseError, ShareInvalid) as error:
-        raise Misbehaviour(f"it sent an invalid share: {error}") from None
+    if isinstance(parsed, Share):
+        return parsed
+    if parsed is not None:
+        raise Misbehaviour(f"it sent an invalid share: {parsed}")
+    if SHARE_VERSIONS.is_obsolete(envelope.kind):
+        raise Misbehaviour(f"it sent a share of the obsolete type {envelope.kind}")
+    hub.newer_share(envelope.kind, sender)
+    return None

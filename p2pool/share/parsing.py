@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from hashlib import sha256
 
+from p2pool.base.acyclic import never_in_cycles
+from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
 from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, hash_hex, sha256d
 from p2pool.dash.merkle import walk_branch
-from p2pool.dash.pow import x11_digest
+from p2pool.dash.pow import x11_digest, x11_digests
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import Reason, ShareInvalid
@@ -20,6 +22,17 @@ _WALKED_AT_ONCE = 10_000
 """Entries of a branch hashed in a step: about 10 ms."""
 _LARGE = 200_000
 """Bytes of a share that is taken in more than one step, whatever it is made of."""
+
+IsHeld = Callable[[int], bool]
+"""Share hash -> whether a share is held, or was found invalid."""
+PackedContents = tuple[ShareVersion, bytes]
+"""A share as it came out of its envelope."""
+ParsedShare = Share | ParseError | ShareInvalid
+"""A share, or why its contents are none."""
+
+
+def _is_never_held(share_hash: int) -> bool:
+    return False
 
 
 def open_envelope(reader: Reader) -> tuple[int, bytes]:
@@ -55,7 +68,7 @@ def parse_share_steps(
     network: Network,
     *,
     known_hash: int | None = None,
-    is_held: Callable[[int], bool] = lambda share_hash: False,
+    is_held: IsHeld = _is_never_held,
 ) -> Generator[None, None, Share]:
     """Parse the contents of a share of this version, do the checks that need no parents, and judge many or long
     payments.
@@ -66,6 +79,49 @@ def parse_share_steps(
     `known_hash` saves the one X11 hash if the caller has just computed it; never pass what came from outside.
     Raises ParseError (malformed) or ShareInvalid (breaks a rule).
     """
+    share, target = yield from _read_steps(version, contents, network)
+    digest = x11_digest(share.header) if known_hash is None else known_hash.to_bytes(32, "little")
+    yield from _take_hash_steps(share, digest, target, network=network, is_held=is_held)
+    return share
+
+
+def parse_shares(packed: Iterable[PackedContents], network: Network) -> list[ParsedShare]:
+    """Parse shares all at once, for threads: see `parse_shares_steps`."""
+    return finish(parse_shares_steps(packed, network))
+
+
+def parse_shares_steps(
+    packed: Iterable[PackedContents], network: Network, *, is_held: IsHeld = _is_never_held
+) -> Generator[None, None, list[ParsedShare]]:
+    """Return for each of these contents the share, or why it is none: what `parse_share_steps` returns or raises.
+
+    Their hashes are computed together, which takes half the time. The caller bounds how many there are.
+    """
+    results: list[ParsedShare] = []
+    headers: list[bytes] = []
+    hashed: list[tuple[int, Share, int]] = []
+    """(index in `results`, share, target) of what has a header."""
+    for version, contents in packed:
+        try:
+            share, target = yield from _read_steps(version, contents, network)
+        except (ParseError, ShareInvalid) as error:
+            results.append(error)
+            continue
+        headers.append(share.header)
+        hashed.append((len(results), share, target))
+        results.append(share)
+    for (index, share, target), digest in zip(hashed, x11_digests(headers), strict=True):
+        try:
+            yield from _take_hash_steps(share, digest, target, network=network, is_held=is_held)
+        except ShareInvalid as error:
+            results[index] = error
+    return results
+
+
+def _read_steps(
+    version: ShareVersion, contents: bytes, network: Network
+) -> Generator[None, None, tuple[Share, int]]:
+    """Return the share without what its own hash decides, and its target."""
     share = version.codec.share_class()
     share.version = version
     share.contents = contents
@@ -79,10 +135,21 @@ def parse_share_steps(
     target = bits_to_target(share.bits)
     if target > network.max_target:
         raise ShareInvalid(Reason.TARGET_TOO_EASY, f"bits {share.bits:08x}")
-    share.ref_hash = yield from _ref_hash_steps(links.ref_bytes, share.ref_merkle_link, network)
+    branch = share.ref_merkle_link
+    if branch:
+        share.ref_hash = yield from _ref_hash_steps(links.ref_bytes, branch, network)
+    else:
+        share.ref_hash = sha256d(network.identifier + links.ref_bytes)
     tail = b"".join((share.ref_hash, share.last_txout_nonce, b"\x00\x00\x00\x00", links.packed_payload))
     share.gentx_hash = _hash_link_digest(links, version.gentx_before_ref_hash, tail)
-    share.hash = known_hash if known_hash is not None else int.from_bytes(x11_digest(share.header), "little")
+    return share, target
+
+
+def _take_hash_steps(
+    share: Share, digest: bytes, target: int, *, network: Network, is_held: IsHeld
+) -> Generator[None, None, None]:
+    """Set the hash of a share, and what depends on it. Raises ShareInvalid if it exceeds the target."""
+    share.hash = int.from_bytes(digest, "little")
     if share.hash > target:
         raise ShareInvalid(Reason.NO_WORK, hash_hex(share.hash))
     share.attempts = target_to_average_attempts(target)
@@ -90,7 +157,7 @@ def parse_share_steps(
     share.paid = None
     if share.kept_payments is None and not is_held(share.hash):
         share.paid = yield from _judge(share, network)
-    return share
+    never_in_cycles(share)
 
 
 def _judge(share: Share, network: Network) -> Generator[None, None, PaidPayments | str]:

@@ -17,12 +17,11 @@ from urllib.parse import quote
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.errors import OperatorError
 from p2pool.base.files import quarantine_database
 from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
-from p2pool.share.errors import ShareInvalid
-from p2pool.share.parsing import parse_share
+from p2pool.share.parsing import ParsedShare, parse_shares
 from p2pool.share.share import Share
 from p2pool.share.versions import SHARE_VERSIONS, ShareVersions
 from p2pool.sharechain.archive import ShareArchive
@@ -65,6 +64,10 @@ ALTER TABLE shares ADD COLUMN type INTEGER NOT NULL DEFAULT 16;
 shares were of type 16."""
 _STEPS = {0: "", 1: _TO_VERSION_2 + _TO_VERSION_3, 2: _TO_VERSION_3}
 """The statements that bring the tables of a version up to date; 0 is a new file."""
+_PARSED_TOGETHER = 64
+"""Stored shares whose hashes are computed together."""
+_BYTES_TOGETHER = 1_000_000
+"""Bytes from which on fewer are: shares may have megabytes."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -94,6 +97,43 @@ class PackedShare(NamedTuple):
     def of(cls, share: Share, time_seen: float, *, own: bool, live: bool = False) -> PackedShare:
         """Pack a share, with its version's type."""
         return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
+
+
+class _Row(NamedTuple):
+    """A share as it is read from the file."""
+
+    key: bytes
+    time_seen: float
+    verified: int
+    own: int
+    live: int
+    type: int
+    contents: bytes
+
+    def stored(self, parsed: ParsedShare | str) -> StoredShare | str:
+        """Return the share that the row is, or why it is none."""
+        name = f"stored share {self.key[::-1].hex()}"
+        if isinstance(parsed, str):
+            return f"{name} {parsed}"
+        if isinstance(parsed, Exception):
+            return f"{name}: {parsed}"
+        if _key(parsed.hash) != self.key:
+            return f"{name} has another hash"
+        return StoredShare(parsed, self.time_seen, bool(self.verified), bool(self.own), bool(self.live))
+
+
+def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """Yield rows in the portions that are parsed together."""
+    chunk: list[_Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row.contents)
+        if len(chunk) >= _PARSED_TOGETHER or size >= _BYTES_TOGETHER:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 @dataclass(slots=True)
@@ -182,32 +222,24 @@ class ShareDatabase:
     ) -> Iterator[StoredShare | str]:
         """Yield all shares of the chain but those that are `held` already, oldest first; a text instead of each
         that is corrupt, or of a type that is not known, and is skipped."""
-        for key, time_seen, verified, own, live, kind, contents in self._rows(held):
-            version = versions.get(kind)
-            if version is None:
-                yield f"stored share {bytes(key)[::-1].hex()} is of type {kind}, not {versions}"
-                continue
-            try:
-                share = parse_share(version, contents, network)
-            except (ParseError, ShareInvalid) as error:
-                yield f"stored share {bytes(key)[::-1].hex()}: {error}"
-                continue
-            if _key(share.hash) != key:
-                yield f"stored share {bytes(key)[::-1].hex()} has another hash"
-                continue
-            yield StoredShare(share, time_seen, bool(verified), bool(own), bool(live))
+        for chunk in _chunks(self._rows(held)):
+            packed = [(version, row.contents) for row in chunk if (version := versions.get(row.type)) is not None]
+            parsed = iter(parse_shares(packed, network))
+            for row in chunk:
+                known = versions.get(row.type) is not None
+                yield row.stored(next(parsed) if known else f"is of type {row.type}, not {versions}")
 
-    def _rows(self, held: Collection[int]) -> Iterator[tuple[bytes, float, int, int, int, int, bytes]]:
+    def _rows(self, held: Collection[int]) -> Iterator[_Row]:
         execute = self._connection.execute
         query = "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0"
         if not held:
-            yield from execute(f"{query} ORDER BY absheight")
+            yield from map(_Row._make, execute(f"{query} ORDER BY absheight"))
             return
         # The index is enough for this; what is held is not read from the disk again.
         keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
         for (key,) in keys:
             if int.from_bytes(key, "little") not in held:
-                yield from execute(f"{query} AND hash = ?", (key,))
+                yield from map(_Row._make, execute(f"{query} AND hash = ?", (key,)))
 
     def write(self, batch: Batch) -> None:
         """Write everything in one transaction, which is on the disk at return."""

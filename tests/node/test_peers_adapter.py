@@ -107,7 +107,8 @@ def test_the_chain_as_peers_see_it():
     assert not member.pool.has_share(5)
     assert [s.hash for s in member.pool.chain_part(best, 3)] == [s.hash for s in member.tracker.ancestors(best, 3)]
     assert member.pool.chain_part(5, 3) == []
-    assert finish(member.pool.parse_steps(VERSION_16, member.tracker.get(best).contents)).hash == best
+    (parsed,) = finish(member.pool.parse_steps([(VERSION_16, member.tracker.get(best).contents)]))
+    assert parsed.hash == best
     assert member.pool.wanted() is member.node.wanted
 
 

@@ -29,8 +29,8 @@ from p2pool.peers.messages import (
 )
 from p2pool.peers.session import PeerSession
 from p2pool.peers.transactions import TransactionPool
-from p2pool.share.parsing import parse_share_steps
-from p2pool.share.share import Share, ShareVersion
+from p2pool.share.parsing import PackedContents, ParsedShare, parse_shares_steps
+from p2pool.share.share import Share
 from p2pool.sharechain.tracker import Tracker
 from p2pool.wire.codec import pack_varstr
 from p2pool.wire.framer import Framer, frame
@@ -158,8 +158,8 @@ class StubHub:
     def transactions_came(self, transactions, session):
         self.transactions.add(transactions)
 
-    def parse_steps(self, version, contents):
-        return parse_share_steps(version, contents, NETWORK)
+    def parse_steps(self, packed):
+        return parse_shares_steps(packed, NETWORK)
 
     def newer_share(self, kind, session):
         self.newer.append(kind)
@@ -248,8 +248,8 @@ class StubPool:
     def request_stops(self, maximum: int) -> tuple[int, ...]:
         return (11, 12)[:maximum]
 
-    def parse_steps(self, version: ShareVersion, contents: bytes) -> Generator[None, None, Share]:
-        return parse_share_steps(version, contents, NETWORK)
+    def parse_steps(self, packed: Sequence[PackedContents]) -> Generator[None, None, list[ParsedShare]]:
+        return parse_shares_steps(packed, NETWORK)
 
     def add_shares(self, shares: Sequence[Share], sender: str, requested: bool = False) -> int:
         self.came.append(([share.hash for share in shares], sender))

@@ -13,6 +13,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from p2pool.base.errors import OperatorError
+from p2pool.dash import pow
+from p2pool.share import parsing
 from p2pool.share.share import Share
 from p2pool.sharechain import store as store_module
 from p2pool.sharechain.archive import ShareArchive
@@ -238,6 +240,36 @@ def test_a_corrupt_row_is_passed_over_with_its_name(path, store):
     texts = [item for item in items if isinstance(item, str)]
     assert [f"{share.hash:064x}" in text for share, text in zip(SHARES, texts, strict=False)] == [True, True]
     assert [item.share.hash for item in items if not isinstance(item, str)] == [SHARES[2].hash]
+
+
+@pytest.mark.parametrize(("together", "octets"), [(64, 1_000_000), (7, 1_000_000), (1, 1_000_000), (64, 1)])
+def test_shares_that_are_parsed_together_come_back_in_order(path, store, monkeypatch, together, octets):
+    """Their hashes are computed together, of so many, or so many bytes; between them may be corrupt ones."""
+    monkeypatch.setattr(store_module, "_PARSED_TOGETHER", together)
+    monkeypatch.setattr(store_module, "_BYTES_TOGETHER", octets)
+    for number, share in enumerate(SHARES):
+        store.add(share, NOW + number, own=number % 3 == 0)
+    done(store.close())
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE shares SET contents = x'00' WHERE absheight = ?", (SHARES[4].absheight,))
+    connection.execute("UPDATE shares SET type = 99 WHERE absheight = ?", (SHARES[13].absheight,))
+    connection.commit()
+    connection.close()
+    many = []
+    monkeypatch.setattr(
+        parsing, "x11_digests", lambda headers: many.append(len(headers)) or pow.x11_digests(headers)
+    )
+    items = list(ShareDatabase(path).read(NETWORK))
+    assert len(items) == len(SHARES)
+    for number, (share, item) in enumerate(zip(SHARES, items, strict=True)):
+        if number in (4, 13):
+            assert isinstance(item, str)
+            assert f"{share.hash:064x}" in item
+        else:
+            assert item == StoredShare(item.share, NOW + number, verified=False, own=number % 3 == 0)
+            assert item.share.hash == share.hash
+    assert "is of type 99, not 16" in items[13]
+    assert max(many) == min(together if octets > 1 else 1, len(SHARES) - 2)
 
 
 @pytest.mark.parametrize("version", [4, 99, -1])

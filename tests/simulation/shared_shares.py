@@ -8,16 +8,17 @@ be right is taken for right by all: its hash fixes the whole chain below it, by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterable
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.networks.parameters import Network
 from p2pool.node import peers_adapter
 from p2pool.share import check, parsing
 from p2pool.share.check import RebuiltShare
+from p2pool.share.parsing import IsHeld, PackedContents, ParsedShare
 from p2pool.share.payments import PaidPayments
 from p2pool.share.payouts import PayoutTable
-from p2pool.share.share import ChainView, Share, ShareVersion
+from p2pool.share.share import ChainView, Share
 from p2pool.share.versions import MINTED
 from p2pool.share.weights import Weights
 from p2pool.sharechain import tracker
@@ -30,19 +31,20 @@ _checked: BoundedDict[int, RebuiltShare] = BoundedDict(KEPT)
 
 
 def _parse_steps(
-    version: ShareVersion,
-    contents: bytes,
-    network: Network,
-    *,
-    known_hash: int | None = None,
-    is_held: Callable[[int], bool] = lambda share_hash: False,
-) -> Generator[None, None, Share]:
-    """Do what `parsing.parse_share_steps` does, once for the same bytes."""
-    share = _shares.get(contents)
-    if share is None or share.version is not version:
-        share = yield from parsing.parse_share_steps(version, contents, network, known_hash=known_hash)
-        _shares[contents] = share
-    return share
+    packed: Iterable[PackedContents], network: Network, *, is_held: IsHeld
+) -> Generator[None, None, list[ParsedShare]]:
+    """Do what `parsing.parse_shares_steps` does, once for the same bytes."""
+    results: list[ParsedShare] = []
+    for version, contents in packed:
+        share = _shares.get(contents)
+        if share is None or share.version is not version:
+            (parsed,) = yield from parsing.parse_shares_steps([(version, contents)], network)
+            results.append(parsed)
+            if isinstance(parsed, Share):
+                _shares[contents] = parsed
+        else:
+            results.append(share)
+    return results
 
 
 def _check_once(share: Share, view: ChainView, network: Network) -> RebuiltShare:
@@ -70,4 +72,4 @@ def install(*, check_once: bool) -> None:
     _payouts.clear()
     object.__setattr__(MINTED, "payouts", _pay_once)  # a dataclass that nobody else may change
     tracker.check_share = _check_once if check_once else check.check_share
-    peers_adapter.parse_share_steps = _parse_steps  # type: ignore[assignment]
+    peers_adapter.parse_shares_steps = _parse_steps  # type: ignore[assignment]

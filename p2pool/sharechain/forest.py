@@ -8,12 +8,16 @@ height and work of a chain are one subtraction, whatever end the tree grows at:
 - a share that joins two trees moves the smaller one into the coordinates of the other.
 
 Distant ancestors are found through links over `_STRIDE` shares that are made when first needed.
+
+Entries refer to their parents and trees, which name what is above them by hash: so there are no cycles among them,
+and garbage collection need not visit them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from p2pool.base.acyclic import never_in_cycles
 from p2pool.dash.hashes import hash_hex
 from p2pool.share.share import Share
 
@@ -31,7 +35,8 @@ class Tree:
 
     def __init__(self, tail: int | None) -> None:
         self.tail = tail
-        self.roots: dict[int, ChainEntry] = {}
+        self.roots: dict[int, None] = {}
+        """The hashes of the shares whose parent is `tail`."""
         self.size = 0
         self.depth = 0
         self.work = 0
@@ -48,7 +53,8 @@ class ChainEntry:
         self.share = share
         self.tree = tree
         self.parent: ChainEntry | None = None
-        self.children: tuple[ChainEntry, ...] = ()
+        self.children: tuple[int, ...] = ()
+        """Share hashes."""
         self.far: ChainEntry | None = None
         self.removed = False
         self.depth = 0
@@ -174,9 +180,10 @@ class Forest:
             if below is above:
                 above = None
         node = ChainEntry(share, below)
+        never_in_cycles(node)
         if parent is not None:
             node.parent = parent
-            parent.children = (*parent.children, node)
+            parent.children = (*parent.children, share_hash)
             node._place(parent.depth, parent.work, parent.minimum_work)
             self.heads.pop(parent.share.hash, None)
         else:
@@ -184,7 +191,7 @@ class Forest:
         self.nodes[share_hash] = node
         self._adopt(node, below if above is None else above)
         if parent is None:
-            below.roots[share_hash] = node
+            below.roots[share_hash] = None
         below.size += 1
         if above is not None:
             self._merge(node, above)
@@ -202,11 +209,11 @@ class Forest:
 
     def _adopt(self, node: ChainEntry, tree: Tree) -> None:
         """Make the roots of `tree` that name this share as their parent its children."""
-        share_hash = node.share.hash
-        orphans = [root for root in tree.roots.values() if root.share.previous_hash == share_hash]
+        share_hash, nodes = node.share.hash, self.nodes
+        orphans = [root for root in tree.roots if nodes[root].share.previous_hash == share_hash]
         for root in orphans:
-            root.parent = node
-            del tree.roots[root.share.hash]
+            nodes[root].parent = node
+            del tree.roots[root]
         if orphans:
             node.children = tuple(orphans)
 
@@ -216,12 +223,12 @@ class Forest:
         below = node.tree
         moves = (node.depth - above.depth, node.work - above.work, node.minimum_work - above.minimum_work)
         if above.size <= below.size:
-            self._shift(list(node.children), below, moves)
+            self._shift(node.children, below, moves)
             below.size += above.size
             return
         back = (-moves[0], -moves[1], -moves[2])
         children, node.children = node.children, ()
-        self._shift(list(below.roots.values()), above, back)
+        self._shift(below.roots, above, back)
         node.children = children
         above.size += below.size
         above.tail, above.roots = below.tail, below.roots
@@ -230,17 +237,17 @@ class Forest:
         above.minimum_work = below.minimum_work + back[2]
         self.trees[above.tail] = above
 
-    @staticmethod
-    def _shift(nodes: list[ChainEntry], tree: Tree, moves: tuple[int, int, int]) -> None:
-        """Move these nodes and all above them into `tree`, adding `moves` to their coordinates."""
+    def _shift(self, share_hashes: Iterable[int], tree: Tree, moves: tuple[int, int, int]) -> None:
+        """Move these shares and all above them into `tree`, adding `moves` to their coordinates."""
         depth, work, minimum_work = moves
-        while nodes:
-            node = nodes.pop()
+        pending, nodes = list(share_hashes), self.nodes
+        while pending:
+            node = nodes[pending.pop()]
             node.tree = tree
             node.depth += depth
             node.work += work
             node.minimum_work += minimum_work
-            nodes.extend(node.children)
+            pending += node.children
 
     def can_remove(self, share_hash: int) -> bool:
         """Return whether a share is at an end of a chain: only one without children, or whose parent is not held,
@@ -258,7 +265,7 @@ class Forest:
         tree, parent = node.tree, node.parent
         tree.size -= 1
         if parent is not None:
-            parent.children = tuple(child for child in parent.children if child is not node)
+            parent.children = tuple([child for child in parent.children if child != share_hash])
             if not parent.children:
                 self.heads[parent.share.hash] = parent
         else:
@@ -277,8 +284,7 @@ class Forest:
         tree, share_hash = node.tree, node.share.hash
         if tree.roots:
             above = Tree(share_hash)
-            moved = list(node.children)
-            self._shift(moved, above, (0, 0, 0))
+            self._shift(node.children, above, (0, 0, 0))
             above.size = self._count(node.children)
             tree.size -= above.size
         else:
@@ -286,16 +292,14 @@ class Forest:
             above = tree
             above.tail = share_hash
         above.depth, above.work, above.minimum_work = node.depth, node.work, node.minimum_work
-        above.roots = {child.share.hash: child for child in node.children}
+        above.roots = dict.fromkeys(node.children)
         for child in node.children:
-            child.parent = None
+            self.nodes[child].parent = None
         self.trees[share_hash] = above
 
-    @staticmethod
-    def _count(nodes: tuple[ChainEntry, ...]) -> int:
-        pending, count = list(nodes), 0
+    def _count(self, share_hashes: Iterable[int]) -> int:
+        pending, count = list(share_hashes), 0
         while pending:
-            node = pending.pop()
             count += 1
-            pending.extend(node.children)
+            pending += self.nodes[pending.pop()].children
         return count

@@ -18,7 +18,6 @@ from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats.figures import RefusedBranch, RefusedWork
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.share import Share
-from p2pool.sharechain.forest import ChainEntry
 from p2pool.sharechain.tracker import Arrival, Thought, Tracker
 
 WINDOW: Final = 3600.0
@@ -168,7 +167,7 @@ class RefusedBranches:
         tree = self._tracker.forest.trees.get(share.hash)
         if tree is None or share.hash in self._released:
             return []
-        return self._drop(tree.roots.values(), cause)
+        return self._drop(tree.roots, cause)
 
     def _refuse(self, share_hash: int, cause: RefusalCause) -> None:
         if share_hash not in self._refused:
@@ -278,20 +277,19 @@ class RefusedBranches:
 
     def _drop_above(self, share_hash: int, cause: RefusalCause, limit: int) -> list[Share]:
         """Forget a refused share, if it is held, and what is built on it."""
-        node = self._tracker.forest.nodes.get(share_hash)
         tree = self._tracker.forest.trees.get(share_hash)
-        if node is not None:
-            nodes: Iterable[ChainEntry] = [node]
+        if share_hash in self._tracker.forest:
+            lowest: Iterable[int] = [share_hash]
         else:
-            nodes = [] if tree is None else tree.roots.values()
-        return self._drop(nodes, cause, limit)
+            lowest = [] if tree is None else tree.roots
+        return self._drop(lowest, cause, limit)
 
-    def _drop(self, nodes: Iterable[ChainEntry], cause: RefusalCause, limit: int = DROPPED_AT_ONCE) -> list[Share]:
+    def _drop(self, lowest: Iterable[int], cause: RefusalCause, limit: int = DROPPED_AT_ONCE) -> list[Share]:
         """Forget these and all above them, heads first."""
-        pending, order = list(nodes), []
-        roots = [node.share.hash for node in pending]
+        roots, order = list(lowest), []
+        pending, nodes = list(roots), self._tracker.forest.nodes
         while pending:
-            node = pending.pop()
+            node = nodes[pending.pop()]
             order.append(node)
             pending += node.children
         dropped = []

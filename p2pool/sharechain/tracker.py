@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
+from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.bounded import BoundedSet
 from p2pool.networks.parameters import Network
 from p2pool.share.check import RebuiltShare, check_share, rebuild_share
@@ -187,7 +188,8 @@ class Tracker(ChainView):
         node = self.forest.add(share)
         if node.parent is None:
             node.tree.grown = time_seen
-        self._arrivals[share.hash] = Arrival(time_seen, sender, live, requested)
+        self._arrivals[share.hash] = arrival = Arrival(time_seen, sender, live, requested)
+        never_in_cycles(arrival)
         self.unverified_bytes += len(share.contents)
         return True
 

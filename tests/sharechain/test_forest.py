@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -192,3 +194,34 @@ def test_of_two_trees_that_join_the_smaller_one_is_moved(below, above):
     forest.add(fake_share(below + 1, below))
     assert forest.nodes[below + 1].tree is (upper if above > below + 1 else lower)
     assert forest.height(below + 1 + above) == below + 1 + above
+
+
+class WatchedShare(SimpleNamespace):
+    """A share that can be referred to weakly."""
+
+
+def test_a_chain_needs_no_garbage_collection_and_is_freed_without_it():
+    """It is long, and lives for a day: to visit it would hold up miners again and again."""
+    shares = [WatchedShare(**vars(fake_share(number, number - 1))) for number in range(1, 20_001)]
+    order = [*shares[:50], *shares[100:200], *shares[50:100], *shares[200:]]
+    gc.collect()
+    gc.disable()
+    try:
+        forest = Forest()
+        before = len(gc.get_objects())
+        for share in order:
+            forest.add(share)
+        assert forest.height(20_000) == 20_000
+        forest.nth_parent(20_000, 10_000)
+        gc.collect(0)
+        # Dictionaries and trees; a chain that entries refer to upwards would have two objects for each share.
+        assert len(gc.get_objects()) - before < 100
+        entry, last = forest.nodes[20_000], weakref.ref(shares[7])
+        assert not gc.is_tracked(entry)
+        del forest, shares, order, share
+        assert entry.parent is not None
+        assert last() is not None
+        del entry
+        assert last() is None
+    finally:
+        gc.enable()

@@ -56,7 +56,7 @@ def assert_whole(forest: Forest, model: Model) -> None:
         parent = model.shares.get(node.share.previous_hash)
         assert (node.parent.share if node.parent else None) is parent
         children = {h for h, share in model.shares.items() if share.previous_hash == share_hash}
-        assert {child.share.hash for child in node.children} == children
+        assert set(node.children) == children
         assert not node.removed
 
 

@@ -54,14 +54,15 @@ def share_details(node: Node, share_hash: int, rebuilds: Rebuilds) -> dict[str, 
     if share is None:
         return None
     arrival, found = tracker.arrival(share_hash), node.found_times().of(share_hash)
-    children = tracker.forest.nodes[share_hash].children
+    nodes = tracker.forest.nodes
+    children = sorted(nodes[share_hash].children, key=lambda child: -len(nodes[child].children))
     rebuilt = rebuilds.of(share)
     root = walk_branch(share.gentx_hash, share.merkle_link)
     return {
         "hash": hash_hex(share_hash),
         "parent": optional_hash_hex(share.previous_hash) or NO_SHARE,
         "far_parent": optional_hash_hex(share.far_share_hash) or NO_SHARE,
-        "children": [hash_hex(c.share.hash) for c in sorted(children, key=lambda c: -len(c.children))],
+        "children": [hash_hex(child) for child in children],
         "type_name": "Share",
         "local": {
             "verified": share_hash in tracker.verified,
@@ -116,7 +117,7 @@ def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, An
         "hash": hash_hex(share.hash),
         "parent": optional_hash_hex(share.previous_hash),
         "far_parent": optional_hash_hex(share.far_share_hash),
-        "children": [hash_hex(child.share.hash) for child in tracker.forest.nodes[share.hash].children],
+        "children": [hash_hex(child) for child in tracker.forest.nodes[share.hash].children],
         "verified": share.hash in tracker.verified,
         "first_seen": arrival.time_seen,
         "received_from": arrival.sender,

@@ -22,7 +22,8 @@ def _load() -> Callable[[object], None]:
 
 
 never_in_cycles: Callable[[object], None] = _load()
-"""Exempt an instance of a class with `__slots__` from garbage collection; it is freed with its last reference.
+"""Exempt an array, or an instance of a class with `__slots__`, from garbage collection. It is freed with its last
+reference.
 
 Call this only for an object from which no chain of references leads back to it, now or later: a cycle through
 it would never be freed. References to classes, and to objects that live as long as the process, do no harm.

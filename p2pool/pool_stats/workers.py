@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final
 
+from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.fair import FairQueue
-from p2pool.base.rates import DecayingRates, WindowedSum
+from p2pool.base.rates import DecayingRates, RateSum, WindowedSum
 from p2pool.base.text import printable
 from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnapshot
 
@@ -22,8 +23,13 @@ SILENCE: Final = 86400.0
 """Seconds after which a worker without a connection is forgotten."""
 STEP: Final = 100
 """Workers read in one step of a snapshot: less than a millisecond."""
+MAX_RENEWED: Final = 2_000
+"""Snapshots of workers that are made anew in one snapshot of the table, about. If more workers change each second,
+each is renewed every few seconds, in turns."""
+_SUMMED_AT_ONCE: Final = 8
+"""Workers of an address whose rates are summed when somebody asks; those of more are kept summed."""
 _SNAPSHOT_AGE = 15.0
-"""Seconds after which the snapshot of a worker who did nothing is made anew: its rates have fallen a little."""
+"""Seconds after which the snapshot of a worker is made anew in any case: its rates fall if it does nothing."""
 _STAGGER = 10
 """Seconds over which these are spread: ten thousand at once would hold everything up."""
 
@@ -37,9 +43,11 @@ def count_code(counts: dict[int, int], code: int, count: int = 1) -> None:
 
 
 class Worker:
-    """One worker's counters. `snapshot` is made again only if something changed."""
+    """One worker's counters. `snapshot` is made again only if something changed. `number` is another one for each
+    worker of the table."""
 
     __slots__ = (
+        "_is_changed",
         "_made",
         "_snapshot",
         "accepted",
@@ -52,6 +60,7 @@ class Worker:
         "last_accepted",
         "last_seen",
         "name",
+        "number",
         "rates",
         "refused_by",
         "shares",
@@ -60,8 +69,9 @@ class Worker:
         "work",
     )
 
-    def __init__(self, name: str, group: AddressGroup, *, site: str, now: float) -> None:
+    def __init__(self, name: str, group: AddressGroup, *, number: int, site: str, now: float) -> None:
         self.name = name
+        self.number = number
         self.group = group
         self.site = site
         """Where it was authorized from: the records of one site count together."""
@@ -76,25 +86,32 @@ class Worker:
         self.last_accepted: float | None = None
         self.software = ""
         self._snapshot: WorkerSnapshot | None = None
+        self._is_changed = True
         self._made = 0.0
 
     def changed(self) -> None:
         """Note that the figures shown are out of date."""
-        self._snapshot = None
+        self._is_changed = True
+
+    def _count_work(self, attempts: float, now: float) -> None:
+        """Count hashes into the window of rates, here and for the address."""
+        self.work.add(attempts, now)
+        if self.group.rate_sum is not None:
+            self.group.rate_sum.add_of(self.work, attempts, now)
 
     def record_accepted(self, attempts: float, *, difficulty: float, dead: bool, now: float) -> None:
         """Record a pseudoshare that stands for `attempts` hashes."""
         self.difficulty = difficulty
         self.accepted += 1
         self.last_accepted = now
-        self.work.add(attempts, now)
+        self._count_work(attempts, now)
         self.rates.add(attempts)
         if dead:
             self.dead += 1
             if self.dead_work is None:
                 self.dead_work = WindowedSum(RATE_WINDOW)
             self.dead_work.add(attempts, now)
-        self._snapshot = None
+        self._is_changed = True
 
     def record_sums(
         self, *, accepted: int, attempts: float, dead: int, dead_attempts: float, part: float, now: float
@@ -103,20 +120,33 @@ class Worker:
         rates."""
         self.accepted += accepted
         self.last_accepted = now
-        self.work.add(attempts * part, now)
+        self._count_work(attempts * part, now)
         self.rates.add(attempts)
         if dead:
             self.dead += dead
             if self.dead_work is None:
                 self.dead_work = WindowedSum(RATE_WINDOW)
             self.dead_work.add(dead_attempts * part, now)
-        self._snapshot = None
+        self._is_changed = True
+
+    def is_outdated(self, now: float) -> bool:
+        """Return whether something happened since the newest snapshot, or _SNAPSHOT_AGE seconds have passed."""
+        return self._is_changed or not 0 <= now - self._made < _SNAPSHOT_AGE
+
+    def may_wait(self, now: float) -> bool:
+        """Return whether there is a snapshot that is not _SNAPSHOT_AGE seconds old."""
+        return self._snapshot is not None and 0 <= now - self._made < _SNAPSHOT_AGE
+
+    def shown(self, now: float) -> WorkerSnapshot:
+        """Return the newest snapshot, whatever has happened since; one of `now` if there is none."""
+        return self.snapshot(now) if self._snapshot is None else self._snapshot
 
     def snapshot(self, now: float) -> WorkerSnapshot:
         """Return the worker at `now`, at most _SNAPSHOT_AGE seconds ago if nothing happened since."""
         snapshot = self._snapshot
-        if snapshot is None or not 0 <= now - self._made < _SNAPSHOT_AGE:
-            self._made = now - id(self) // 64 % _STAGGER if snapshot is None else now
+        if snapshot is None or self.is_outdated(now):
+            self._made = now - self.number % _STAGGER if self._is_changed else now
+            self._is_changed = False
             self.group.changed = True
             refused_by = self.refused_by
             snapshot = self._snapshot = WorkerSnapshot(
@@ -136,17 +166,22 @@ class Worker:
                 self.software,
                 self.first_seen,
             )
+            never_in_cycles(snapshot)
         return snapshot
 
 
 class AddressGroup:
     """The workers of one payout address by name. Its snapshot is made again only if one of theirs was."""
 
-    __slots__ = ("_snapshot", "address", "changed", "workers")
+    __slots__ = ("_snapshot", "address", "changed", "connections", "rate_sum", "workers")
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.workers: dict[str, Worker] = {}
+        self.connections = 0
+        """Those of all workers."""
+        self.rate_sum: RateSum | None = None
+        """The workers' rates together, once there are many workers."""
         self.changed = True
         self._snapshot: AddressSnapshot | None = None
 
@@ -159,28 +194,26 @@ class AddressGroup:
         hash_rate = dead_rate = last_seen = last_accepted = 0.0
         rates = [0.0] * len(RATE_WINDOWS)
         members = list(self.workers.values())
-        for count, member in enumerate(members, 1):
-            # By position: names cost twice as much, and there are ten thousand of them.
-            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _ = member.snapshot(
-                now
-            )
-            if here:
-                workers += 1
-                connections += here
-            hash_rate += rate
-            dead_rate += rate_dead
-            for index, each in enumerate(smoothed):
-                rates[index] += each
-            accepted += good
-            refused += bad
-            dead += late
-            shares += found
-            if seen > last_seen:
-                last_seen = seen
-            if last is not None and last > last_accepted:
-                last_accepted = last
-            if count % STEP == 0:
+        for start in range(0, len(members), STEP):
+            if start:
                 yield
+            # By column: ten thousand workers may be of one address.
+            of_members = [member.shown(now) for member in members[start : start + STEP]]
+            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _ = zip(
+                *of_members, strict=True
+            )
+            workers += len(here) - here.count(0)
+            connections += sum(here)
+            hash_rate += sum(rate)
+            dead_rate += sum(rate_dead)
+            for index, column in enumerate(zip(*smoothed, strict=True)):
+                rates[index] += sum(column)
+            accepted += sum(good)
+            refused += sum(bad)
+            dead += sum(late)
+            shares += sum(found)
+            last_seen = max(last_seen, *seen)
+            last_accepted = max(last_accepted, *[each or 0.0 for each in last])
         self._snapshot = snapshot = AddressSnapshot(
             self.address,
             len(members),
@@ -196,7 +229,14 @@ class AddressGroup:
             last_seen,
             last_accepted or None,
         )
+        never_in_cycles(snapshot)
         return snapshot
+
+    def hash_rate(self, now: float) -> float:
+        """Return the hashes per second of all workers."""
+        if self.rate_sum is not None:
+            return self.rate_sum.rate(now)
+        return sum(worker.work.rate(now) for worker in self.workers.values())
 
 
 class WorkerTable:
@@ -214,6 +254,12 @@ class WorkerTable:
         """All those without a connection, in the order in which they were seen last."""
         self._by_site: FairQueue[str, str] = FairQueue()
         """All of them."""
+        self._made = 0
+        """Workers made so far."""
+        self._taken = 0
+        """Snapshots taken so far."""
+        self._outdated = 0
+        """Workers that were out of date at the last of these."""
 
     def seen(self, name: str, now: float, site: str | None = None) -> Worker:
         """Return the worker, made if it is new, and move it to the end of the table. `site` is where it is
@@ -256,7 +302,10 @@ class WorkerTable:
         group = self._by_address.get(address)
         if group is None:
             group = self._by_address[address] = AddressGroup(address)
-        worker = group.workers[name] = Worker(name, group, site=site, now=now)
+        self._made += 1
+        worker = group.workers[name] = Worker(name, group, number=self._made, site=site, now=now)
+        if len(group.workers) > _SUMMED_AT_ONCE and group.rate_sum is None:
+            group.rate_sum = RateSum([each.work for each in group.workers.values()], now, RATE_WINDOW)
         return worker
 
     def _candidate(self, site: str) -> str:
@@ -280,20 +329,25 @@ class WorkerTable:
     def connected(self, worker: Worker, count: int = 1) -> None:
         """Count more connections of a worker."""
         worker.connections += count
+        worker.group.connections += count
         self._absent.discard(worker.name)
         self._idle.discard(worker.name)
 
     def disconnected(self, worker: Worker, count: int = 1) -> None:
         """Count fewer connections of a worker."""
         if worker.connections:
-            worker.connections = max(0, worker.connections - count)
+            gone = min(count, worker.connections)
+            worker.connections -= gone
+            worker.group.connections -= gone
             if not worker.connections:
                 self._file(worker)
 
     def _forget(self, name: str) -> None:
         for queue in (self._absent, self._idle, self._unproven, self._by_site):
             queue.discard(name)
-        group = self._workers.pop(name).group
+        worker = self._workers.pop(name)
+        group = worker.group
+        group.connections -= worker.connections
         del group.workers[name]
         group.changed = True
         if not group.workers:
@@ -315,20 +369,29 @@ class WorkerTable:
     def address_hash_rate(self, address: str, now: float) -> float:
         """Return the hashes per second of all workers of one payout address."""
         group = self._by_address.get(address)
-        return 0.0 if group is None else sum(worker.work.rate(now) for worker in group.workers.values())
+        return 0.0 if group is None else group.hash_rate(now)
 
     def address_connections(self, address: str) -> int:
         """Return the connections of all workers of one payout address."""
         group = self._by_address.get(address)
-        return 0 if group is None else sum(worker.connections for worker in group.workers.values())
+        return 0 if group is None else group.connections
 
     def taking(self, now: float) -> Generator[None, None, Snapshots]:
         """Return all of them, the one silent longest first, and all addresses, in steps of STEP."""
         shown = []
+        self._taken += 1
+        turns = max(1, -(-self._outdated // MAX_RENEWED))
+        turn, outdated = self._taken % turns, 0
         for count, worker in enumerate(list(self._workers.values()), 1):
-            shown.append(worker.snapshot(now))
+            if not worker.is_outdated(now):
+                shown.append(worker.shown(now))
+            else:
+                outdated += 1
+                waits = turns > 1 and worker.number % turns != turn and worker.may_wait(now)
+                shown.append(worker.shown(now) if waits else worker.snapshot(now))
             if count % STEP == 0:
                 yield
+        self._outdated = outdated
         addresses, done = {}, 0
         for group in list(self._by_address.values()):
             addresses[group.address] = yield from group.taking(now)

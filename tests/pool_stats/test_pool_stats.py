@@ -539,13 +539,17 @@ def names_at(stats: PoolStats, now: float) -> list[str]:
 def test_no_step_of_a_snapshot_looks_at_many_workers(stats, monkeypatch, addresses):
     for number in range(1000):
         stats.record_accepted(f"y{number % addresses}.w{number}", attempts=1, difficulty=1.0, dead=False, now=NOW)
-    looks, snapshot = [0], workers.Worker.snapshot
+    looks = [0]
 
-    def counted(self, now):
-        looks[-1] += 1
-        return snapshot(self, now)
+    def count(function):
+        def counted(self, now):
+            looks[-1] += 1
+            return function(self, now)
 
-    monkeypatch.setattr(workers.Worker, "snapshot", counted)
+        return counted
+
+    for name in ("snapshot", "shown"):
+        monkeypatch.setattr(workers.Worker, name, count(getattr(workers.Worker, name)))
     for _ in stats.taking(NOW + 5):
         looks.append(0)
     assert sum(looks) == 2000  # each once for itself and once for its address

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from p2pool.web.api.blocks import learn_payouts
 from p2pool.web.api.endpoint import RequestContext, View
 from p2pool.web.api.samples import take_sample
+from p2pool.web.api.stratum import render_workers
 from p2pool.web.api.table import ALIASES, ENDPOINTS
 from p2pool.web.collector import Collector
 from p2pool.web.metrics import MetricsPage
@@ -59,6 +60,10 @@ class Views:
                 chore(snapshot)
             except Exception:
                 _log.failure("internal error: recording {name} failed", name=name)
+        try:
+            yield from render_workers(snapshot)
+        except Exception:
+            _log.failure("internal error: rendering the workers failed")
         self.context.newest = snapshot
         for path, view in VIEWS.items():
             yield

@@ -322,3 +322,42 @@ def test_a_broker_that_cannot_be_used_is_a_warning():
     pool = Pool(30, make_template())
     with_sources(pool, broker_problem=lambda: "redis://h:6379/0: Connection refused.")
     assert "gateways get no new work: redis://h:6379/0: Connection refused." in warnings(pool.view_snapshot)
+
+
+def test_workers_are_rendered_in_steps_before_the_view_that_has_them(monkeypatch):
+    """Rendering thousands of changed workers at once would delay miners."""
+    pool = Pool(3, make_template())
+    for number in range(1000):
+        pool.stats.record_accepted(f"y.{number}", attempts=1, difficulty=1.0, dead=False, now=pool.now)
+    rendered = [0]
+    figures = stratum._old_worker
+
+    def counted(worker):
+        rendered[-1] += 1
+        return figures(worker)
+
+    monkeypatch.setattr(stratum, "_old_worker", counted)
+    for _ in pool.views.refreshing(pool.now):
+        rendered.append(0)
+    assert sum(rendered) == 1000
+    assert max(rendered) == stratum.STEP
+    assert len(orjson.loads(pool.views.rendered["stratum_stats"])["workers"]) == 1000
+    pool.now += 1
+    pool.stats.record_accepted("y.7", attempts=1, difficulty=1.0, dead=False, now=pool.now)
+    rendered = [0]
+    pool.refresh()
+    assert sum(rendered) == 1
+    assert orjson.loads(pool.views.rendered["stratum_stats"])["workers"]["y.7"]["shares"] == 2
+
+
+def test_workers_that_cannot_be_rendered_do_not_stop_the_other_views(monkeypatch):
+    pool = Pool(3, make_template())
+    pool.refresh()
+    pool.now += 1
+    pool.stats.record_accepted("y.7", attempts=1, difficulty=1.0, dead=False, now=pool.now)
+    monkeypatch.setattr(stratum, "_old_worker", lambda worker: 1 // 0)
+    with logged() as log:
+        pool.refresh()
+    assert log.tracebacks
+    assert any("rendering the workers failed" in line for line in log.lines)
+    assert orjson.loads(pool.views.rendered["local_stats"])["miner_hash_rates"]

@@ -13,6 +13,7 @@ import orjson
 
 from p2pool.base.compact_json import dump_compact
 from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
+from p2pool.pool_stats.workers import STEP
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.gateways import GATEWAY_ROWS, gateway_rows
 from p2pool.web.api.schema import (
@@ -107,19 +108,38 @@ class _RenderedWorkers:
     each."""
 
     def __init__(self) -> None:
-        self._rendered: dict[str, tuple[WorkerSnapshot, orjson.Fragment]] = {}
+        self._workers: Sequence[WorkerSnapshot] = ()
+        self._rendered: dict[str, orjson.Fragment] = {}
+        """Of `_workers`, in their order."""
+
+    def rendering(self, workers: Sequence[WorkerSnapshot]) -> Iterator[None]:
+        """Render these workers in steps of STEP."""
+        before = {worker.name: worker for worker in self._workers}
+        known, rendered = self._rendered, {}
+        for done, worker in enumerate(workers, 1):
+            name = worker.name
+            if before.get(name) is worker:
+                rendered[name] = known[name]
+            else:
+                rendered[name] = orjson.Fragment(dump_compact(_old_worker(worker)))
+            if done % STEP == 0:
+                yield
+        self._workers, self._rendered = workers, rendered
 
     def __call__(self, workers: Sequence[WorkerSnapshot]) -> dict[str, orjson.Fragment]:
-        before, self._rendered = self._rendered, {}
-        for worker in workers:
-            known = before.get(worker.name)
-            if known is None or known[0] is not worker:
-                known = (worker, orjson.Fragment(dump_compact(_old_worker(worker))))
-            self._rendered[worker.name] = known
-        return {name: fragment for name, (_, fragment) in self._rendered.items()}
+        """Return the JSON of these workers by name: a new value for each snapshot, never changed."""
+        if self._workers is not workers:
+            for _ in self.rendering(workers):
+                pass
+        return self._rendered
 
 
 _rendered_workers = _RenderedWorkers()
+
+
+def render_workers(snapshot: Snapshot) -> Iterator[None]:
+    """Render the workers of `stratum_stats` in steps: thousands may have changed since the last refresh."""
+    return _rendered_workers.rendering(snapshot.pool.workers)
 
 
 def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:

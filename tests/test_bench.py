@@ -21,6 +21,7 @@ from tests.bench import (
     measure,
     peers,
     sharechain,
+    start,
     stratum,
     stratum_processes,
     take_over_pause,
@@ -145,6 +146,7 @@ def small(monkeypatch):
     for module in (sharechain, peers):
         monkeypatch.setattr(module, "LENGTH", 150)
     monkeypatch.setattr(sharechain, "STEPS", 40)
+    monkeypatch.setattr(start, "ROUNDS", 1)
     monkeypatch.setattr(peers, "broadcast_times", lambda: [0.001] * 5)
     monkeypatch.setattr(peers, "PEERS", 3)
     monkeypatch.setattr(vardiff, "SEEDS", 1)
@@ -177,6 +179,7 @@ def small(monkeypatch):
         ("x11", {"own_x11"}),
         ("mining", {"submit_x11", "job_50_x11", "job_500_x11"}),
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
+        ("start", {"verified_work_s", "verified_turn_ms", "unverified_work_s", "unverified_all_cpu_s"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),
         ("history", {"size_mb", "slowest_ms", "top_year_x11", "worker_month_x11", "write_minute_x11", "prune_s"}),

@@ -6,7 +6,7 @@ Nothing here blocks, and nothing here knows of sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
+from p2pool.base.steps import finish
 from p2pool.base.warn_once import WarnOnce
 from p2pool.dash.auxpow import AuxCommitment, AuxWork
 from p2pool.dash.hashes import hash_hex
@@ -176,18 +177,19 @@ class Node:
                 if stored.own:
                     self._own_shares.add(share)
 
-    def trust_loaded(self) -> None:
-        """Take for verified, of the shares loaded so far, those that were verified before."""
+    def trusting_loaded(self) -> Generator[None, None, None]:
+        """Take for verified, of the shares loaded so far, those that were verified before, in steps."""
         verified, self._verified_before = self._verified_before, []
-        self.tracker.trust_stored(verified)
+        return self.tracker.trusting_stored(verified)
 
     def were_verified(self, share_hashes: Iterable[int]) -> None:
         """Note which of the loaded shares were verified after they were loaded."""
         self._verified_before += share_hashes
 
     def loaded(self) -> None:
-        """Choose the best share, now that everything stored is loaded."""
-        self.trust_loaded()
+        """Choose the best share, now that everything stored is loaded. What `trusting_loaded` has not done is done
+        now, at once."""
+        finish(self.trusting_loaded())
         for tree in self.tracker.forest.trees.values():
             tree.grown = self._clock()  # the parents of a part of a chain can be asked for only from now on
         self._think()

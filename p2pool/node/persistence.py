@@ -19,6 +19,7 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.known_databases import KnownDatabases
 from p2pool.base.observable import Event
+from p2pool.base.time_slice import TimeSlice
 from p2pool.base.timer import Timer
 from p2pool.node import Node
 from p2pool.share.share import Share
@@ -91,7 +92,7 @@ class Persistence:
                 await self._in_thread(database.close)
         except sqlite3.Error as error:
             _log.info("cannot load shares in advance from {path}: {why}", path=str(path), why=error)
-        self._node.trust_loaded()
+        await self._trust_loaded()
         self._preloaded = frozenset(self._node.tracker.forest.nodes)
 
     async def start(self) -> None:
@@ -108,11 +109,18 @@ class Persistence:
                     self._node.were_verified(await self._in_thread(lambda: database.verified(unverified)))
                 await self._take_over(lambda: self._stored(database), self._node.load, "loaded")
             await self._import(database)
+            await self._trust_loaded()
             if not self._stopping:
                 self._node.loaded()
                 self._timer = Timer(
                     self._environment.reactor, FLUSH_PERIOD, self._flush_pending, name="write shares"
                 )
+
+    async def _trust_loaded(self) -> None:
+        """Take loaded shares for verified that were verified before. Between the steps, others get their turn."""
+        turn = TimeSlice(self._environment)
+        for _ in self._node.trusting_loaded():
+            await turn.pause_if_over()
 
     def _store_early_shares(self, store: ShareStore) -> None:
         """Write the shares that came while the store was being opened: other nodes connect before that, and a

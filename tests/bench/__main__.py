@@ -14,6 +14,7 @@ BENCHMARKS = (
     "x11",
     "mining",
     "sharechain",
+    "start",
     "peers",
     "vardiff",
     "dashd",

@@ -15,7 +15,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.node import Node, NodeSettings
 from p2pool.node.persistence import FLUSH_PERIOD, Persistence
 from p2pool.pool_stats import PoolStats
-from p2pool.share.parsing import parse_share
+from p2pool.share.parsing import parse_shares
 from p2pool.sharechain import store
 from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.store import ShareDatabase, StoredShare
@@ -378,7 +378,9 @@ def test_a_store_in_use_is_loaded_in_advance(tmp_path, monkeypatch):
     old.node.add_shares(SHARES[:20], "peer")
     Deferred.fromCoroutine(old.persistence.flush())  # without a thought: not verified yet
     parsed: list[Any] = []
-    monkeypatch.setattr(store, "parse_share", lambda *given: parsed.append(given) or parse_share(*given))
+    monkeypatch.setattr(
+        store, "parse_shares", lambda packed, net: parsed.extend(packed) or parse_shares(packed, net)
+    )
 
     def go_on() -> None:
         assert len(new.node.tracker) == 20

@@ -8,6 +8,7 @@ import pytest
 
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.parent_context import MAX_TIMESTAMP
+from p2pool.sharechain import tracker as tracker_module
 from p2pool.sharechain.tracker import Arrival, HeadScore, Thought, Tracker
 from tests.share.builder import EASY, share_of, valid_draft
 from tests.sharechain.judged import NOW, FakeShare, JudgedTracker
@@ -380,6 +381,22 @@ def test_nothing_that_cannot_be_checked_is_trusted_above_a_hole():
     tracker = stored(10 + LENGTH, hole=10)
     assert set(tracker.verified.nodes) == set(range(1, 10))
     assert tracker.thought().best == 9
+
+
+def test_stored_shares_are_trusted_in_steps(monkeypatch):
+    """Shares may be forgotten between two steps."""
+    monkeypatch.setattr(tracker_module, "_TRUSTED_AT_ONCE", 10)
+    tracker = JudgedTracker(LENGTH)
+    for number in range(1, 36):
+        tracker.add(FakeShare(number, number - 1 or None), NOW)
+    steps = tracker.trusting_stored(list(tracker.forest.nodes))
+    counts = []
+    for _ in steps:
+        counts.append(len(tracker.verified))
+        if len(counts) == 2:
+            tracker.remove(35)
+    assert counts == [10, 20, 30]
+    assert set(tracker.verified.nodes) == set(range(1, 35))
 
 
 def test_above_a_hole_a_chain_is_trusted_that_could_be_checked_by_itself():

@@ -25,6 +25,7 @@ from tests.bench import (
     stratum,
     stratum_processes,
     take_over_pause,
+    turns,
     vardiff,
     web,
     web_stats,
@@ -50,6 +51,7 @@ SMALL_STRATUM = {
     "BLOCK_ATTEMPTS": 2**10,
 }
 SMALL_STATISTICS = {"WORKERS": 200, "ADDRESSES": 7, "RECORDS": 50}
+SMALL_TURNS = {"SECONDS": 50, "WORKERS": 200, "ADDRESSES": 20, "RATE": 20, "BLOCK_PERIOD": 30}
 SMALL_HISTORY = {"WORKERS": 8, "ADDRESSES": 2, "DAYS": 2, "ROUNDS": 1}
 SMALL_DASHD = {
     "TRANSACTIONS": 2000,
@@ -147,6 +149,8 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "LENGTH", 150)
     monkeypatch.setattr(sharechain, "STEPS", 40)
     monkeypatch.setattr(start, "ROUNDS", 1)
+    for name, value in SMALL_TURNS.items():
+        monkeypatch.setattr(turns, name, value)
     monkeypatch.setattr(peers, "broadcast_times", lambda: [0.001] * 5)
     monkeypatch.setattr(peers, "PEERS", 3)
     monkeypatch.setattr(vardiff, "SEEDS", 1)
@@ -179,6 +183,10 @@ def small(monkeypatch):
         ("x11", {"own_x11"}),
         ("mining", {"submit_x11", "job_50_x11", "job_500_x11"}),
         ("sharechain", {"parse_x11", "check_50_x11", "best_share_x11", "load_x11", "share_bytes"}),
+        (
+            "turns",
+            {"turns_1_ms", "turns_longer", "turn_share_ms", "turn_block_ms", "gc_pause_ms"},
+        ),
         ("start", {"verified_work_s", "verified_turn_ms", "unverified_work_s", "unverified_all_cpu_s"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),
@@ -275,6 +283,13 @@ def test_a_version_is_measured_by_its_own_benchmark_or_has_no_figures(tmp_path, 
 def test_the_node_of_another_tree_is_measured(tmp_path, monkeypatch):
     monkeypatch.setenv(stratum_processes.TREE, str(tmp_path))
     assert stratum_processes.node_program() == tmp_path / "run_p2pool.py"
+
+
+def test_a_turn_that_is_too_long_fails_the_benchmark(capsys, monkeypatch):
+    monkeypatch.setattr(turns, "MOST_MS", 0.0)
+    with pytest.raises(RuntimeError, match="a turn of the reactor took"):
+        turns.main()
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["turn_share_ms"] > 0
 
 
 def test_a_name_that_is_no_benchmark(capsys):

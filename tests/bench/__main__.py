@@ -15,6 +15,7 @@ BENCHMARKS = (
     "mining",
     "sharechain",
     "start",
+    "turns",
     "peers",
     "vardiff",
     "dashd",

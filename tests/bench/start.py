@@ -144,7 +144,7 @@ def main() -> None:
         table.add(f"{kind}_all_s", f"until all are verified (aim <= {AIM_VERIFIED:g})", figures.verified, "s")
         table.add(f"{kind}_all_cpu_s", "CPU time of that", figures.verified_cpu, "s")
         table.add(f"{kind}_turn_ms", f"longest turn (aim <= {1e3 * AIM_TURN:g})", 1e3 * figures.turn, "ms")
-    table.print()
+    table.finish()
 
 
 def run(directory: Path) -> None:

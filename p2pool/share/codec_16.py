@@ -86,8 +86,10 @@ def read_packed_payments(reader: Reader, share: Share) -> Generator[None, None, 
     share.payments_count = count = reader.count(MIN_PAYMENT)
     share.payments_start = start = reader.position
     share.kept_payments = None
-    if count:
-        yield from pass_payments(reader, count)
+    if not count:
+        share.kept_payments = ()
+        return
+    yield from pass_payments(reader, count)
     if reader.position - start <= _FEW_PAYMENTS:
         share.kept_payments = tuple(read_payments(Reader(reader.data, start), count))
 

@@ -57,8 +57,9 @@ def _packed_script(script: bytes) -> bytes:
 
 def read_payments(reader: Reader, count: int) -> Iterable[tuple[str, int]]:
     """Yield (payee, amount) of so many packed payments. A payee is text of one character a byte."""
+    varstr, take = reader.varstr, reader.take
     for _ in range(count):
-        yield reader.varstr().decode("latin-1"), reader.uint64()
+        yield varstr().decode("latin-1"), int.from_bytes(take(8), "little")
 
 
 def pass_payments(reader: Reader, count: int) -> Generator[None, None, None]:

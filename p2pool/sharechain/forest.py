@@ -189,7 +189,8 @@ class Forest:
         else:
             node._place(below.depth, below.work, below.minimum_work)
         self.nodes[share_hash] = node
-        self._adopt(node, below if above is None else above)
+        if above is not None or parent is None:  # nothing else can hang from this share
+            self._adopt(node, below if above is None else above)
         if parent is None:
             below.roots[share_hash] = None
         below.size += 1

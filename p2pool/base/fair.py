@@ -5,7 +5,8 @@ A table that evicts its oldest entry lets one client push out everybody else's. 
 and an owner keeps as many as any other, however many the largest one adds.
 
 What loses its oldest entry again and again is an OrderedDict: a plain dict passes over all that were removed
-before it finds its first one.
+before it finds its first one. Most owners hold a single item, though: theirs is a plain dict, which takes half the
+memory and, if it holds text, is exempt from garbage collection.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 G = TypeVar("G", bound=Hashable)
 
+_FEW = 8
+"""Items up to which an owner's are in a plain dict: it passes over ten at most."""
 Path = tuple[Hashable, ...]
 """An owner within an owner, the outermost first: (host,) or (host, address)."""
 
@@ -29,7 +32,7 @@ class _Group(Generic[T]):
     __slots__ = ("by_size", "largest", "members", "size")
 
     def __init__(self) -> None:
-        self.members: dict[Hashable, _Group[T] | OrderedDict[T, None]] = {}
+        self.members: dict[Hashable, _Group[T] | dict[T, None]] = {}
         self.by_size: dict[int, OrderedDict[Hashable, None]] = {}
         self.largest = 0
         self.size = 0
@@ -101,6 +104,8 @@ class FairShares(Generic[T]):
         groups, items = self._find(path, create=True)
         if items is None or item in items:
             return False
+        if len(items) == _FEW and not isinstance(items, OrderedDict):
+            items = groups[-1].members[path[-1]] = OrderedDict(items)
         items[item] = None
         self._resize(groups, path, before=len(items) - 1, after=len(items))
         return True
@@ -117,7 +122,7 @@ class FairShares(Generic[T]):
     def greediest(self) -> tuple[Path, T] | None:
         """Return (path, item): the oldest item of the owner that holds most, at each level; None if there is
         none."""
-        group: _Group[T] | OrderedDict[T, None] = self._root
+        group: _Group[T] | dict[T, None] = self._root
         path: list[Hashable] = []
         while isinstance(group, _Group):
             if not group.size:
@@ -127,7 +132,7 @@ class FairShares(Generic[T]):
             group = group.members[name]
         return tuple(path), next(iter(group))
 
-    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], OrderedDict[T, None] | None]:
+    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], dict[T, None] | None]:
         """Return the groups along a path, outermost first, and the items at its end."""
         group, groups = self._root, [self._root]
         for name in path[:-1]:
@@ -142,7 +147,7 @@ class FairShares(Generic[T]):
             group = member
         items = group.members.get(path[-1])
         if items is None and create:
-            items = group.members[path[-1]] = OrderedDict()
+            items = group.members[path[-1]] = {}
         if isinstance(items, _Group):
             raise TypeError(f"{path} is shorter than an earlier path")
         return groups, items

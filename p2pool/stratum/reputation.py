@@ -10,6 +10,7 @@ import re
 from enum import Enum
 from typing import Any, Final
 
+from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.hosts import site_key
 
@@ -81,6 +82,7 @@ class Decaying:
         self._half_life = half_life
         self._value = 0.0
         self.updated = now
+        never_in_cycles(self)
 
     def __bool__(self) -> bool:
         return self._value > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 
 import pytest
@@ -103,3 +104,28 @@ def test_all_items_can_be_listed_owner_by_owner():
     for path, item in [(("a", "x"), 1), (("b", "x"), 2), (("a", "y"), 3), (("a", "x"), 4)]:
         shares.add(path, item)
     assert list(shares) == [(("a", "x"), 1), (("a", "x"), 4), (("a", "y"), 3), (("b", "x"), 2)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 10, 30])
+def test_an_owner_with_few_items_keeps_their_order_when_it_gets_many(count):
+    shares: FairShares[str] = FairShares()
+    items = [f"item {number}" for number in range(count)]
+    for item in items:
+        assert shares.add(("host",), item)
+        assert not shares.add(("host",), item)
+    assert list(shares.items(("host",))) == items
+    for item in items:
+        assert shares.greediest() == (("host",), item)
+        assert shares.remove(("host",), item)
+    assert not shares
+    assert list(shares.items(("host",))) == []
+
+
+def test_owners_with_one_item_leave_nothing_for_garbage_collection_to_visit():
+    shares: FairShares[str] = FairShares()
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(500):
+        shares.add((f"host {number}",), f"item {number}")
+    gc.collect()
+    assert len(gc.get_objects()) - before < 50

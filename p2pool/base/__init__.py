@@ -5,7 +5,7 @@
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears
 - `bounded`, `fair`, `ordered_set`: containers with a limit, tables in which no owner can evict the others, and
   sets with an order
-- `acyclic`: objects that the garbage collector need not visit
+- `acyclic`, `long_lived`: objects that the garbage collector need not visit, or not again for a day
 - `turns`, `time_slice`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
 - `settings`, `setting_values`: declaring settings and reading their values

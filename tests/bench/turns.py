@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from p2pool.base.long_lived import LongLived
 from p2pool.dash.address import encode_address
 from p2pool.share.parsing import parse_share
 from p2pool.share.versions import VERSION_16
@@ -124,8 +125,9 @@ def measure_turns() -> Turns:
     """Run the load."""
     load, turns = FullLoad(), Turns()
     load.second(0, Turns())
-    gc.collect()
-    gc.freeze()  # as the node does once it has loaded
+    long_lived = LongLived(time.thread_time)
+    long_lived.exempt()  # as the node does once it has loaded
+    long_lived.start()
     gc.callbacks.append(turns.collected)
     try:
         for number in range(1, SECONDS):
@@ -133,6 +135,7 @@ def measure_turns() -> Turns:
         gc.collect()
     finally:
         gc.callbacks.remove(turns.collected)
+        long_lived.stop()
         gc.unfreeze()
     return turns
 

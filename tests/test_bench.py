@@ -9,7 +9,6 @@ import pytest
 
 from tests.bench import __main__ as bench
 from tests.bench import (
-    compare,
     dashd,
     floods,
     floods_peers,
@@ -208,33 +207,6 @@ def test_the_figures_of_statistics_are_json_as_well(capsys):
     assert all(value >= 0 for value in figures.values())
     assert web_stats.record_us() > 0
     assert web_stats.snapshot_10000_ms() > 0
-
-
-def test_figures_of_two_versions_stand_side_by_side():
-    before = [{"x11_us": 10.0, "gone": 1.0}, {"x11_us": 30.0}, {"x11_us": 20.0}]
-    after = [{"x11_us": 5.0, "new": 2.0}, {}, {"x11_us": 6.0}]
-    _, *lines = compare.rows("mining", before, after)
-    assert [line.split() for line in lines] == [
-        ["x11_us", "20.00", "5.50", "0.28"],
-        ["new", "-", "2.00", "-"],
-        ["gone", "1.00", "-", "-"],
-    ]
-
-
-def test_a_version_is_measured_by_its_own_benchmark_or_has_no_figures(tmp_path, monkeypatch):
-    for package in ("tests", "tests/bench"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").touch()
-    (tmp_path / "tests/bench/__main__.py").write_text(
-        "import sys\nprint('a row')\nprint('{\"figure\": 7}')\nsys.exit(sys.argv[1] != 'mining')\n"
-    )
-    assert compare.measure(tmp_path, "mining") == {"figure": 7}
-    assert compare.measure(tmp_path, "x11") == {}
-
-
-def test_the_node_of_another_tree_is_measured(tmp_path, monkeypatch):
-    monkeypatch.setenv(stratum_processes.TREE, str(tmp_path))
-    assert stratum_processes.node_program() == tmp_path / "run_p2pool.py"
 
 
 def test_a_name_that_is_no_benchmark(capsys):

@@ -163,4 +163,4 @@ def main() -> None:
     table.add_time("load_x11", "loading, a share, until the best is known", loaded, 30)
     table.add_time("load_unverified_x11", "the same, where nothing is known to be verified", checked)
     table.add("share_bytes", "memory, a share", share_size(packed), "bytes")
-    table.finish()
+    table.print()

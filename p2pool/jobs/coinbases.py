@@ -85,6 +85,12 @@ class Coinbases:
                 return FinderCoinbase(shared, start, own, end)
         return FinderCoinbase(self._made(number, outputs), start, own, end)
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of the transaction of a finder who is not paid otherwise, up to ref_hash."""
+        _, outputs, start, own, end = self._payouts.outputs_around(_SOMEBODY_ELSE)
+        return len(self._shared[-1][1].head) + len(outputs) + len(own) - (end - start)
+
     def _made(self, number: int, outputs: bytes) -> SharedCoinbase:
         head = gentx_head(number, coinbase=self._coinbase, has_payload=self._has_payload)
         return SharedCoinbase(head, outputs)

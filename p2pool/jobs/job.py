@@ -39,18 +39,15 @@ class Job:
 
     __slots__ = (
         "_absorbed",
-        "_end",
-        "_own",
-        "_start",
         "aux_target",
         "bits",
         "block_target",
+        "coinbase",
         "context",
         "payee",
         "ref_hash",
         "share_target",
         "share_timestamp",
-        "shared",
         "timestamp",
         "version",
     )
@@ -74,7 +71,7 @@ class Job:
         self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version
-        self.shared, self._start, self._own, self._end = context.coinbases.of(p2pkh_script(payee.key_hash))
+        self.coinbase = context.coinbases.of(p2pkh_script(payee.key_hash))
         self.ref_hash = ref_hash_of(context.packer.ref_bytes(self.share_info), (), context.network)
         self._absorbed: _Hash | None = None
         """SHA-256 with `coinb1`, once there is a submission."""
@@ -96,7 +93,8 @@ class Job:
     @property
     def gentx_prefix(self) -> bytes:
         """Return the generation transaction up to ref_hash."""
-        return self.shared.prefix(self._start, self._own, self._end)
+        shared, start, own, end = self.coinbase
+        return shared.prefix(start, own, end)
 
     @property
     def coinb1(self) -> bytes:
@@ -115,7 +113,8 @@ class Job:
 
     def _absorb(self) -> _Hash:
         if self._absorbed is None:
-            self._absorbed = self.shared.absorb(self._start, self._own, self._end, ref_hash=self.ref_hash)
+            shared, start, own, end = self.coinbase
+            self._absorbed = shared.absorb(start, own, end, ref_hash=self.ref_hash)
         return self._absorbed
 
     def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:

@@ -18,6 +18,7 @@ from p2pool.share.parsing import parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.job_registry import IssuedJob
+from p2pool.stratum.notify_lines import NotifyLines
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from tests.bench.measure import Table, seconds_of_steps, seconds_per_call
@@ -91,13 +92,14 @@ def job_time(node: Node) -> float:
     context, rng = node.context, random.Random(3)
     keys = [rng.randbytes(20) for _ in range(1000)]
     numbers = iter(range(10**9))
+    lines = NotifyLines(context)
 
     def build() -> bytes:
         payee = PayeeFields(keys[next(numbers) % 1000], 655, 0, 1)
-        return IssuedJob(
-            "1",
-            Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(NOW), header_timestamp=int(NOW)),
-        ).notify(True)
+        job = Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(NOW), header_timestamp=int(NOW))
+        issued = IssuedJob("1", job)
+        issued.lines = lines
+        return issued.notify(True)
 
     return seconds_per_call(build)
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.stratum import job_registry
-from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS, IssuedJob, JobRegistry, swap_words
+from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS, IssuedJob, JobRegistry
+from p2pool.stratum.notify_lines import swap_words
 from tests.stratum.miner import NOW, FakeWork
 
 HOST = "10.0.0.1"

@@ -23,6 +23,8 @@ from p2pool.share.versions import MINTED
 from p2pool.share.votes import own_vote
 from p2pool.share.weights import Weights
 
+_FIXED_SIZE = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class WorkContext:
@@ -77,6 +79,12 @@ class WorkContext:
     def notice(self) -> str | None:
         """Return a text for people about the transactions that are left out; None if none are."""
         return None if self.whole_template is None else left_out_notice(self.whole_template, self.template)
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of memory it takes, without the template's transactions, which the contexts
+        of one block share. An output takes four times its bytes: its script, its amount and its place besides."""
+        return _FIXED_SIZE + 4 * self.coinbases.size + 100 * len(self.refs.refs)
 
     @property
     def tip(self) -> tuple[int, int | None]:

@@ -20,10 +20,15 @@ MAX_ADDRESS_JOBS = 20_000
 MAX_VARIANTS = 4
 """Additional jobs on the same work per address, for connections whose difficulty changed. A connection that has
 had all of them gets its next difficulty with the next work."""
-MAX_HELD = 100_000
-"""Jobs that may still be answered, counted once per site that got them, about 3 KB each with 50 payees. Beyond it
-the oldest job of the site and address that hold most is released; never one on the newest work, of which there are
-at most MAX_VARIANTS + 1 per connection."""
+MAX_HELD_BYTES = 160 * 1024 * 1024
+"""Bytes of jobs that may still be answered, and of the contexts that these jobs share. Beyond it the oldest job of
+the site and address that hold most is released; never one on the newest work, of which there are at most
+MAX_VARIANTS + 1 per connection."""
+JOB_BYTES = 1400
+"""What a job takes, counted once per site that got it, however many payees there are; its context besides. Most of
+it is for its place in the tables of jobs."""
+_RELEASED_AT_ONCE = 8
+"""Jobs released to make room for one: a context is only dropped with its last job, which may take thousands."""
 _RETIRED_AT_ONCE = 5_000
 """Jobs released in one call of `retire`: a few milliseconds."""
 _REMEMBERED_BLOCKS = 16
@@ -104,12 +109,22 @@ class IssuedJob:
         self.job = None
 
 
+class _HeldContext:
+    """A context, and how many jobs on it are held, once per site."""
+
+    __slots__ = ("context", "count")
+
+    def __init__(self, context: WorkContext) -> None:
+        self.context = context
+        self.count = 0
+
+
 class JobRegistry:
     """One job per address and tip, and a few variants of it. Each connection has its own bounded list of the jobs
     that it may answer.
 
     Jobs on the current previous block are valid however old they are: a solution can still be a block. If there
-    are too many, sites lose their own: see MAX_HELD.
+    are too many, sites lose their own: see MAX_HELD_BYTES.
     """
 
     def __init__(self, work: WorkPort) -> None:
@@ -124,8 +139,11 @@ class JobRegistry:
         """The first digits of new ids, if other servers make jobs as well."""
         self._previous_block: int | None = None
         self._held: dict[int, FairShares[IssuedJob]] = {}
-        """By previous block: the jobs by (site, address); MAX_HELD in all."""
+        """By previous block: the jobs by (site, address); MAX_HELD_BYTES in all."""
         self._held_count = 0
+        self._contexts: dict[int, _HeldContext] = {}
+        """The contexts of these jobs, by their identity."""
+        self._context_bytes = 0
         self._lines: NotifyLines | None = None
         """Of the newest work; None before its first job."""
         self.line_size = 0
@@ -157,19 +175,20 @@ class JobRegistry:
         for previous_block in [block for block, ended in self._ended.items() if now - ended > GRACE]:
             portion -= self._release_all(previous_block, portion)
 
-    def _release_all(self, previous_block: int, at_most: int = MAX_HELD) -> int:
+    def _release_all(self, previous_block: int, at_most: int | None = None) -> int:
         """Release jobs of a replaced previous block. Return how many were released."""
         held = self._held.get(previous_block)
-        count = 0 if held is None else min(len(held), at_most)
+        count = 0 if held is None else len(held)
+        if at_most is not None:
+            count = min(count, at_most)
         if held is not None and count < len(held):
             for _ in range(count):
                 self._release_one(previous_block, held)
             return count
         if held is not None:
             del self._held[previous_block]
-            self._held_count -= count
             for path, issued in held:
-                _let_go(issued, str(path[0]))
+                self._let_go(issued, str(path[0]))
         self._ended.pop(previous_block, None)
         return count
 
@@ -260,9 +279,21 @@ class JobRegistry:
         held.add((site, issued.request[0]), issued)
         issued.holders.add(site)
         self._held_count += 1
-        while self._held_count > MAX_HELD:
-            if not self._make_room():
+        self._count_context(issued.job.context, 1)
+        for _ in range(_RELEASED_AT_ONCE):
+            if self._held_count * JOB_BYTES + self._context_bytes <= MAX_HELD_BYTES or not self._make_room():
                 return
+
+    def _count_context(self, context: WorkContext, change: int) -> None:
+        """Note that a job on a context is held once more or less."""
+        known = self._contexts.get(id(context))
+        if known is None:
+            known = self._contexts[id(context)] = _HeldContext(context)
+            self._context_bytes += context.size
+        known.count += change
+        if not known.count:
+            del self._contexts[id(context)]
+            self._context_bytes -= context.size
 
     def _make_room(self) -> bool:
         """Release the oldest job of the greediest holder on the previous block with most jobs. Return False if its
@@ -280,14 +311,15 @@ class JobRegistry:
             return
         path, issued = greediest
         held.remove(path, issued)
-        self._held_count -= 1
-        _let_go(issued, str(path[0]))
+        self._let_go(issued, str(path[0]))
         if not held:
             self._held.pop(previous_block, None)
 
-
-def _let_go(issued: IssuedJob, site: str) -> None:
-    """Let a site hold a job no longer; without any, its work is gone."""
-    issued.holders.discard(site)
-    if not issued.holders:
-        issued.release()
+    def _let_go(self, issued: IssuedJob, site: str) -> None:
+        """Let a site hold a job no longer; without any, its work is gone."""
+        self._held_count -= 1
+        if issued.job is not None:
+            self._count_context(issued.job.context, -1)
+        issued.holders.discard(site)
+        if not issued.holders:
+            issued.release()

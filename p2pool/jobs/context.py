@@ -82,9 +82,10 @@ class WorkContext:
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of memory it takes, without the template's transactions, which the contexts
+        """Return about how many bytes of memory it takes, without the transactions themselves, which the templates
         of one block share. An output takes four times its bytes: its script, its amount and its place besides."""
-        return _FIXED_SIZE + 4 * self.coinbases.size + 100 * len(self.refs.refs)
+        listed = 50 * len(self.template.transactions) + 100 * len(self.refs.refs)
+        return _FIXED_SIZE + 4 * self.coinbases.size + listed
 
     @property
     def tip(self) -> tuple[int, int | None]:

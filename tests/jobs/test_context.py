@@ -119,3 +119,13 @@ def test_no_field_can_be_set():
 def test_what_can_be_changed_is_recognised(changing):
     with pytest.raises(TypeError, match="is not immutable"):
         deep(changing)
+
+
+def test_the_size_of_a_context_grows_with_its_payees_and_transactions():
+    """About: what is measured besides its own objects is shared with other contexts."""
+    payees = build_work_context(TRACKER, BEST, template=REAL, network=TRACKER.network, now=NOW)
+    nobody = build_work_context(TRACKER, None, template=REAL, network=TRACKER.network, now=NOW)
+    assert payees.size - nobody.size >= 4 * 34 * (len(payees.payouts.amounts) - len(nobody.payouts.amounts)) > 0
+    many = context_of(make_template(transactions=[bytes([number]) * 32 for number in range(100)]))
+    few = context_of(make_template(transactions=[bytes(32)]))
+    assert many.size - few.size >= 99 * 150

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import lru_cache
+from itertools import chain
 
 from p2pool.dash.hashes import BLOCK_SIZE, midstate
 from p2pool.dash.script import p2pkh_script
@@ -121,6 +122,14 @@ def read_branch(reader: Reader) -> tuple[bytes, ...]:
     return tuple(reader.take(32) for _ in range(reader.count(32)))
 
 
+def _pack_refs(refs: Iterable[tuple[int, int]]) -> bytes:
+    """Return references as pairs of varints; nearly always each number fits a byte."""
+    numbers = list(chain.from_iterable(refs))
+    if max(numbers, default=0) < 0xFD:
+        return bytes(numbers)
+    return b"".join(map(pack_varint, numbers))
+
+
 class Packer16:
     """Packs shares of type 16. What all payees on one tip have in common is packed once."""
 
@@ -147,7 +156,7 @@ class Packer16:
                 *payments,
                 pack_uint256_list(refs.new_hashes),
                 pack_varint(len(refs.refs)),
-                *[pack_varint(distance) + pack_varint(index) for distance, index in refs.refs],
+                _pack_refs(refs.refs),
                 (parent.far_share_hash or 0).to_bytes(32, "little"),
                 pack_uint32(parent.max_bits),
             )

@@ -117,3 +117,17 @@ def test_the_size_of_a_line_is_known_before_there_is_one(payees):
     context = make_context(payees)
     size = len(plain_line("ffffffff", make_job(context, bytes(20)), clean=False))
     assert size <= line_size(context) <= size + 2000
+
+
+def test_jobs_of_an_earlier_process_share_their_lines_if_they_are_on_the_newest_work():
+    work = FakeWork()
+    registry = JobRegistry(work)
+    registry.work_changed(work.template.previous_block, True, NOW)
+    newest = IssuedJob("1", work.make_job(b"\x01" * 20, None), generation=registry.generation)
+    older = IssuedJob("2", work.make_job(b"\x02" * 20, None), generation=registry.generation - 1)
+    for issued in (newest, older):
+        registry.restore(issued, ["10.0.0.1"])
+    assert newest.lines is not None
+    assert newest.notify(True) is newest.notify(True)
+    assert older.lines is None
+    assert older.notify(True) == plain_line("2", older.job, clean=True)

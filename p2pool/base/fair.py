@@ -40,17 +40,22 @@ class _Group(Generic[T]):
     def resized(self, name: Hashable, before: int, after: int) -> None:
         """Move a member from one bucket to another; drop one that no longer holds anything."""
         self.size += after - before
-        if before:
-            bucket = self.by_size[before]
-            del bucket[name]
-            if not bucket:
-                del self.by_size[before]
-        if after:
-            self._bucket(after)[name] = None
-            self.largest = max(self.largest, after)
+        by_size = self.by_size
+        if before and after and after not in by_size and len(by_size[before]) == 1:
+            by_size[after] = by_size.pop(before)  # alone in its bucket, before and after
         else:
-            del self.members[name]
-        while self.largest and self.largest not in self.by_size:
+            if before:
+                bucket = by_size[before]
+                del bucket[name]
+                if not bucket:
+                    del by_size[before]
+            if after:
+                self._bucket(after)[name] = None
+            else:
+                del self.members[name]
+        if after > self.largest:
+            self.largest = after
+        while self.largest and self.largest not in by_size:
             self.largest -= 1
 
     def _bucket(self, size: int) -> OrderedDict[Hashable, None]:
@@ -155,9 +160,10 @@ class FairShares(Generic[T]):
     @staticmethod
     def _resize(groups: list[_Group[T]], path: Path, *, before: int, after: int) -> None:
         """Carry a change of the innermost owner's size outwards."""
-        for group, name in zip(reversed(groups), reversed(path), strict=True):
+        for depth in range(len(path) - 1, -1, -1):
+            group = groups[depth]
             size = group.size
-            group.resized(name, before, after)
+            group.resized(path[depth], before, after)
             before, after = size, group.size
 
 

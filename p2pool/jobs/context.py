@@ -6,12 +6,13 @@ made in other processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pool.dash.auxpow import AuxCommitment
 from p2pool.dash.script import coinbase_script
 from p2pool.dashd.template import BlockTemplate
 from p2pool.jobs.block_limits import Coinbase, fit_block, left_out_notice
+from p2pool.jobs.coinbases import Coinbases
 from p2pool.networks.parameters import Network
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import ShareData, SharePacker
@@ -21,6 +22,8 @@ from p2pool.share.share import ChainView, ShareVersion
 from p2pool.share.versions import MINTED
 from p2pool.share.votes import own_vote
 from p2pool.share.weights import Weights
+
+_FIXED_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,15 @@ class WorkContext:
     """Why dashd would reject every block of this work, and what to do; None if it would not."""
     transactions_key: bytes = b""
     """What names the template's transactions if the template comes without them, for a gateway; else empty."""
+    coinbases: Coinbases = field(init=False, repr=False, compare=False)
+    """Made of `payouts` and `coinbase`."""
+    previous_block_bytes: bytes = field(init=False, repr=False, compare=False)
+    """The previous block as it is in a header."""
+
+    def __post_init__(self) -> None:
+        made = Coinbases(self.payouts, coinbase=self.coinbase, has_payload=bool(self.template.coinbase_payload))
+        object.__setattr__(self, "coinbases", made)
+        object.__setattr__(self, "previous_block_bytes", self.template.previous_block.to_bytes(32, "little"))
 
     def makes_worthless(self, former: WorkContext) -> bool:
         """Return whether what is found on the former work is dead now, or a block with a coinbase payload of other
@@ -67,6 +79,13 @@ class WorkContext:
     def notice(self) -> str | None:
         """Return a text for people about the transactions that are left out; None if none are."""
         return None if self.whole_template is None else left_out_notice(self.whole_template, self.template)
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of memory it takes, without the transactions themselves, which the templates
+        of one block share. An output takes four times its bytes: its script, its amount and its place besides."""
+        listed = 50 * len(self.template.transactions) + 100 * len(self.refs.refs)
+        return _FIXED_SIZE + 4 * self.coinbases.size + listed
 
     @property
     def tip(self) -> tuple[int, int | None]:

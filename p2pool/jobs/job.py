@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from p2pool.dash.auxpow import AuxPow, AuxWork
 from p2pool.dash.block import assemble_block
@@ -14,8 +15,10 @@ from p2pool.jobs.context import WorkContext
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields, SolvedHeader
 from p2pool.share.parsing import parse_share, ref_hash_of
-from p2pool.share.payouts import gentx_prefix
 from p2pool.share.share import Share
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
@@ -23,27 +26,26 @@ UNUSABLE = (ShareInvalid, ValueError, ArithmeticError, struct.error)
 """What numbers out of their range raise while a context or a job is made of them."""
 _NOTHING_MEETS = -1
 """A target that no hash meets."""
+_HEADER = struct.Struct("<I32s32sIII")
 
 
 class Job:
     """The work of one payee on one WorkContext, with everything that is needed to judge a submission.
 
-    `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction. Another process that has the same
-    context makes the same job of `payee`, `share_target`, `share_timestamp` and `timestamp`.
+    `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction, most of which is the context's:
+    a job takes about half a kilobyte, however many payees there are. Another process that has the same context
+    makes the same job of `payee`, `share_target`, `share_timestamp` and `timestamp`.
     """
 
     __slots__ = (
         "_absorbed",
-        "_header_before",
         "aux_target",
         "bits",
         "block_target",
-        "coinb1",
-        "coinb2",
+        "coinbase",
         "context",
-        "key_hash",
         "payee",
-        "share_info",
+        "ref_hash",
         "share_target",
         "share_timestamp",
         "timestamp",
@@ -59,63 +61,75 @@ class Job:
         share_timestamp: int,
         header_timestamp: int,
     ) -> None:
-        template, parent = context.template, context.parent
+        template = context.template
         self.context = context
         self.payee = payee
-        self.key_hash = payee.key_hash
         self.share_timestamp = share_timestamp
-        self.bits = parent.bits_for(desired_target)
+        self.bits = context.parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)
         self.block_target = template.target
         self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version
-        packer = context.packer
-        self.share_info = packer.share_info(
-            payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
-        )
-        prefix = gentx_prefix(
-            context.payouts,
-            p2pkh_script(payee.key_hash),
-            coinbase=context.coinbase,
-            has_payload=bool(template.coinbase_payload),
-        )
-        self.coinb1 = prefix + ref_hash_of(packer.ref_bytes(self.share_info), (), context.network)
-        self.coinb2 = context.suffix
-        self._absorbed = sha256(self.coinb1)
-        self._header_before = template.previous_block.to_bytes(32, "little")
-
-    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
-        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. Costs one
-        X11."""
-        coinbase = self._absorbed.copy()
-        coinbase.update(nonce_bytes + self.coinb2)
-        leaf = sha256(coinbase.digest()).digest()
-        for entry in self.context.template.branch:
-            leaf = sha256(sha256(leaf + entry).digest()).digest()
-        header = b"".join(
-            (
-                version.to_bytes(4, "little"),
-                self._header_before,
-                leaf,
-                timestamp.to_bytes(4, "little"),
-                self.context.template.bits.to_bytes(4, "little"),
-                nonce.to_bytes(4, "little"),
-            )
-        )
-        return Outcome(
-            self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
-        )
+        self.coinbase = context.coinbases.of(p2pkh_script(payee.key_hash))
+        self.ref_hash = ref_hash_of(context.packer.ref_bytes(self.share_info), (), context.network)
+        self._absorbed: _Hash | None = None
+        """SHA-256 with `coinb1`, once there is a submission."""
 
     @property
-    def digest(self) -> bytes:
-        """Return 8 bytes that differ from those of any other job on the same context."""
-        return self._absorbed.copy().digest()[:8]
+    def key_hash(self) -> bytes:
+        """Return the 20 bytes of the payee."""
+        return self.payee.key_hash
+
+    @property
+    def share_info(self) -> bytes:
+        """Return the bytes of the share that are fixed before the work is done."""
+        context, share_timestamp = self.context, self.share_timestamp
+        parent = context.parent
+        return context.packer.share_info(
+            self.payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
+        )
 
     @property
     def gentx_prefix(self) -> bytes:
         """Return the generation transaction up to ref_hash."""
-        return self.coinb1[:-32]
+        shared, start, own, end = self.coinbase
+        return shared.prefix(start, own, end)
+
+    @property
+    def coinb1(self) -> bytes:
+        """Return the generation transaction up to the extranonce."""
+        return self.gentx_prefix + self.ref_hash
+
+    @property
+    def coinb2(self) -> bytes:
+        """Return the generation transaction after the extranonce."""
+        return self.context.suffix
+
+    @property
+    def digest(self) -> bytes:
+        """Return 8 bytes that differ from those of any other job on the same context."""
+        return self._absorb().copy().digest()[:8]
+
+    def _absorb(self) -> _Hash:
+        if self._absorbed is None:
+            shared, start, own, end = self.coinbase
+            self._absorbed = shared.absorb(start, own, end, ref_hash=self.ref_hash)
+        return self._absorbed
+
+    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
+        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. Costs one
+        X11."""
+        context = self.context
+        coinbase = (self._absorbed or self._absorb()).copy()
+        coinbase.update(nonce_bytes + context.suffix)
+        leaf = sha256(coinbase.digest()).digest()
+        for entry in context.template.branch:
+            leaf = sha256(sha256(leaf + entry).digest()).digest()
+        header = _HEADER.pack(version, context.previous_block_bytes, leaf, timestamp, context.template.bits, nonce)
+        return Outcome(
+            self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
+        )
 
 
 class Outcome:

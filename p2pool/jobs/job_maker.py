@@ -6,7 +6,9 @@ figures are: in the node itself, and in the gateways that serve its miners.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -71,12 +73,27 @@ class JobTerms(Protocol):
         """Return the hash rate of the miners of this node that mine to one address."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """What decides the share targets of all addresses on a context within a second."""
+
+    context: WorkContext
+    second: int
+    easiest: int
+    """The target of addresses that earn enough."""
+    dust_rate: float
+    """The hash rate below which an address would be paid dust; 0 if none would be."""
+    without_dust: int
+    """The target of addresses that would be paid dust otherwise."""
+
+
 class JobMaker:
     """Makes jobs; `chance` decides which of them are the fee."""
 
     def __init__(self, terms: JobTerms, chance: Random) -> None:
         self._terms = terms
         self._chance = chance
+        self._targets: _Targets | None = None
 
     def make(
         self, context: WorkContext, key_hash: bytes, *, share_difficulty: float | None, now: float
@@ -127,22 +144,29 @@ class JobMaker:
         large part of all shares and for miners whose payouts would be dust."""
         if share_difficulty is not None:
             return difficulty_to_target(share_difficulty)
+        targets = self._targets
+        if targets is None or targets.context is not context or targets.second != int(now):
+            targets = self._targets = self._targets_of(context, now)
+        if targets.dust_rate and self._terms.address_rate(key_hash, now) < targets.dust_rate:
+            return targets.without_dust
+        return targets.easiest
+
+    def _targets_of(self, context: WorkContext, now: float) -> _Targets:
         terms, network, template = self._terms, context.network, context.template
-        target = MAX_UINT256
+        easiest = MAX_UINT256
         local_rate = terms.local_rate(now)
         if local_rate > 0:
-            target = min(target, average_attempts_to_target(local_rate * network.share_period / LOCAL_PART))
+            easiest = min(easiest, average_attempts_to_target(local_rate * network.share_period / LOCAL_PART))
         pool_rate = terms.pool_rate()
-        if pool_rate is None:
-            return target
-        dust = network.parent.dust_threshold
         kept = template.subsidy * (1 - terms.donation / 65535)
-        rate = terms.address_rate(key_hash, now)
-        if template.subsidy > 0 and rate / max(pool_rate, 1.0) * kept < dust:
+        dust_rate, without_dust = 0.0, easiest
+        if pool_rate is not None and template.subsidy > 0:
+            dust = network.parent.dust_threshold
+            dust_rate = dust * max(pool_rate, 1.0) / kept if kept > 0 else math.inf
             block_attempts = target_to_average_attempts(template.target)
-            requested = average_attempts_to_target(block_attempts * network.spread * dust / template.subsidy)
-            target = min(target, requested)
-        return target
+            attempts = block_attempts * network.spread * dust / template.subsidy
+            without_dust = min(easiest, average_attempts_to_target(attempts))
+        return _Targets(context, int(now), easiest, dust_rate, without_dust)
 
 
 def _header_time(template: BlockTemplate, newest: BlockTemplate | None, now: float) -> int:

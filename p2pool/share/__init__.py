@@ -8,6 +8,7 @@ consensus (share version 16); the rules are described in docs/protocol/share.md 
 - `generation`: what the next share is made of; `check`: a share against the chain below it
 - `rules`: retarget, timestamps, references; `parent_context`: what they come to for the next share
 - `payouts`: outputs of a generation transaction; `payments`: those that the parent chain prescribes;
-  `weights`: those of the PPLNS window; `donation`: the key that no share of this node pays
+  `weights`: those of the PPLNS window, and `payout_order` their order; `donation`: the key that no share of this
+  node pays
 - `votes`: votes for share versions; `errors`: why a share is refused
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 
 from p2pool.dash.hashes import BLOCK_SIZE, midstate
@@ -18,7 +19,6 @@ from p2pool.share.share import Links, Share
 from p2pool.wire.codec import (
     ONE_BYTE_VARINTS,
     Reader,
-    pack_uint16,
     pack_uint32,
     pack_uint64,
     pack_uint256_list,
@@ -34,6 +34,11 @@ _HEADER_FIELDS = Struct("<32sIII")
 _PAYEE_FIELDS = Struct("<I20sQHB")
 _CHAIN_FIELDS = Struct("<32sIIII16s")
 _LINK_FIELDS = Struct("<8s32s")
+
+_TERMS = Struct("<QHB")
+"""From subsidy to stale_info."""
+_CHAIN = Struct("<III16s")
+"""From bits to abswork."""
 
 # Bound: payout scripts repeat from share to share; interning keeps one object for each in use.
 _script_of = lru_cache(maxsize=16384)(p2pkh_script)
@@ -123,10 +128,18 @@ def read_branch(reader: Reader) -> tuple[bytes, ...]:
     return tuple([reader.take(32) for _ in range(count)]) if count else ()
 
 
+def _pack_refs(refs: Iterable[tuple[int, int]]) -> bytes:
+    """Return references as pairs of varints; nearly always each number fits a byte."""
+    numbers = list(chain.from_iterable(refs))
+    if max(numbers, default=0) < 0xFD:
+        return bytes(numbers)
+    return b"".join(map(pack_varint, numbers))
+
+
 class Packer16:
     """Packs shares of type 16. What all payees on one tip have in common is packed once."""
 
-    __slots__ = ("_before_nonce", "_packed_payload", "_parent", "_payments", "_refs", "_subsidy")
+    __slots__ = ("_before_nonce", "_middle", "_packed_payload", "_parent", "_subsidy")
 
     def __init__(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> None:
         self._parent = parent
@@ -139,21 +152,17 @@ class Packer16:
         )
         payload = data.coinbase_payload
         self._packed_payload = pack_varstr(pack_varstr(payload) if payload else b"")
-        self._subsidy = pack_uint64(data.subsidy)
+        self._subsidy = data.subsidy
         payments = [pack_varstr(payee.encode("latin-1")) + pack_uint64(amount) for payee, amount in data.payments]
-        self._payments = b"".join(
+        self._middle = b"".join(
             (
                 pack_varint(data.desired_version),
                 pack_uint64(data.payment_amount),
                 pack_varint(len(payments)),
                 *payments,
-            )
-        )
-        self._refs = b"".join(
-            (
                 pack_uint256_list(refs.new_hashes),
                 pack_varint(len(refs.refs)),
-                *[pack_varint(distance) + pack_varint(index) for distance, index in refs.refs],
+                _pack_refs(refs.refs),
                 (parent.far_share_hash or 0).to_bytes(32, "little"),
                 pack_uint32(parent.max_bits),
             )
@@ -167,15 +176,9 @@ class Packer16:
                 self._before_nonce,
                 pack_uint32(payee.nonce),
                 payee.key_hash,
-                self._subsidy,
-                pack_uint16(payee.donation),
-                payee.stale_info.to_bytes(1, "little"),
-                self._payments,
-                self._refs,
-                pack_uint32(bits),
-                pack_uint32(timestamp),
-                pack_uint32(parent.absheight),
-                parent.abswork_for(bits).to_bytes(16, "little"),
+                _TERMS.pack(self._subsidy, payee.donation, payee.stale_info),
+                self._middle,
+                _CHAIN.pack(bits, timestamp, parent.absheight, parent.abswork_for(bits).to_bytes(16, "little")),
             )
         )
 

@@ -42,7 +42,7 @@ def open_envelope(reader: Reader) -> tuple[int, bytes]:
 
 def ref_hash_of(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> bytes:
     """Return the 32 bytes with which a generation transaction commits to a share. `ref_bytes`: see `Links`."""
-    return finish(_ref_hash_steps(ref_bytes, branch, network))
+    return walk_branch(sha256d(network.identifier + ref_bytes), branch)
 
 
 def _ref_hash_steps(ref_bytes: bytes, branch: tuple[bytes, ...], network: Network) -> Generator[None, None, bytes]:

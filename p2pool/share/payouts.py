@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from p2pool.base.steps import finish
 from p2pool.dash.address import AddressVersions
 from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.payments import PaidPayments, judge_payments, pack_output
+from p2pool.share.payout_order import PayoutOrder, payout_order
 from p2pool.share.weights import Weights
 from p2pool.wire.codec import pack_uint64, pack_varint, pack_varstr
 
@@ -39,26 +40,31 @@ def paid_payments(payments: Sequence[tuple[str, int]], versions: AddressVersions
     return finish(judge_payments(payments, versions))
 
 
-def worker_amounts(weights: Weights, payout: int) -> dict[bytes, int]:
-    """Return duffs by script from the window alone, without the finder's part; may hold DONATION_SCRIPT and
-    zeros."""
-    total = weights.total
-    if not total:
-        return {}
-    share_of_payout, divisor = payout * _WORKERS_PART, _FINDER_PART * total
-    return {script: share_of_payout * weight // divisor for script, weight in weights.by_script.items()}
+class FinderOutputs(NamedTuple):
+    """The outputs of a generation transaction for one finder: `shared[:start] + own + shared[end:]`, up to what is
+    constant before ref_hash, which is included. `shared` is one object for all finders."""
+
+    number: int
+    """How many outputs there are, with the one that commits to the share."""
+    shared: bytes
+    start: int
+    own: bytes
+    """What the finder changes."""
+    end: int
 
 
 class Payouts(Protocol):
     """The outputs for one tip and template, ready for any finder: what a share version's `payouts` make."""
 
     donation_script: bytes
-    amounts: Mapping[bytes, int]
-    """Duffs by script from the window, without the donation's and the finder's part; no zeros."""
     finder_bonus: int
     """Duffs that the finder gets besides."""
     payout: int
     """Duffs left of the subsidy after the packed payments."""
+
+    @property
+    def amounts(self) -> Mapping[bytes, int]:
+        """Return duffs by script from the window, without the donation's and the finder's part; no zeros."""
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
@@ -71,28 +77,18 @@ class Payouts(Protocol):
         """Return (MINER, PAYMENT or DONATION, script, duffs) in the transaction's order, without the last
         output."""
 
-    def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """Return (count of outputs, their bytes up to and including what is constant before ref_hash) for
-        `finder`."""
+    def outputs_around(self, finder: bytes) -> FinderOutputs:
+        """Return the outputs if `finder` finds the block."""
 
 
 class PayoutTable:
     """The outputs of type 16, ready for any finder.
 
-    Everything is serialized once; an address then costs one bisection and one join (`prefix_for`).
+    Everything is serialized once; an address then costs one bisection (`outputs_around`).
     Raises ShareInvalid at construction if the payments exceed the subsidy.
     """
 
-    __slots__ = (
-        "_joined",
-        "_offsets",
-        "_paid",
-        "_scripts",
-        "_workers_total",
-        "amounts",
-        "finder_bonus",
-        "payout",
-    )
+    __slots__ = ("_amounts", "_offsets", "_paid", "_scripts", "_shared", "finder_bonus", "payout")
     donation_script = DONATION_SCRIPT
 
     def __init__(self, weights: Weights, subsidy: int, paid: PaidPayments) -> None:
@@ -101,16 +97,27 @@ class PayoutTable:
         if self.payout < 0:
             raise ShareInvalid(Reason.NEGATIVE_PAYOUT, f"{self.payout} duffs are left")
         self.finder_bonus = self.payout // _FINDER_PART
-        amounts = worker_amounts(weights, self.payout)
-        amounts.pop(DONATION_SCRIPT, None)
-        self.amounts: Mapping[bytes, int] = MappingProxyType(
-            {script: amount for script, amount in amounts.items() if amount}
-        )
-        self._workers_total = sum(self.amounts.values())
-        self._scripts = tuple(sorted(self.amounts))
-        pieces = [pack_output(script, self.amounts[script]) for script in self._scripts]
-        self._offsets = tuple(accumulate(map(len, pieces), initial=0))
-        self._joined = b"".join(pieces)
+        by_script: Mapping[bytes, int] = weights.by_script if weights.total else {}
+        scripts: AbstractSet[bytes] = by_script.keys()
+        if DONATION_SCRIPT in by_script:
+            scripts = scripts - {DONATION_SCRIPT}
+        order = payout_order(scripts)
+        for_workers, divisor = self.payout * _WORKERS_PART, _FINDER_PART * weights.total
+        amounts = [for_workers * weight // divisor for weight in map(by_script.__getitem__, order.scripts)]
+        if 0 in amounts:
+            order = PayoutOrder(script for script, amount in zip(order.scripts, amounts, strict=True) if amount)
+            amounts = [amount for amount in amounts if amount]
+        self._scripts, self._offsets = order.scripts, order.offsets
+        self._amounts = tuple(amounts)
+        """Duffs of each script; no zeros."""
+        rest = self.payout - sum(amounts) - self.finder_bonus
+        self._shared = b"".join((order.pack(amounts), paid.packed, pack_uint64(rest), GENTX_BEFORE_REF_HASH))
+        """The outputs without what the finder gets."""
+
+    @property
+    def amounts(self) -> Mapping[bytes, int]:
+        """Return duffs by script from the window, without the donation's and the finder's part; no zeros."""
+        return MappingProxyType(dict(zip(self._scripts, self._amounts, strict=True)))
 
     @property
     def payments(self) -> list[tuple[bytes, int]]:
@@ -119,7 +126,7 @@ class PayoutTable:
 
     def amounts_for(self, finder: bytes) -> dict[bytes, int]:
         """Return duffs by script if `finder` finds the block, with the donation's and without the payments."""
-        amounts = dict(self.amounts)
+        amounts = dict(zip(self._scripts, self._amounts, strict=True))
         if finder != DONATION_SCRIPT and self.finder_bonus:
             amounts[finder] = amounts.get(finder, 0) + self.finder_bonus
         amounts[DONATION_SCRIPT] = self.payout - sum(amounts.values())
@@ -135,31 +142,28 @@ class PayoutTable:
             (DONATION, DONATION_SCRIPT, rest),
         ]
 
-    def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """Return the count of outputs, and their bytes up to what is constant before ref_hash, for `finder`."""
-        scripts, offsets, joined = self._scripts, self._offsets, self._joined
-        spent = self._workers_total
-        count = len(scripts) + self._paid.count + 2
-        workers = joined
-        if finder != DONATION_SCRIPT and self.finder_bonus:
-            spent += self.finder_bonus
-            amount = self.amounts.get(finder)
-            at = bisect_left(scripts, finder)
-            if amount is None:
-                count += 1
-                own = pack_output(finder, self.finder_bonus)
-                workers = joined[: offsets[at]] + own + joined[offsets[at] :]
-            else:
-                own = pack_output(finder, amount + self.finder_bonus)
-                workers = joined[: offsets[at]] + own + joined[offsets[at + 1] :]
-        donation = pack_uint64(self.payout - spent)
-        return count, b"".join((workers, self._paid.packed, donation, GENTX_BEFORE_REF_HASH))
+    def outputs_around(self, finder: bytes) -> FinderOutputs:
+        """Return the outputs if `finder` finds the block."""
+        scripts, offsets, shared, bonus = self._scripts, self._offsets, self._shared, self.finder_bonus
+        number = len(scripts) + self._paid.count + 2
+        if finder == DONATION_SCRIPT:
+            # The bonus is part of the rest.
+            place = len(shared) - len(GENTX_BEFORE_REF_HASH) - 8
+            rest = int.from_bytes(shared[place : place + 8], "little") + bonus
+            return FinderOutputs(number, shared, place, pack_uint64(rest), place + 8)
+        at = bisect_left(scripts, finder)
+        start = offsets[at]
+        if not bonus:
+            return FinderOutputs(number, shared, start, b"", start)
+        if at < len(scripts) and scripts[at] == finder:
+            own = pack_output(finder, self._amounts[at] + bonus)
+            return FinderOutputs(number, shared, start, own, offsets[at + 1])
+        return FinderOutputs(number + 1, shared, start, pack_output(finder, bonus), start)
 
 
-def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload: bool) -> bytes:
-    """Return the generation transaction up to ref_hash."""
+def gentx_head(count: int, *, coinbase: bytes, has_payload: bool) -> bytes:
+    """Return the generation transaction up to its outputs, of which it has `count`."""
     version = b"\x03\x00\x05\x00" if has_payload else b"\x01\x00\x00\x00"
-    count, outputs = table.prefix_for(finder)
     return b"".join(
         (
             version,
@@ -169,9 +173,15 @@ def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload:
             pack_varstr(coinbase),
             b"\xff\xff\xff\xff",
             pack_varint(count),
-            outputs,
         )
     )
+
+
+def gentx_prefix(table: Payouts, finder: bytes, *, coinbase: bytes, has_payload: bool) -> bytes:
+    """Return the generation transaction up to ref_hash."""
+    count, shared, start, own, end = table.outputs_around(finder)
+    head = gentx_head(count, coinbase=coinbase, has_payload=has_payload)
+    return b"".join((head, shared[:start], own, shared[end:]))
 
 
 def gentx_suffix(coinbase_payload: bytes) -> bytes:

@@ -11,7 +11,8 @@ From the wire to the answer:
 
 Work and its judgement:
 
-- `job_registry`: the jobs of all connections; `job_feed`: which job a connection is sent;
+- `job_registry`: the jobs of all connections; `job_feed`: which job a connection is sent; `notify_lines`: the
+  lines that send them;
 - `job_broadcast`: new work to all connections; `upcoming_work`: whether newer work is about to come;
 - `work_patience`: when miners are sent to their backup pools;
 - `submission`: parses the fields of mining.submit, which `session` judges; `solutions`: what was accepted, so

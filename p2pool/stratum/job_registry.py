@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import orjson
-
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.fair import FairShares
 from p2pool.dash.target import difficulty_to_target, target_to_difficulty
+from p2pool.jobs.context import WorkContext
 from p2pool.jobs.job import Job
+from p2pool.stratum.notify_lines import NotifyLines, line_size
 from p2pool.stratum.ports import WorkPort
 
 MAX_ADDRESS_JOBS = 20_000
@@ -20,22 +20,21 @@ MAX_ADDRESS_JOBS = 20_000
 MAX_VARIANTS = 4
 """Additional jobs on the same work per address, for connections whose difficulty changed. A connection that has
 had all of them gets its next difficulty with the next work."""
-MAX_HELD = 100_000
-"""Jobs that may still be answered, counted once per site that got them, about 3 KB each with 50 payees. Beyond it
-the oldest job of the site and address that hold most is released; never one on the newest work, of which there are
-at most MAX_VARIANTS + 1 per connection."""
+MAX_HELD_BYTES = 160 * 1024 * 1024
+"""Bytes of jobs that may still be answered, and of the contexts that these jobs share. Beyond it the oldest job of
+the site and address that hold most is released; never one on the newest work, of which there are at most
+MAX_VARIANTS + 1 per connection."""
+JOB_BYTES = 1400
+"""What a job takes, counted once per site that got it, however many payees there are; its context besides. Most of
+it is for its place in the tables of jobs."""
+_RELEASED_AT_ONCE = 8
+"""Jobs released to make room for one: a context is only dropped with its last job, which may take thousands."""
 _RETIRED_AT_ONCE = 5_000
 """Jobs released in one call of `retire`: a few milliseconds."""
 _REMEMBERED_BLOCKS = 16
 """Replaced previous blocks whose jobs may be in their grace time; there are hardly ever two."""
 GRACE = 60.0
 """Seconds for which jobs stay valid after a new block: late work is counted as dead on arrival, not as unknown."""
-
-
-def swap_words(hash_bytes: bytes) -> bytes:
-    """Return prevhash as mining.notify has it: the 32 internal bytes, with the bytes of each 4-byte word
-    reversed."""
-    return b"".join(hash_bytes[i : i + 4][::-1] for i in range(0, 32, 4))
 
 
 JobRequest = tuple[bytes, float | None]
@@ -75,11 +74,11 @@ def pseudoshare_limit(share_target: int) -> PseudoshareLimit:
 
 class IssuedJob:
     """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may still know the
-    id, but the work and its lines are gone. The notify lines are made once for all connections.
+    id, but the work is gone. `lines` makes the notify lines of all jobs on the same work.
 
     `generation` counts changes of work; `variant` distinguishes jobs for one request on the same work."""
 
-    __slots__ = ("_lines", "generation", "holders", "job", "job_id", "limit", "origin", "request", "variant")
+    __slots__ = ("generation", "holders", "job", "job_id", "limit", "lines", "origin", "request", "variant")
 
     def __init__(
         self, job_id: str, job: Job, *, request: JobRequest = (b"", None), generation: int = 0, variant: int = 0
@@ -95,41 +94,29 @@ class IssuedJob:
         """Where the job was issued if it came with the session of another server; None if it was issued here."""
         self.holders: set[str] = set()
         """Sites that were sent this job and still hold it."""
-        self._lines: tuple[bytes, bytes] | None = None
+        self.lines: NotifyLines | None = None
+        """None if a line is hardly ever needed: then it is made from scratch."""
 
     def notify(self, clean: bool) -> bytes:
         """Return the whole notify line; empty once the job is released."""
-        if self._lines is None:
-            if self.job is None:
-                return b""
-            self._lines = self._make_lines(self.job)
-        return self._lines[clean]
-
-    def _make_lines(self, job: Job) -> tuple[bytes, bytes]:
-        template = job.context.template
-        body = orjson.dumps(
-            [
-                self.job_id,
-                swap_words(template.previous_block.to_bytes(32, "little")).hex(),
-                job.coinb1.hex(),
-                job.coinb2.hex(),
-                [entry.hex() for entry in template.branch],
-                f"{job.version:08x}",
-                f"{template.bits:08x}",
-                f"{job.timestamp:08x}",
-            ]
-        )[:-1]
-        head = b'{"id":null,"method":"mining.notify","params":' + body
-        return head + b",false]}\n", head + b",true]}\n"
-
-    def superseded(self) -> None:
-        """Drop the lines: there is newer work, and they are rarely needed again (they would be made anew)."""
-        self._lines = None
+        job = self.job
+        if job is None:
+            return b""
+        return (self.lines or NotifyLines(job.context)).line(self.job_id, job, clean=clean)
 
     def release(self) -> None:
         """Drop the work: submissions for this job are no longer judged."""
         self.job = None
-        self._lines = None
+
+
+class _HeldContext:
+    """A context, and how many jobs on it are held, once per site."""
+
+    __slots__ = ("context", "count")
+
+    def __init__(self, context: WorkContext) -> None:
+        self.context = context
+        self.count = 0
 
 
 class JobRegistry:
@@ -137,7 +124,7 @@ class JobRegistry:
     that it may answer.
 
     Jobs on the current previous block are valid however old they are: a solution can still be a block. If there
-    are too many, sites lose their own: see MAX_HELD.
+    are too many, sites lose their own: see MAX_HELD_BYTES.
     """
 
     def __init__(self, work: WorkPort) -> None:
@@ -152,16 +139,24 @@ class JobRegistry:
         """The first digits of new ids, if other servers make jobs as well."""
         self._previous_block: int | None = None
         self._held: dict[int, FairShares[IssuedJob]] = {}
-        """By previous block: the jobs by (site, address); MAX_HELD in all."""
+        """By previous block: the jobs by (site, address); MAX_HELD_BYTES in all."""
         self._held_count = 0
+        self._contexts: dict[int, _HeldContext] = {}
+        """The contexts of these jobs, by their identity."""
+        self._context_bytes = 0
+        self._lines: NotifyLines | None = None
+        """Of the newest work; None before its first job."""
+        self.line_size = 0
+        """About how many bytes a notify line has."""
         self._ended: dict[int, float] = {}
         """Replaced previous blocks, and when each was replaced; their jobs are released after GRACE."""
 
     def work_changed(self, previous_block: int, clean: bool, now: float) -> None:
         """Note that there is new work, which makes earlier jobs worthless if `clean`. New jobs are built when they
         are requested; jobs on another previous block stay valid for a grace time only."""
-        for issued in self._current.values():
-            issued.superseded()
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
         self._current.clear()
         self.generation += 1
         if clean:
@@ -180,19 +175,20 @@ class JobRegistry:
         for previous_block in [block for block, ended in self._ended.items() if now - ended > GRACE]:
             portion -= self._release_all(previous_block, portion)
 
-    def _release_all(self, previous_block: int, at_most: int = MAX_HELD) -> int:
+    def _release_all(self, previous_block: int, at_most: int | None = None) -> int:
         """Release jobs of a replaced previous block. Return how many were released."""
         held = self._held.get(previous_block)
-        count = 0 if held is None else min(len(held), at_most)
+        count = 0 if held is None else len(held)
+        if at_most is not None:
+            count = min(count, at_most)
         if held is not None and count < len(held):
             for _ in range(count):
                 self._release_one(previous_block, held)
             return count
         if held is not None:
             del self._held[previous_block]
-            self._held_count -= count
             for path, issued in held:
-                _let_go(issued, str(path[0]))
+                self._let_go(issued, str(path[0]))
         self._ended.pop(previous_block, None)
         return count
 
@@ -231,9 +227,19 @@ class JobRegistry:
             issued = self._current[key] = IssuedJob(
                 self._next_id(), job, request=request, generation=self.generation, variant=variant
             )
+            issued.lines = self._lines_of(job.context)
         if site not in issued.holders:
             self._hold(site, issued)
         return issued
+
+    def _lines_of(self, context: WorkContext) -> NotifyLines:
+        lines = self._lines
+        if lines is None or lines.context is not context:
+            if lines is not None:
+                lines.close()
+            lines = self._lines = NotifyLines(context)
+            self.line_size = line_size(context)
+        return lines
 
     def _next_id(self) -> str:
         if self._prefix:
@@ -259,6 +265,8 @@ class JobRegistry:
 
     def restore(self, issued: IssuedJob, sites: Iterable[str]) -> None:
         """Take a job that an earlier process sent to miners of these sites. Called once for each of the miners."""
+        if issued.job is not None and issued.generation == self.generation:
+            issued.lines = self._lines_of(issued.job.context)
         for site in sites:
             if site not in issued.holders:
                 self._hold(site, issued)
@@ -271,9 +279,21 @@ class JobRegistry:
         held.add((site, issued.request[0]), issued)
         issued.holders.add(site)
         self._held_count += 1
-        while self._held_count > MAX_HELD:
-            if not self._make_room():
+        self._count_context(issued.job.context, 1)
+        for _ in range(_RELEASED_AT_ONCE):
+            if self._held_count * JOB_BYTES + self._context_bytes <= MAX_HELD_BYTES or not self._make_room():
                 return
+
+    def _count_context(self, context: WorkContext, change: int) -> None:
+        """Note that a job on a context is held once more or less."""
+        known = self._contexts.get(id(context))
+        if known is None:
+            known = self._contexts[id(context)] = _HeldContext(context)
+            self._context_bytes += context.size
+        known.count += change
+        if not known.count:
+            del self._contexts[id(context)]
+            self._context_bytes -= context.size
 
     def _make_room(self) -> bool:
         """Release the oldest job of the greediest holder on the previous block with most jobs. Return False if its
@@ -291,14 +311,15 @@ class JobRegistry:
             return
         path, issued = greediest
         held.remove(path, issued)
-        self._held_count -= 1
-        _let_go(issued, str(path[0]))
+        self._let_go(issued, str(path[0]))
         if not held:
             self._held.pop(previous_block, None)
 
-
-def _let_go(issued: IssuedJob, site: str) -> None:
-    """Let a site hold a job no longer; without any, its work is gone."""
-    issued.holders.discard(site)
-    if not issued.holders:
-        issued.release()
+    def _let_go(self, issued: IssuedJob, site: str) -> None:
+        """Let a site hold a job no longer; without any, its work is gone."""
+        self._held_count -= 1
+        if issued.job is not None:
+            self._count_context(issued.job.context, -1)
+        issued.holders.discard(site)
+        if not issued.holders:
+            issued.release()

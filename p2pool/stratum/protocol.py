@@ -34,6 +34,10 @@ class ConnectionOwner(typing.Protocol):
     dispatcher: Dispatcher
     record_submissions: Callable[[int, float], None]
 
+    @property
+    def max_unsent(self) -> int:
+        """Return the bytes that a connection may leave unread."""
+
     def register(self, protocol: StratumProtocol) -> Session | None:
         """Return a session for a new connection; None if it is rejected."""
 
@@ -220,7 +224,7 @@ class StratumProtocol(Protocol):
         all_sent = write_at_once(transport, self._write_some, output) if output else False
         if session.closing is not None:
             self._close(session, session.closing)
-        elif not all_sent and unsent(transport) > self._server.limits.max_unsent:
+        elif not all_sent and unsent(transport) > self._server.max_unsent:
             self._close(session, "it does not read what is sent to it")
 
     def _close(self, session: Session, reason: str) -> None:

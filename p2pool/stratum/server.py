@@ -200,6 +200,11 @@ class StratumServer(Factory):
         self._stats.record_connected(now)
         return session
 
+    @property
+    def max_unsent(self) -> int:
+        """Return the bytes that a connection may leave unread at the moment."""
+        return self.limits.unsent(self._context.registry.line_size)
+
     def _has_place(self, host: str, now: float) -> bool:
         """Return whether there is room for one more connection of `host`. If the server is full, one that never
         worked is closed."""

@@ -11,6 +11,8 @@ from p2pool.base.settings import Shown, read_number, setting, switch
 from p2pool.networks import NETWORKS
 
 _DIFFICULTIES = (1e-12, 1e12)
+UNREAD_LINES = 4
+"""Notify lines that a slow reader may leave unread, however long they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,7 @@ class StratumSettings:
         limits=(16384, 1 << 30),
         unit="bytes",
         shown=Shown.VALUE,
-        help="disconnect a miner that leaves more data than this unread",
+        help=f"disconnect a miner that leaves more data than this, and more than {UNREAD_LINES} jobs, unread",
     )
     keepalive: int = setting(
         60,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import struct
+import tracemalloc
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 
 from p2pool.dash.address import encode_address
+from p2pool.jobs.context import build_work_context
 from p2pool.jobs.job import Job
 from p2pool.node import Node, NodeSettings
 from p2pool.pool_stats import PoolStats
@@ -17,7 +20,8 @@ from p2pool.share.generation import PayeeFields
 from p2pool.share.parsing import parse_share
 from p2pool.share.versions import VERSION_16
 from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.job_registry import IssuedJob
+from p2pool.stratum.job_registry import IssuedJob, JobRegistry
+from p2pool.stratum.notify_lines import NotifyLines
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session_context import SessionSettings
 from tests.bench.measure import Table, seconds_of_steps, seconds_per_call
@@ -91,15 +95,52 @@ def job_time(node: Node) -> float:
     context, rng = node.context, random.Random(3)
     keys = [rng.randbytes(20) for _ in range(1000)]
     numbers = iter(range(10**9))
+    lines = NotifyLines(context)
 
     def build() -> bytes:
         payee = PayeeFields(keys[next(numbers) % 1000], 655, 0, 1)
-        return IssuedJob(
-            "1",
-            Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(NOW), header_timestamp=int(NOW)),
-        ).notify(True)
+        job = Job(context, payee, desired_target=2**256 - 1, share_timestamp=int(NOW), header_timestamp=int(NOW))
+        issued = IssuedJob("1", job)
+        issued.lines = lines
+        return issued.notify(True)
 
     return seconds_per_call(build)
+
+
+def context_time(node: Node) -> float:
+    """Everything about the next share and block that does not depend on the payee."""
+    template, created = node.context.template, node.context.created
+    return seconds_per_call(
+        lambda: build_work_context(
+            node.tracker, node.best_share, template=template, network=node.network, now=created
+        )
+    )
+
+
+def tip_bytes(node: Node, addresses: int = 1000, tips: int = 12) -> float:
+    """Memory for each share-chain tip of a block, while one miner of each address may still answer its jobs."""
+    rng, registry = random.Random(4), JobRegistry(node)
+    requests = [(rng.randbytes(20), None) for _ in range(addresses)]
+    previous_block, created = node.template.previous_block, node.context.created
+
+    def new_tip() -> None:
+        node.context = build_work_context(
+            node.tracker, node.best_share, template=node.template, network=node.network, now=created
+        )
+        registry.work_changed(previous_block, True, created)
+        for request in requests:
+            issued = registry.job_for("10.0.0.1", request)
+            issued.notify(True)
+
+    new_tip()
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(tips):
+        new_tip()
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / tips
 
 
 def share_times(node: Node) -> tuple[float, float]:
@@ -128,9 +169,14 @@ def main() -> None:
     table.add_time(
         "submit_x11", "mining.submit, bytes to bytes", seconds_of_steps(submit_steps(node_50, stats_50)), 4
     )
-    table.add_time("job_50_x11", "a job for one more address, 50 payees", job_time(node_50))
-    table.add_time("job_500_x11", "a job for one more address, 500 payees", job_time(node_500))
+    table.add_time("job_50_x11", "a job for one more address, 50 payees", job_time(node_50), 1)
+    table.add_time("job_500_x11", "a job for one more address, 500 payees", job_time(node_500), 1.5)
+    node_2000, _ = make_node(2000)
+    table.add_time("job_2000_x11", "a job for one more address, 2,000 payees", job_time(node_2000), 3)
+    table.add("context_2000_ms", "work on a new tip, 2,000 payees (aim <= 1)", context_time(node_2000) * 1e3, "ms")
     parse, check = share_times(node_50)
     table.add_time("parse_x11", f"share: parse and work check, {TRANSACTIONS} transactions", parse, 8)
     table.add_time("check_50_x11", f"share: full check, 50 payees, {TRANSACTIONS} transactions", check, 25)
+    label = "memory for each tip, 1,000 addresses, 500 payees (aim <= 2)"
+    table.add("tip_500_mb", label, tip_bytes(node_500) / 1e6, "MB")
     table.finish()

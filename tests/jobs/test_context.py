@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from dataclasses import FrozenInstanceError
+from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from p2pool.dash.auxpow import AuxWork, commit_to
 from p2pool.dashd.template_parsing import parse_template
+from p2pool.jobs.coinbases import Coinbases, SharedCoinbase
 from p2pool.jobs.context import WorkContext, build_work_context
 from p2pool.jobs.job import Job
 from p2pool.share.codec_16 import Codec16, Packer16
@@ -24,8 +26,9 @@ from p2pool.sharechain.tracker import Tracker
 from tests.support import capture, make_template, network_of, vectors
 
 VALUES = (int, float, str, bytes, bool, type(None), type, FunctionType, BuiltinFunctionType)
-BUILT_ONCE = (PayoutTable, Packer16, Codec16)
+BUILT_ONCE = (PayoutTable, Packer16, Codec16, Coinbases, SharedCoinbase)
 """Classes without `frozen`: their attributes are set when they are made, and only read by their methods."""
+HASHING = type(sha256())
 NOW = 1_700_000_000.0
 
 
@@ -40,6 +43,8 @@ def deep(value: Any) -> Any:
         return tuple((deep(key), deep(each)) for key, each in value.items())
     if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
         return kind.__name__, tuple(deep(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if kind is HASHING:
+        return value.copy().digest()  # the one object that could be changed: it is seen if it was
     if kind in BUILT_ONCE:
         return kind.__name__, tuple(deep(getattr(value, name)) for name in getattr(kind, "__slots__", ()))
     raise TypeError(f"{kind.__name__} is not immutable: {value!r:.100}")
@@ -114,3 +119,13 @@ def test_no_field_can_be_set():
 def test_what_can_be_changed_is_recognised(changing):
     with pytest.raises(TypeError, match="is not immutable"):
         deep(changing)
+
+
+def test_the_size_of_a_context_grows_with_its_payees_and_transactions():
+    """About: what is measured besides its own objects is shared with other contexts."""
+    payees = build_work_context(TRACKER, BEST, template=REAL, network=TRACKER.network, now=NOW)
+    nobody = build_work_context(TRACKER, None, template=REAL, network=TRACKER.network, now=NOW)
+    assert payees.size - nobody.size >= 4 * 34 * (len(payees.payouts.amounts) - len(nobody.payouts.amounts)) > 0
+    many = context_of(make_template(transactions=[bytes([number]) * 32 for number in range(100)]))
+    few = context_of(make_template(transactions=[bytes(32)]))
+    assert many.size - few.size >= 99 * 150

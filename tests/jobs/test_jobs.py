@@ -26,7 +26,7 @@ from p2pool.share.payouts import DONATION_SCRIPT
 from p2pool.share.rules import reference_transactions
 from p2pool.share.versions import VERSION_16, parse_envelope
 from p2pool.sharechain.tracker import Tracker
-from p2pool.stratum.job_registry import swap_words
+from p2pool.stratum.notify_lines import swap_words
 from tests.support import capture, make_template, network_of, vectors
 
 NETWORK = DASH_REGTEST

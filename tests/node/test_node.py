@@ -222,6 +222,22 @@ def test_who_would_be_paid_dust_makes_harder_shares_and_who_earns_does_not():
     assert target_to_average_attempts(easier) != pytest.approx(attempts, rel=0.01)
 
 
+def test_rates_that_all_addresses_share_are_asked_for_once_a_second_and_context(monkeypatch):
+    home, asked = grown(), []
+    terms = home.node.job_terms
+    real = terms.local_rate
+    monkeypatch.setattr(terms, "local_rate", lambda now: (asked.append(now), real(now))[1])
+    for number in range(10):
+        desired(home, key=bytes([number]) * 20)
+    assert len(asked) == 1
+    home.now += 1
+    desired(home)
+    assert len(asked) == 2
+    home.node.set_template(make_template(subsidy=1))
+    desired(home)
+    assert len(asked) == 3
+
+
 def test_what_is_dust_in_a_slow_pool_is_reported_by_the_rate_that_it_has():
     """By timestamps it would seem 92 times as fast, and everybody's part of it as small."""
     home = grown(pace=3600)

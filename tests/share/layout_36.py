@@ -22,7 +22,7 @@ from p2pool.share.errors import Reason, ShareInvalid
 from p2pool.share.generation import PayeeFields, ShareData, SolvedHeader
 from p2pool.share.parent_context import ParentContext, TransactionRefs
 from p2pool.share.payments import PaidPayments, pack_output
-from p2pool.share.payouts import DONATION, MINER, PAYMENT, before_ref_hash
+from p2pool.share.payouts import DONATION, MINER, PAYMENT, FinderOutputs, before_ref_hash
 from p2pool.share.rules import check_form, parent_context
 from p2pool.share.share import ChainView, Links, Share, ShareRules, ShareVersion
 from p2pool.share.versions import VERSION_16
@@ -378,11 +378,11 @@ class Payouts36:
             (DONATION, DONATION_SCRIPT, self.payout - sum(self.amounts.values())),
         ]
 
-    def prefix_for(self, finder: bytes) -> tuple[int, bytes]:
-        """See Payouts."""
+    def outputs_around(self, finder: bytes) -> FinderOutputs:
+        """See Payouts. The finder gets nothing of its own."""
         outputs = self.outputs_for(finder)
         packed = b"".join(pack_output(script, amount) for _, script, amount in outputs)
-        return len(outputs) + 1, packed + pack_uint64(0) + b"\x2a\x6a\x28"
+        return FinderOutputs(len(outputs) + 1, packed + pack_uint64(0) + b"\x2a\x6a\x28", 0, b"", 0)
 
 
 # --- rules -----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from p2pool.base.errors import ParseError
 from p2pool.base.plain_records import form_of, from_plain, to_plain
+from p2pool.jobs.context import WorkContext
 from p2pool.stratum import job_registry
 from p2pool.stratum.guard import Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
@@ -114,7 +115,8 @@ def test_shares_of_the_new_process_are_those_of_the_old_one():
 
 def test_a_job_that_many_miners_of_a_site_share_counts_once(monkeypatch):
     """Else the jobs of a large farm would be released as too many."""
-    monkeypatch.setattr(job_registry, "MAX_HELD", 4)
+    monkeypatch.setattr(job_registry, "MAX_HELD_BYTES", 4 * job_registry.JOB_BYTES)
+    monkeypatch.setattr(WorkContext, "size", 0)
     miners = [Miner()]
     for number in range(2, 9):
         miners.append(Miner(context=miners[0].context))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from twisted.internet.task import Clock
 
+from p2pool.stratum import job_registry
 from p2pool.stratum.job_broadcast import PAUSE, SLICE, JobBroadcast
 from p2pool.stratum.job_registry import JobRegistry
 from tests.environment import make_environment
@@ -233,6 +234,19 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_served_at_once():
     wires[0].clear()
     new_work(harness, previous_block=0xBEE0)
     assert counts(wires) == [0, 1, 1, 1, 1]
+
+
+def test_four_unread_jobs_are_allowed_however_long_they_are(monkeypatch):
+    """With thousands of payees, two notify lines are longer than what may be left unread otherwise."""
+    harness, wires = make(3)
+    assert harness.server.max_unsent == harness.server.limits.max_unsent
+    line = 140_000
+    monkeypatch.setattr(job_registry, "line_size", lambda context: line)
+    wires[0].dataBuffer = b"x" * (4 * line + 1)
+    wires[1].dataBuffer = b"x" * (4 * line)
+    new_work(harness, previous_block=0xBEEF)
+    assert harness.server.max_unsent == 4 * line
+    assert [wire.disconnecting for wire in wires] == [True, False, False]
 
 
 # --- how long it takes -----------------------------------------------------------------------------------------

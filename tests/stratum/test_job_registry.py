@@ -8,8 +8,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pool.jobs.context import WorkContext
+from p2pool.jobs.job import Job
+from p2pool.share.generation import PayeeFields
 from p2pool.stratum import job_registry
-from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS, IssuedJob, JobRegistry, swap_words
+from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS, IssuedJob, JobRegistry
+from p2pool.stratum.notify_lines import swap_words
 from tests.stratum.miner import NOW, FakeWork
 
 HOST = "10.0.0.1"
@@ -21,6 +25,23 @@ def make_book() -> tuple[FakeWork, JobRegistry]:
     book = JobRegistry(work)
     book.work_changed(work.template.previous_block, True, NOW)
     return work, book
+
+
+def hold_at_most(monkeypatch, jobs: int) -> None:
+    """Leave room for so many jobs, as if contexts took no memory."""
+    monkeypatch.setattr(job_registry, "MAX_HELD_BYTES", jobs * job_registry.JOB_BYTES)
+    monkeypatch.setattr(WorkContext, "size", 0)
+
+
+def make_job_on(context: WorkContext, key: bytes) -> Job:
+    """A job on a context that is there already."""
+    return Job(
+        context,
+        PayeeFields(key, 655, 0, 1),
+        desired_target=2**256 - 1,
+        share_timestamp=int(NOW),
+        header_timestamp=int(NOW),
+    )
 
 
 def move_to(work: FakeWork, book: JobRegistry, block: int, now: float = NOW) -> None:
@@ -131,7 +152,7 @@ def test_very_many_jobs_are_released_in_portions(monkeypatch):
 
 
 def test_jobs_on_the_current_block_are_many_but_bounded(monkeypatch):
-    monkeypatch.setattr(job_registry, "MAX_HELD", 10)
+    hold_at_most(monkeypatch, 10)
     work, book = make_book()
     issued = []
     for _ in range(30):
@@ -141,9 +162,55 @@ def test_jobs_on_the_current_block_are_many_but_bounded(monkeypatch):
     assert book._held_count == 10
 
 
+def test_a_context_counts_once_however_many_jobs_are_on_it(monkeypatch):
+    work, book = make_book()
+    context = work.make_job(KEY, None).context
+    monkeypatch.setattr(work, "make_job", lambda key, difficulty: make_job_on(context, key))
+    for number in range(10):
+        book.job_for(HOST, (bytes([number]) * 20, None))
+        book.job_for("10.0.0.2", (bytes([number]) * 20, None))
+    assert (book._held_count, book._context_bytes) == (20, context.size)
+    move_to(work, book, 0xBEEF, NOW)
+    book.retire(NOW + GRACE + 1)
+    assert (book._held_count, book._context_bytes, book._contexts) == (0, 0, {})
+
+
+def test_contexts_of_many_payees_are_bounded_in_bytes(monkeypatch):
+    """A few of them take more than all of their jobs."""
+    size = 100 * job_registry.JOB_BYTES
+    monkeypatch.setattr(job_registry, "MAX_HELD_BYTES", 3 * size)
+    monkeypatch.setattr(WorkContext, "size", size)
+    work, book = make_book()
+    issued = []
+    for _ in range(10):
+        book.work_changed(work.template.previous_block, True, NOW)
+        issued.append(book.job_for(HOST, (KEY, None)))
+    assert [job.job is not None for job in issued] == [False] * 8 + [True] * 2
+    assert book._context_bytes == 2 * size
+
+
+def test_making_room_takes_a_bounded_time(monkeypatch):
+    """Many jobs on few contexts: none of them is dropped before its last job."""
+    work, book = make_book()
+    contexts = [work.make_job(KEY, None).context for _ in range(3)]
+    monkeypatch.setattr(WorkContext, "size", 1000 * job_registry.JOB_BYTES)
+    for context in contexts:
+        book.work_changed(work.template.previous_block, True, NOW)
+        monkeypatch.setattr(work, "make_job", lambda key, difficulty, on=context: make_job_on(on, key))
+        for number in range(100):
+            book.job_for(f"host{number}", (bytes([number]) * 20, None))
+    monkeypatch.setattr(job_registry, "MAX_HELD_BYTES", 2200 * job_registry.JOB_BYTES)
+    before = book._held_count
+    book.job_for("another", (KEY, None))
+    assert book._held_count == before + 1 - job_registry._RELEASED_AT_ONCE
+    for number in range(20):
+        book.job_for(f"other{number}", (KEY, None))
+    assert len(book._contexts) == 2
+
+
 def test_no_flood_of_jobs_makes_another_host_s_job_unknown(monkeypatch):
     """Fails where jobs are given up first in, first out: the flood of four hosts pushes out the honest one's."""
-    monkeypatch.setattr(job_registry, "MAX_HELD", 200)
+    hold_at_most(monkeypatch, 200)
     work, book = make_book()
     honest = []
     for _ in range(10):
@@ -158,7 +225,7 @@ def test_no_flood_of_jobs_makes_another_host_s_job_unknown(monkeypatch):
 
 
 def test_a_flood_for_somebody_else_s_address_costs_that_address_nothing(monkeypatch):
-    monkeypatch.setattr(job_registry, "MAX_HELD", 50)
+    hold_at_most(monkeypatch, 50)
     work, book = make_book()
     honest = []
     for _ in range(20):
@@ -171,7 +238,7 @@ def test_a_flood_for_somebody_else_s_address_costs_that_address_nothing(monkeypa
 
 def test_the_newest_job_is_never_given_up(monkeypatch):
     """Of a farm with more addresses than jobs may be held, beside a crowd with one each."""
-    monkeypatch.setattr(job_registry, "MAX_HELD", 20)
+    hold_at_most(monkeypatch, 20)
     _, book = make_book()
     farm = [book.job_for("farm", (number.to_bytes(20, "big"), None)) for number in range(30)]
     for number in range(100):

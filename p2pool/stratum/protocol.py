@@ -13,7 +13,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from p2pool.base.direct_write import WriteSome, direct_writer, unsent, write_at_once
+from p2pool.base.direct_write import (
+    WriteSome,
+    direct_writer,
+    read_directly,
+    stop_direct_reading,
+    unsent,
+    write_at_once,
+)
 from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.errors import AnswerLater
 from p2pool.stratum.limits import ServerLimits
@@ -127,6 +134,7 @@ class StratumProtocol(Protocol):
             self.session = self._server.register(self)
         if self.session is not None:
             self.state = _OPEN
+            read_directly(self.transport, self.dataReceived)
             return
         self.state = ConnectionState.CLOSED
         if self.transport is not None:
@@ -256,5 +264,6 @@ class StratumProtocol(Protocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._buffer = b""
+        stop_direct_reading(self.transport)
         self._server.linger_ended(self)
         self._end()

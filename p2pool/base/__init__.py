@@ -6,7 +6,7 @@
 - `bounded`, `fair`, `ordered_set`: containers with a limit, tables in which no owner can evict the others, and
   sets with an order
 - `turns`, `time_slice`, `steps`: fair scheduling of the reactor, and work in steps
-- `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
+- `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring; `garbage`: pauses of the garbage collector
 - `settings`, `setting_values`: declaring settings and reading their values
 - `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory

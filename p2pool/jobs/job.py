@@ -85,24 +85,29 @@ class Job:
         self._absorbed = sha256(self.coinb1)
         self._header_before = template.previous_block.to_bytes(32, "little")
 
-    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
-        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. Costs one
-        X11."""
+    def header(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> bytes:
+        """Return the header (80 bytes) of a submission: 8 bytes of extranonce, and the header's timestamp, nonce
+        and version."""
         coinbase = self._absorbed.copy()
         coinbase.update(nonce_bytes + self.coinb2)
         leaf = sha256(coinbase.digest()).digest()
-        for entry in self.context.template.branch:
+        template = self.context.template
+        for entry in template.branch:
             leaf = sha256(sha256(leaf + entry).digest()).digest()
-        header = b"".join(
+        return b"".join(
             (
                 version.to_bytes(4, "little"),
                 self._header_before,
                 leaf,
                 timestamp.to_bytes(4, "little"),
-                self.context.template.bits.to_bytes(4, "little"),
+                template.bits.to_bytes(4, "little"),
                 nonce.to_bytes(4, "little"),
             )
         )
+
+    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
+        """Hash a submission, whose fields `header` describes. Costs one X11."""
+        header = self.header(nonce_bytes, timestamp=timestamp, nonce=nonce, version=version)
         return Outcome(
             self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
         )

@@ -151,14 +151,14 @@ def test_transports_that_are_not_tcp_serve_as_well():
 def slow_harness(monkeypatch, seconds: float) -> StratumHarness:
     """One whose clock goes on by so much with each submission."""
     harness = StratumHarness()
-    call = Dispatcher._call
+    receive = Dispatcher.receive_line
 
-    def slow(self, session, message, line_error, *, now):
-        if message["method"] == "mining.submit":
+    def slow(self, session, data, now):
+        if b"mining.submit" in data:
             harness.reactor.advance(seconds)
-        return call(self, session, message, line_error, now=now)
+        receive(self, session, data, now)
 
-    monkeypatch.setattr(Dispatcher, "_call", slow)
+    monkeypatch.setattr(Dispatcher, "receive_line", slow)
     return harness
 
 

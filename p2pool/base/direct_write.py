@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.tcp import Connection
@@ -59,21 +61,21 @@ def read_directly(transport: Any, received: Callable[[bytes], None]) -> None:
     """
     if not isinstance(transport, Connection) or ISSLTransport.providedBy(transport):
         return
-    receive = transport.socket.recv
+    transport.doRead = partial(_read, transport, received)  # type: ignore[method-assign]
 
-    def read() -> Exception | None:
-        try:
-            data = receive(READ_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        received(data)
+
+def _read(transport: Connection, received: Callable[[bytes], None]) -> ConnectionDone | ConnectionLost | None:
+    """Read once from a connection; return why it ended, or None if it did not."""
+    try:
+        data = transport.socket.recv(READ_SIZE)
+    except BlockingIOError:
         return None
-
-    transport.doRead = read  # type: ignore[method-assign, assignment]
+    except OSError:
+        return CONNECTION_LOST
+    if not data:
+        return CONNECTION_DONE
+    received(data)
+    return None
 
 
 def stop_direct_reading(transport: object) -> None:

@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
             gateway=gateway,
         )
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
+        from p2pool.net.lean_reactor import install
+
+        install()  # before the next import, which may install another one
         from p2pool.app.process import run, run_gateway
 
         return run_gateway(config) if gateway else run(config)

@@ -19,10 +19,10 @@ from p2pool.app.config import Config
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.timer import Timer
+from p2pool.net.first_bytes import HintFactory
 from p2pool.net.own_certificate import find_certificate
 from p2pool.net.tls import ServerCertificate
 from p2pool.net.worker_port import (
-    HintFactory,
     WebConnections,
     WebPort,
     keepalive_options,

@@ -7,7 +7,7 @@
   sets with an order
 - `acyclic`, `long_lived`: objects that the garbage collector need not visit, or not again for a day
 - `turns`, `time_slice`, `steps`: fair scheduling of the reactor, and work in steps
-- `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring
+- `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring; `garbage`: pauses of the garbage collector
 - `settings`, `setting_values`: declaring settings and reading their values
 - `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory

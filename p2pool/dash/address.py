@@ -104,6 +104,7 @@ def decode_address(text: str) -> tuple[int, bytes]:
     return data[0], data[1:21]
 
 
+@lru_cache(maxsize=10_000)  # bound: thousands of miners reconnect at once; no address is longer than _MAX_ADDRESS
 def payout_hash160(text: str, versions: AddressVersions, network: str) -> bytes:
     """Return the 20 bytes of key hash to pay for an address that a person gave. A share can express nothing but
     P2PKH, so P2SH is refused: treating its hash as a key's would pay nobody.

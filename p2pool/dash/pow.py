@@ -1,7 +1,8 @@
 """X11, the proof of work and at the same time the block hash of Dash.
 
 The implementation is chosen when this module is imported: see `x11_providers`. Call `x11` once per header: block
-hash and work hash are the same number. A submission is hashed on its own: see docs/adr/0003-no-x11-batching.md.
+hash and work hash are the same number. Submissions that come together are hashed together: see
+docs/adr/0015-submissions-hashed-together.md.
 """
 
 from __future__ import annotations

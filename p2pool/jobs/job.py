@@ -117,16 +117,20 @@ class Job:
             self._absorbed = shared.absorb(start, own, end, ref_hash=self.ref_hash)
         return self._absorbed
 
-    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
-        """Hash a submission: 8 bytes of extranonce, and the header's timestamp, nonce and version. Costs one
-        X11."""
+    def header(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> bytes:
+        """Return the header (80 bytes) of a submission: 8 bytes of extranonce, and the header's timestamp, nonce
+        and version."""
         context = self.context
         coinbase = (self._absorbed or self._absorb()).copy()
         coinbase.update(nonce_bytes + context.suffix)
         leaf = sha256(coinbase.digest()).digest()
         for entry in context.template.branch:
             leaf = sha256(sha256(leaf + entry).digest()).digest()
-        header = _HEADER.pack(version, context.previous_block_bytes, leaf, timestamp, context.template.bits, nonce)
+        return _HEADER.pack(version, context.previous_block_bytes, leaf, timestamp, context.template.bits, nonce)
+
+    def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
+        """Hash a submission, whose fields `header` describes. Costs one X11."""
+        header = self.header(nonce_bytes, timestamp=timestamp, nonce=nonce, version=version)
         return Outcome(
             self, hash=int.from_bytes(x11_digest(header), "little"), header=header, nonce_bytes=nonce_bytes
         )

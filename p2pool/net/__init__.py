@@ -2,6 +2,7 @@
 
 - `worker_port`: the ports, and which protocol a connection gets; `first_bytes`: foreign protocols, and getwork
   miners; `shared_port`: a port that several processes listen on;
+- `lean_reactor`: the event loop of the program;
 - `adopted_sockets`: ports and connections that another process opened;
 - `proxy_protocol`: the header with which load balancers name the client;
 - `tls`: certificates, loaded and replaced while the node runs; `own_certificate`: those that the node makes

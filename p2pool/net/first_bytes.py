@@ -1,4 +1,4 @@
-"""Recognises foreign protocols by a connection's first bytes, and answers getwork miners.
+"""Recognises foreign protocols by a connection's first bytes, and answers getwork miners and lost browsers.
 
 `worker_port` asks before it hands a connection over. A client that comes to the wrong port, or with the wrong
 protocol, is disconnected at once: a parser that waits for the rest would keep the connection for half a minute.
@@ -10,8 +10,8 @@ import re
 from typing import Any, Final, NamedTuple
 
 import orjson
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 
@@ -130,3 +130,33 @@ class GetworkAnswer(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_waiting()
         self._is_over = True
+
+
+class _Hint(Protocol):
+    """Answers any request with the address of the pages, and closes the connection."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    @override
+    def connectionMade(self) -> None:
+        # It is known by its first byte that this is not a miner.
+        if self.transport is not None:
+            self.transport.write(
+                b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n%b" % (len(self._text), self._text)
+            )
+            self.transport.loseConnection()
+
+
+class HintFactory(Factory):
+    """Takes the web's place on a worker port that is for miners only."""
+
+    noisy = False
+
+    def __init__(self, text: str) -> None:
+        self._text = text.encode()
+
+    @override
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        return _Hint(self._text)

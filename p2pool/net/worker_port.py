@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
@@ -170,6 +170,8 @@ class _UnidentifiedConnection(Protocol):
         self._ended = port.counted_out(data, self._address, self)
         self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
         inner.makeConnection(self.transport)
+        if self._ended is None and getattr(self.transport, "protocol", None) is self:
+            self.transport.protocol = inner  # type: ignore[attr-defined]  # nothing is left to do here
         if data:
             inner.dataReceived(data)
 
@@ -441,36 +443,6 @@ class WebPort(PortFactory):
     @override
     def counted_out(self, data: bytes, address: IAddress, connection: _UnidentifiedConnection) -> Ended:
         return self.browsers.opened(address, connection)
-
-
-class _Hint(Protocol):
-    """Answers any request with the address of the pages, and closes the connection."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    @override
-    def connectionMade(self) -> None:
-        # It is known by its first byte that this is not a miner.
-        if self.transport is not None:
-            self.transport.write(
-                b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n\r\n%b" % (len(self._text), self._text)
-            )
-            self.transport.loseConnection()
-
-
-class HintFactory(Factory):
-    """Takes the web's place on a worker port that is for miners only."""
-
-    noisy = False
-
-    def __init__(self, text: str) -> None:
-        self._text = text.encode()
-
-    @override
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        return _Hint(self._text)
 
 
 def open_port(

@@ -6,7 +6,8 @@ From the wire to the answer:
   read;
 - `requests`: lines to JSON; `dispatch`: from a line to a method and its answer; `messages`: lines to the miner;
 - `methods`: one function for each stratum method; `username`: addresses, worker names and options of miners;
-- `session`: one connection, pure; `session_context`: what the sessions share; `errors`: errors for miners;
+- `session`: one connection, pure; `handshake`: how far it has come; `session_context`: what the sessions share;
+  `errors`: errors for miners;
 - `miner_state`, `session_table`: what survives a reconnect; `miner_software`: what miners run.
 
 Work and its judgement:
@@ -15,8 +16,8 @@ Work and its judgement:
   lines that send them;
 - `job_broadcast`: new work to all connections; `upcoming_work`: whether newer work is about to come;
 - `work_patience`: when miners are sent to their backup pools;
-- `submission`: parses the fields of mining.submit, which `session` judges; `solutions`: what was accepted, so
-  that it is credited once;
+- `submission`: parses the fields of mining.submit, which `session` judges; `submission_batch`: hashes those that
+  came in one turn together; `solutions`: what was accepted, so that it is credited once;
 - `vardiff`: the difficulty of a connection; `recent_difficulties`: workers that are known to be fast.
 
 Who is let in:

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from p2pool.net.lean_reactor import AfterEvents
 from p2pool.stratum.errors import ErrorCode, StratumError
+from p2pool.stratum.handshake import Handshake
 from p2pool.stratum.messages import answer_line
 from p2pool.stratum.methods import METHODS, NEEDS_SUBSCRIBE
 from p2pool.stratum.reputation import Offence
 from p2pool.stratum.requests import BadLine, parse_line
-from p2pool.stratum.session import Handshake, Session
+from p2pool.stratum.session import Session
+from p2pool.stratum.submission_batch import Connection, SubmissionBatch
 
 _SUBMIT = "mining.submit"
 _SUBSCRIBED, _WORKING = Handshake.SUBSCRIBED, Handshake.WORKING
 
 
 class Dispatcher:
-    """Reads lines, calls methods of sessions, and adds the answers to their output. It has no state."""
+    """Reads lines, calls methods of sessions, and adds the answers to their output.
 
-    __slots__ = ()
+    `in_batches` if submissions may wait for others that come in the same turn of the reactor, to be hashed with
+    them; `judge_waiting` or `finish_later` is to be called for a session with `waiting` submissions. Else they are
+    judged when their line is received.
+    """
+
+    __slots__ = ("_batch",)
+
+    def __init__(self, *, in_batches: bool = False, after_events: AfterEvents | None = None) -> None:
+        self._batch = SubmissionBatch(_refused, after_events) if in_batches else None
 
     def receive_line(self, session: Session, line: bytes, now: float) -> None:
         """Handle one line, whatever a miner sends. `Session.finish_input` is to follow. Raises only AnswerLater:
@@ -33,9 +44,16 @@ class Dispatcher:
         try:
             message, error = parse_line(line)
         except BadLine as bad:
+            self.judge_waiting(session)
             self._reject_line(session, str(bad), fatal=bad.fatal, now=now)
             return
-        if not isinstance(message.get("method"), str):
+        method = message.get("method")
+        if method == _SUBMIT and self._batch is not None and error is None:
+            if self._submit_later(session, message, batch=self._batch, now=now):
+                return
+        elif session.waiting:
+            self.judge_waiting(session)
+        if not isinstance(method, str):
             if "method" in message or not ("result" in message or "error" in message):
                 self._reject_line(session, "a request without a method", fatal=True, now=now)
             else:  # JSON-RPC 2.0 has either a result or an error
@@ -43,6 +61,42 @@ class Dispatcher:
             return
         result, error = self._call(session, message, error, now=now)
         session.send(answer_line(message.get("id"), result, error), now)
+
+    def _submit_later(
+        self, session: Session, message: dict[str, Any], *, batch: SubmissionBatch, now: float
+    ) -> bool:
+        """Add a submission to the batch. Return False if it must be answered without one: then nothing waits."""
+        params = message.get("params")
+        handshake = session.handshake
+        if isinstance(params, list) and (handshake is _WORKING or handshake is _SUBSCRIBED):
+            try:
+                prepared = session.prepare(params, now)
+            except StratumError as error:
+                session.submissions += 1
+                self.judge_waiting(session)
+                _refused(session, params, error, now=now)
+                session.send(answer_line(message.get("id"), None, error), now)
+                return True
+            session.submissions += 1
+            batch.add((session, message.get("id"), params, prepared, now))
+            return True
+        self.judge_waiting(session)
+        return False
+
+    def judge_waiting(self, session: Session) -> None:
+        """Judge and answer the submissions of a session that wait in the batch, if there are any."""
+        if session.waiting and self._batch is not None:
+            self._batch.judge()
+
+    def judge_all(self) -> None:
+        """Judge and answer all submissions that wait."""
+        if self._batch is not None:
+            self._batch.judge()
+
+    def finish_later(self, connection: Connection, session: Session, now: float) -> None:
+        """Finish the input of a connection once its submissions that wait are judged."""
+        if self._batch is not None:
+            self._batch.finish_later(connection, session, now)
 
     def judge_line(self, session: Session, line: bytes, now: float) -> None:
         """Judge the submission in a line that came after the connection was closed. Nothing is answered."""
@@ -79,8 +133,7 @@ class Dispatcher:
         except StratumError as raised:
             context, error = session.context, line_error or raised
             if is_submit:
-                context.stats.record_refused(submitter(session, params), int(error.code), now)
-                context.guard.submission(session.reputation, True, now)
+                _refused(session, params, error, now=now)
             elif method == "mining.authorize" and error.is_offence:
                 given = params[0] if isinstance(params, list) and params else None
                 context.guard.login_refused(session.reputation, given, now)
@@ -93,6 +146,13 @@ class Dispatcher:
             session.close_for_malformed(reason, now)
         else:
             session.context.guard.offence(session.reputation, Offence.MALFORMED, now)
+
+
+def _refused(session: Session, params: Any, error: StratumError, *, now: float) -> None:
+    """Account for a submission that is rejected."""
+    context = session.context
+    context.stats.record_refused(submitter(session, params), int(error.code), now)
+    context.guard.submission(session.reputation, True, now)
 
 
 def submitter(session: Session, params: Any) -> str | None:

@@ -26,10 +26,11 @@ from p2pool.stratum.handover_records import (
     VardiffFields,
     write_fields,
 )
+from p2pool.stratum.handshake import Handshake
 from p2pool.stratum.job_registry import IssuedJob
 from p2pool.stratum.miner_state import MAX_JOBS, MinerState, SentJob
 from p2pool.stratum.reputation import HostReputation
-from p2pool.stratum.session import Handshake, Session
+from p2pool.stratum.session import Session
 from p2pool.stratum.session_context import SessionContext
 from p2pool.stratum.solutions import Solutions
 from p2pool.stratum.vardiff import Vardiff

@@ -8,6 +8,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall
 
 from p2pool.base.environment import Environment
+from p2pool.base.garbage import CollectorPause
 from p2pool.base.observable import Event
 from p2pool.stratum.job_registry import JobRegistry
 from p2pool.stratum.session import Session
@@ -38,7 +39,8 @@ class JobBroadcast:
 
     A new previous block is broadcast at once, since everything found on the old one is worthless. So is a new
     share-chain tip, unless a broadcast started less than PAUSE ago, or newer work is known to be on its way. A
-    broadcast that is running continues with the newest work, from the first connection.
+    broadcast that is running continues with the newest work, from the first connection. The garbage collector
+    pauses during a broadcast, which makes thousands of objects that are all kept.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class JobBroadcast:
         """Since when there is the oldest work that the running broadcast sends."""
         self._waiting: IDelayedCall | None = None
         self._next_slice: IDelayedCall | None = None
+        self._pause = CollectorPause(environment.reactor.seconds)
 
     def work_changed(self, previous_block: int, *, clean: bool, more_to_come: bool) -> None:
         """Start a broadcast of new work, or schedule one."""
@@ -96,6 +99,7 @@ class JobBroadcast:
             if call is not None:
                 call.cancel()
         self._waiting = self._next_slice = self._broadcast = None
+        self._pause.end()
 
     def _start(self) -> None:
         self._waiting = None
@@ -103,6 +107,7 @@ class JobBroadcast:
         if self._broadcast is None and self._pending_since is not None:
             self._running_since = self._pending_since  # else some still lack the work of the running broadcast
         self._pending_since = None
+        self._pause.begin()
         self._broadcast = self._serve_all()
         if self._next_slice is None:
             self._advance()
@@ -131,5 +136,7 @@ class JobBroadcast:
             next(self._broadcast)
         except StopIteration:
             self._broadcast = None
+            self._pause.end()
             return
+        self._pause.check()
         self._next_slice = self._reactor.callLater(0, self._advance)

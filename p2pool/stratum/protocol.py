@@ -13,7 +13,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from p2pool.base.direct_write import WriteSome, direct_writer, unsent, write_at_once
+from p2pool.base.direct_write import (
+    WriteSome,
+    direct_writer,
+    read_directly,
+    stop_direct_reading,
+    unsent,
+    write_at_once,
+)
 from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.errors import AnswerLater
 from p2pool.stratum.limits import ServerLimits
@@ -131,6 +138,7 @@ class StratumProtocol(Protocol):
             self.session = self._server.register(self)
         if self.session is not None:
             self.state = _OPEN
+            read_directly(self.transport, self.dataReceived)
             return
         self.state = ConnectionState.CLOSED
         if self.transport is not None:
@@ -160,14 +168,19 @@ class StratumProtocol(Protocol):
                     self._wait(session, later, lines=lines[index:], now=now)
                     return
             if session.closing is not None:
-                self._finish(session, now)
+                dispatcher.judge_waiting(session)
+                self.finish(session, now)
                 self._judge_rest(session, lines[index + 1 :], now)
                 return
         if len(self._buffer) > max_line:
             session.close_for_malformed(f"a line of more than {max_line} bytes", now)
-        self._finish(session, now)
+            dispatcher.judge_waiting(session)
+        if session.waiting:
+            dispatcher.finish_later(self, session, now)
+        else:
+            self.finish(session, now)
 
-    def _finish(self, session: Session, now: float) -> None:
+    def finish(self, session: Session, now: float) -> None:
         """Send the answers to the lines that came together, and at most one job that follows from them."""
         session.finish_input(now)
         self.flush()
@@ -183,7 +196,7 @@ class StratumProtocol(Protocol):
 
     def _wait(self, session: Session, later: AnswerLater, *, lines: list[bytes], now: float) -> None:
         """Keep these lines, the first of which cannot be answered yet, and read nothing more until then."""
-        self._finish(session, now)
+        self.finish(session, now)
         if self.state is not _OPEN or self.transport is None:
             return
         self._buffer = b"\n".join([*lines, self._buffer])
@@ -260,5 +273,6 @@ class StratumProtocol(Protocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._buffer = b""
+        stop_direct_reading(self.transport)
         self._server.linger_ended(self)
         self._end()

@@ -16,6 +16,7 @@ from p2pool.base.direct_write import unsent_bytes
 from p2pool.base.environment import Environment
 from p2pool.base.hosts import site_key
 from p2pool.base.timer import Timer
+from p2pool.net.lean_reactor import after_events
 from p2pool.stratum.dispatch import Dispatcher
 from p2pool.stratum.guard import BANNED, Guard, GuardSettings
 from p2pool.stratum.handover_export import export_miners
@@ -64,7 +65,7 @@ class StratumServer(Factory):
     ) -> None:
         self.clock = environment.clock
         self.limits = limits or ServerLimits()
-        self.dispatcher = dispatcher or Dispatcher()
+        self.dispatcher = dispatcher or Dispatcher(in_batches=True, after_events=after_events(environment.reactor))
         self.guard = Guard(guard_settings or GuardSettings(), stats)
         self.guard.banned.subscribe(self._host_banned)
         self.guard.misbehaved.subscribe(self._misbehaved)
@@ -104,6 +105,7 @@ class StratumServer(Factory):
         if self._ticker is not None:
             self._ticker.stop()
         self._broadcast.stop()
+        self.dispatcher.judge_all()
         self.suspended = True
         for protocol in [*self.connections.values(), *self._lingering]:
             if protocol.transport is not None:
@@ -124,6 +126,7 @@ class StratumServer(Factory):
         """Stop serving miners without closing their connections. Return the record of all of them, and the
         transports of the open connections in its order. Connections that cannot be handed over end, with
         `all_reconnect` all of them; their sessions are saved."""
+        self.dispatcher.judge_all()
         for session, protocol in list(self.connections.items()):
             if all_reconnect or not protocol.can_be_handed_over:
                 session.reputation.excused = True
@@ -160,6 +163,7 @@ class StratumServer(Factory):
 
     def suspend(self) -> None:
         """Close all connections, and new ones at once, until `resume`."""
+        self.dispatcher.judge_all()
         self.suspended = True
         for session in list(self.connections):
             session.closing = session.closing or SUSPENDED

@@ -7,13 +7,13 @@ each request; these functions call the session. `protocol` writes `take_output()
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from typing import Any
 
 from p2pool.base.bounded import BoundedSet
+from p2pool.dash.pow import x11_digest
 from p2pool.dash.target import difficulty_to_average_attempts
-from p2pool.jobs.job import Job
 from p2pool.stratum.errors import AnswerLater, ErrorCode, StratumError, low_difficulty
+from p2pool.stratum.handshake import AFTER_AUTHORIZE, AFTER_SUBSCRIBE, Handshake
 from p2pool.stratum.job_feed import JobFeed
 from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.messages import notification_line, request_line
@@ -22,7 +22,7 @@ from p2pool.stratum.miner_state import MinerState, SentJob
 from p2pool.stratum.reputation import ConnectionReputation, Offence
 from p2pool.stratum.session_context import SessionContext
 from p2pool.stratum.solutions import Solutions
-from p2pool.stratum.submission import Submission, VersionMasks, parse_submission
+from p2pool.stratum.submission import NO_MASKS, PreparedSubmission, VersionMasks, parse_submission
 from p2pool.stratum.username import Username
 from p2pool.stratum.vardiff import Vardiff
 
@@ -43,25 +43,7 @@ _GET_VERSION_ID, _PING_ID = 1, 2
 """Ids of the server's own requests: at most one of each is unanswered."""
 
 
-class Handshake(Enum):
-    """How far a miner has come. Miners may subscribe and authorize in either order, and repeat both.
-
-    ::
-
-        NEW --subscribe--> SUBSCRIBED --authorize--> WORKING
-          |                                            ^
-          +---authorize--> AUTHORIZED --subscribe------+
-    """
-
-    NEW = "neither subscribed nor authorized"
-    SUBSCRIBED = "subscribed, not authorized"
-    AUTHORIZED = "authorized, not subscribed"
-    WORKING = "subscribed and authorized: jobs and messages are sent"
-
-
 _WORKING = Handshake.WORKING
-_AFTER_SUBSCRIBE = {Handshake.NEW: Handshake.SUBSCRIBED, Handshake.AUTHORIZED: Handshake.WORKING}
-_AFTER_AUTHORIZE = {Handshake.NEW: Handshake.AUTHORIZED, Handshake.SUBSCRIBED: Handshake.WORKING}
 
 
 class Session:
@@ -96,6 +78,7 @@ class Session:
         "state",
         "submissions",
         "version_mask",
+        "waiting",
         "workers",
     )
 
@@ -144,6 +127,8 @@ class Session:
         self._refused: BoundedSet[int] | None = None
         self.submissions = 0
         """Submissions in the lines that are being read; `protocol` resets it to 0."""
+        self.waiting = 0
+        """Submissions that wait in a SubmissionBatch; nothing after them is answered before they are."""
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -253,7 +238,7 @@ class Session:
 
     def subscribe(self) -> None:
         """Note that the miner subscribed: it starts over, with the extranonce1 of its state."""
-        self.handshake = _AFTER_SUBSCRIBE.get(self.handshake, self.handshake)
+        self.handshake = AFTER_SUBSCRIBE.get(self.handshake, self.handshake)
         self.restart_due = True
         self.feed.subscribed(self.extranonce1)
 
@@ -291,7 +276,7 @@ class Session:
         context.stats.record_software(username.name, str(self.software))
         if self.payee is None:
             self.payee = username
-            self.handshake = _AFTER_AUTHORIZE.get(self.handshake, self.handshake)
+            self.handshake = AFTER_AUTHORIZE.get(self.handshake, self.handshake)
             self.restart_due = True
             context.guard.authorized(self.reputation, now)
             context.recent_difficulties.apply(self.vardiff, username.name, now)
@@ -400,7 +385,13 @@ class Session:
     # --- submissions -------------------------------------------------------------------------------------
 
     def submit(self, params: list[Any], now: float, error: StratumError | None = None) -> bool:
-        """Judge a submission by the job and the difficulty that it was issued with.
+        """Judge a submission at once. Raises StratumError."""
+        prepared = self.prepare(params, now, error)
+        prepared.found = int.from_bytes(x11_digest(prepared.header), "little")
+        return self.judge(prepared, now)
+
+    def prepare(self, params: list[Any], now: float, error: StratumError | None = None) -> PreparedSubmission:
+        """Return what is to be hashed for a submission, by the job and the difficulty that it was issued with.
 
         A header that could be a block is hashed before the submission is rejected for anything that does not
         change the header, such as `error` (what is wrong with its line). Raises StratumError.
@@ -414,31 +405,30 @@ class Session:
             if worker is None:
                 raise _unauthorized()
             raise StratumError(ErrorCode.JOB_NOT_FOUND, "job not found (stale)")
-        former = self._former_mask if now <= self._former_mask_until else 0
-        masks = VersionMasks(self.version_mask, former, self.context.settings.version_mask)
+        masks = self._masks(now) if len(params) > 5 else NO_MASKS
         submission = parse_submission(params, job, masks=masks, now=now)
         if error is not None:
             submission = submission._replace(error=error)
-        key = submission.key
-        if sent.solutions is not None and key in sent.solutions:
-            raise StratumError(ErrorCode.DUPLICATE, "duplicate share")
-        return self._judge(sent, submission, job=job, worker=worker, now=now)
+        if sent.solutions is not None and submission.key in sent.solutions:
+            raise _duplicate()
+        return PreparedSubmission(sent, submission, job=job, worker=worker)
 
-    def _judge(
-        self, sent: SentJob, submission: Submission, *, job: Job, worker: Username | None, now: float
-    ) -> bool:
-        outcome = job.check(
-            sent.extranonce1 + submission.extranonce2,
-            timestamp=submission.timestamp,
-            nonce=submission.nonce,
-            version=submission.version,
-        )
-        found, context = outcome.hash, self.context
+    def _masks(self, now: float) -> VersionMasks:
+        former = self._former_mask if now <= self._former_mask_until else 0
+        return VersionMasks(self.version_mask, former, self.context.settings.version_mask)
+
+    def judge(self, prepared: PreparedSubmission, now: float) -> bool:
+        """Judge a submission that `prepare` returned and that was hashed. What it solved is reported first.
+        Raises StratumError."""
+        sent, submission, worker, job = prepared.sent, prepared.submission, prepared.worker, prepared.job
+        if sent.solutions is not None and submission.key in sent.solutions:
+            raise _duplicate()  # it was accepted after this one was prepared
+        found, context = prepared.found, self.context
         used = found <= job.share_target or found <= job.block_target
         name = worker.name if worker is not None else self.name
         # A block of an auxiliary chain is reported as well, but does not change how the submission is answered.
         if used or found <= job.aux_target:
-            context.work.solved(outcome, name)
+            context.work.solved(prepared.outcome(), name)
         if not used:
             if worker is None:
                 raise _unauthorized()
@@ -448,7 +438,7 @@ class Session:
                 self.change_due = True
                 raise StratumError(ErrorCode.JOB_NOT_FOUND, "job not found (stale): too many solutions of one job")
             if self._refused is not None and found in self._refused:
-                raise StratumError(ErrorCode.DUPLICATE, "duplicate share")
+                raise _duplicate()
             if found > sent.target:
                 self._remember_refused(found)
                 raise low_difficulty(found, sent.difficulty)
@@ -497,3 +487,7 @@ class Session:
 
 def _unauthorized() -> StratumError:
     return StratumError(ErrorCode.UNAUTHORIZED, "worker is not authorized on this connection")
+
+
+def _duplicate() -> StratumError:
+    return StratumError(ErrorCode.DUPLICATE, "duplicate share")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from p2pool.jobs.job import Job
+from p2pool.jobs.job import Job, Outcome
 from p2pool.stratum.errors import ErrorCode, StratumError
+from p2pool.stratum.miner_state import SentJob
+from p2pool.stratum.username import Username
 
 MAX_TIME_AHEAD = 7200
 """Seconds that a block's time may be ahead of now (a rule of Dash)."""
@@ -38,6 +40,33 @@ class VersionMasks(NamedTuple):
     pool: int
 
 
+class PreparedSubmission:
+    """A submission that is found valid but for its hash: the 80 bytes of `header` are to be hashed, and `found`,
+    the X11 of them, is to be set before it is judged. `worker` is None if it is not authorized."""
+
+    __slots__ = ("found", "header", "job", "nonce_bytes", "sent", "submission", "worker")
+
+    def __init__(self, sent: SentJob, submission: Submission, *, job: Job, worker: Username | None) -> None:
+        self.sent = sent
+        self.submission = submission
+        self.job = job
+        self.worker = worker
+        self.nonce_bytes = sent.extranonce1 + submission.extranonce2
+        self.header = job.header(
+            self.nonce_bytes,
+            timestamp=submission.timestamp,
+            nonce=submission.nonce,
+            version=submission.version,
+        )
+        self.found = 0
+
+    def outcome(self) -> Outcome:
+        """Return what can be made of a submission that solves something."""
+        return Outcome(self.job, hash=self.found, header=self.header, nonce_bytes=self.nonce_bytes)
+
+
+NO_MASKS = VersionMasks(None, 0, 0)
+"""For submissions without version bits."""
 _FIELDS = ("extranonce2", "ntime", "nonce")
 
 

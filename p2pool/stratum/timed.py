@@ -25,6 +25,7 @@ class TimedDispatcher(Dispatcher):
     __slots__ = ("_record", "_stopwatch")
 
     def __init__(self, stopwatch: Clock, record: Record) -> None:
+        super().__init__()
         self._stopwatch = stopwatch
         self._record = record
 

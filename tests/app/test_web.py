@@ -13,7 +13,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from p2pool.app.config import load_config
 from p2pool.app.web import CERTIFICATE_PERIOD, WebAssembly
 from p2pool.base.errors import OperatorError
-from p2pool.net.worker_port import HintFactory, WebPort
+from p2pool.net.first_bytes import HintFactory
+from p2pool.net.worker_port import WebPort
 from p2pool.web.site import WebSite
 from tests.chains import NOW
 from tests.environment import make_environment

@@ -1,14 +1,27 @@
-"""Bytes go to the kernel at once where nothing waits before them."""
+"""Bytes go to the kernel at once where nothing waits before them, and come from it without a detour."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Server
+from twisted.internet.testing import MemoryReactorClock
 from zope.interface import directlyProvides
 
-from p2pool.base.direct_write import direct_writer, unsent, write_at_once
+from p2pool.base.direct_write import (
+    READ_SIZE,
+    direct_writer,
+    read_directly,
+    stop_direct_reading,
+    unsent,
+    write_at_once,
+)
 
 
 class Transport:
@@ -72,3 +85,83 @@ def test_what_is_unsent():
     transport.dataBuffer, transport.offset, transport._tempDataLen = b"abcdef", 2, 10
     assert unsent(transport) == 14
     assert unsent(object()) == 0
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, Server]]:
+    """A client's socket and the server's real transport, whose reactor does nothing by itself."""
+    client, accepted = socket.socketpair()
+    transport = Server(accepted, Protocol(), ("192.0.2.1", 1), None, 0, MemoryReactorClock())
+    yield client, transport
+    client.close()
+    accepted.close()
+
+
+def test_a_real_connection_sends_at_once_what_the_kernel_takes(pair):
+    client, transport = pair
+    assert write_at_once(transport, direct_writer(transport), b"hello")
+    assert client.recv(100) == b"hello"
+    data = bytes(10_000_000)
+    assert not write_at_once(transport, direct_writer(transport), data)
+    assert 0 < unsent(transport) < len(data)
+    assert not write_at_once(transport, direct_writer(transport), b"more")  # nothing overtakes
+
+
+def test_a_lost_connection_does_not_raise_when_it_is_written_to(pair):
+    client, transport = pair
+    client.close()
+    for _ in range(2):
+        assert not write_at_once(transport, direct_writer(transport), b"hello")
+    assert unsent(transport) == 10
+
+
+def test_input_is_received_directly(pair):
+    client, transport = pair
+    received: list[bytes] = []
+    read_directly(transport, received.append)
+    assert transport.doRead() is None  # nothing is there yet
+    client.send(bytes(READ_SIZE + 5))
+    assert transport.doRead() is None
+    assert transport.doRead() is None
+    assert [len(data) for data in received] == [READ_SIZE, 5]
+    client.close()
+    assert transport.doRead() is CONNECTION_DONE
+
+
+def test_a_connection_that_was_reset_is_reported_as_lost(pair):
+    client, transport = pair
+    client.close()
+    transport.socket.shutdown(socket.SHUT_RDWR)
+    transport.socket.close()
+    read_directly(transport, [].append)
+    assert transport.doRead() is CONNECTION_LOST
+
+
+def test_an_aborted_connection_is_not_read_any_more(pair):
+    client, transport = pair
+    received: list[bytes] = []
+    read_directly(transport, received.append)
+    client.send(b"late")
+    transport.abortConnection()
+    assert transport.doRead() is None
+    assert received == []
+
+
+def test_direct_reading_ends(pair):
+    client, transport = pair
+    transport.protocol.dataReceived = (usual := []).append
+    read_directly(transport, [].append)
+    stop_direct_reading(transport)
+    stop_direct_reading(transport)
+    client.send(b"hello")
+    transport.doRead()
+    assert usual == [b"hello"]
+
+
+def test_other_transports_are_read_as_usual(pair):
+    _, transport = pair
+    directlyProvides(transport, ISSLTransport)
+    for each in (transport, Transport()):
+        read_directly(each, [].append)
+        assert "doRead" not in vars(each)
+        stop_direct_reading(each)

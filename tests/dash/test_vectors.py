@@ -308,3 +308,23 @@ def test_hashes_as_people_see_them():
     number = 0x00000000000001C3 << 192 | 0xDEADBEEF
     assert hashes.hash_hex(number) == "00000000000001c3" + "0" * 40 + "deadbeef"
     assert (hashes.short_hash(number), hashes.short_hash(None)) == ("deadbeef", "none")
+
+
+def test_an_address_is_decoded_once_however_many_miners_have_it(monkeypatch):
+    versions = NETWORKS["dash"].parent.addresses
+    text, decoded = encode_address(versions.pubkey_hash, bytes(range(20))), []
+
+    def counted(address: str) -> tuple[int, bytes]:
+        decoded.append(address)
+        return decode_address(address)
+
+    monkeypatch.setattr("p2pool.dash.address.decode_address", counted)
+    payout_hash160.cache_clear()
+    assert [payout_hash160(text, versions, "dash") for _ in range(3)] == [bytes(range(20))] * 3
+    assert decoded == [text]
+    for _ in range(2):  # no room for what is wrong
+        with pytest.raises(AddressError):
+            payout_hash160("wrong", versions, "dash")
+    assert len(decoded) == 3
+    assert payout_hash160.cache_info().currsize == 1
+    assert payout_hash160.cache_info().maxsize == 10_000

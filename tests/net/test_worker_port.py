@@ -8,6 +8,7 @@ import socket
 from ipaddress import IPv4Address as Ip4
 from ipaddress import IPv6Address as Ip6
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -21,10 +22,9 @@ from twisted.logger import LogLevel, formatEvent
 
 from p2pool.base.errors import OperatorError
 from p2pool.net import worker_port
-from p2pool.net.first_bytes import REQUEST_TIME, foreign_protocol
+from p2pool.net.first_bytes import REQUEST_TIME, HintFactory, foreign_protocol
 from p2pool.net.worker_port import (
     FIRST_BYTE_TIME,
-    HintFactory,
     PortFactory,
     TlsPort,
     WebConnections,
@@ -119,6 +119,21 @@ def test_the_first_byte_decides(data, miner):
     protocol.dataReceived(b"{GET")
     assert inner.data == data.lstrip() + b"{GET"
     assert not port.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize(("data", "replaced"), [(b"{", True), (b"GET / HTTP/1.1\r\n", False)])
+def test_a_miners_protocol_gets_the_whole_transport_and_a_browser_is_still_counted(data, replaced):
+    port = Port()
+    protocol: Any
+    transport: Any
+    protocol, transport = port.connect()
+    transport.protocol = protocol  # as Twisted's own have it
+    protocol.dataReceived(data)
+    (inner,) = port.miners.built + port.browsers.built
+    assert (transport.protocol is inner) is replaced
+    transport.protocol.connectionLost(None)
+    assert inner.lost == 1
+    assert port.factory.browsers.count == 0
 
 
 @given(st.lists(st.binary(max_size=6)))

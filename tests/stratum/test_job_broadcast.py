@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from twisted.internet.task import Clock
 
+from p2pool.base.garbage import MAX_PAUSE
 from p2pool.stratum import job_registry
 from p2pool.stratum.job_broadcast import PAUSE, SLICE, JobBroadcast
 from p2pool.stratum.job_registry import JobRegistry
@@ -333,3 +336,59 @@ def test_after_stop_nothing_happens_any_more(waits):
     assert not reactor.getDelayedCalls()
     reactor.advance(10)
     assert len(served) == before
+
+
+# --- the garbage collector -------------------------------------------------------------------------------------
+
+
+def collector_states(harness: StratumHarness, on_serve: Callable[[int], None] = lambda count: None) -> list[bool]:
+    """Whether the collector is enabled, for each connection that the next broadcast serves."""
+    states: list[bool] = []
+    broadcast = harness.server._broadcast
+    serve = broadcast._serve
+
+    def watched(*arguments) -> None:
+        states.append(gc.isenabled())
+        on_serve(len(states))
+        serve(*arguments)
+
+    broadcast._serve = watched
+    return states
+
+
+def test_the_garbage_collector_pauses_during_a_broadcast_and_no_longer():
+    harness, _ = make(SLICE + 5)
+    states = collector_states(harness)
+    new_work(harness, previous_block=1)
+    assert not gc.isenabled()  # the second slice is still to come
+    run(harness)
+    assert states == [False] * (SLICE + 5)
+    assert gc.isenabled()
+
+
+def test_stopping_a_broadcast_ends_the_pause():
+    harness, _ = make(SLICE + 5)
+    new_work(harness, previous_block=1)
+    harness.server.stop()
+    assert gc.isenabled()
+
+
+def test_a_broadcast_that_takes_too_long_goes_on_with_garbage_collection():
+    harness, _ = make(3 * SLICE)
+    states = collector_states(harness)
+    new_work(harness, previous_block=1)
+    harness.reactor.rightNow += MAX_PAUSE + 1
+    run(harness)
+    assert states == [False] * 2 * SLICE + [True] * SLICE
+    assert gc.isenabled()
+
+
+def test_a_collector_that_is_off_for_other_reasons_stays_off():
+    harness, _ = make(3)
+    gc.disable()
+    try:
+        new_work(harness, previous_block=1)
+        run(harness)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

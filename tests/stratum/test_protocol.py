@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+import socket
+import weakref
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
-from twisted.internet.testing import StringTransport
+from twisted.internet.tcp import Server
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from p2pool.stratum.dispatch import Dispatcher
@@ -147,14 +151,14 @@ def test_transports_that_are_not_tcp_serve_as_well():
 def slow_harness(monkeypatch, seconds: float) -> StratumHarness:
     """One whose clock goes on by so much with each submission."""
     harness = StratumHarness()
-    call = Dispatcher._call
+    receive = Dispatcher.receive_line
 
-    def slow(self, session, message, line_error, *, now):
-        if message["method"] == "mining.submit":
+    def slow(self, session, data, now):
+        if b"mining.submit" in data:
             harness.reactor.advance(seconds)
-        return call(self, session, message, line_error, now=now)
+        receive(self, session, data, now)
 
-    monkeypatch.setattr(Dispatcher, "_call", slow)
+    monkeypatch.setattr(Dispatcher, "receive_line", slow)
     return harness
 
 
@@ -188,3 +192,23 @@ def test_only_submissions_are_timed_and_the_clock_is_read_for_nothing_else(monke
     protocol.dataReceived(submit * 20)
     assert len(readings) == 3
     assert [count for count, _ in harness.stats.of("record_submissions")] == [20]
+
+
+def test_a_real_connection_is_read_and_written_directly_and_nothing_keeps_it_in_memory():
+    harness = StratumHarness()
+    client, accepted = socket.socketpair()
+    protocol = harness.server.buildProtocol(IPv4Address("TCP", "192.0.2.1", 1))
+    transport = Server(accepted, protocol, ("192.0.2.1", 1), None, 0, MemoryReactorClock())
+    protocol.makeConnection(transport)
+    transport.protocol = None  # bytes do not take this way
+    client.send(line("mining.ping"))
+    transport.doRead()
+    assert b"pong" in client.recv(4096)
+    transport.protocol = protocol
+    client.close()
+    transport.connectionLost(Failure(ConnectionLost()))
+    gone = weakref.ref(protocol)
+    protocol.transport = None  # Twisted's own cycle
+    protocol = transport = None
+    assert gone() is None
+    assert len(harness.server) == 0

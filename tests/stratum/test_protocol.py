@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from p2pool.stratum.dispatch import Dispatcher
+from p2pool.stratum.methods import METHODS
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS
 from tests.stratum.wire import StratumHarness, line
@@ -147,14 +147,13 @@ def test_transports_that_are_not_tcp_serve_as_well():
 def slow_harness(monkeypatch, seconds: float) -> StratumHarness:
     """One whose clock goes on by so much with each submission."""
     harness = StratumHarness()
-    call = Dispatcher._call
+    submit = METHODS["mining.submit"]
 
-    def slow(self, session, message, line_error, *, now):
-        if message["method"] == "mining.submit":
-            harness.reactor.advance(seconds)
-        return call(self, session, message, line_error, now=now)
+    def slow(session, params, now):
+        harness.reactor.advance(seconds)
+        return submit(session, params, now)
 
-    monkeypatch.setattr(Dispatcher, "_call", slow)
+    monkeypatch.setitem(METHODS, "mining.submit", slow)
     return harness
 
 

@@ -17,6 +17,7 @@ COMPILED := $(wildcard $(VENV)/.compiled)
 fast: $(VENV)/.compiled
 
 $(VENV)/.compiled: setup.py p2pool/app/compiled.py $(shell find p2pool -name '*.py') | $(VENV)/.installed-dev
+	@$(MAKE) -s --no-print-directory interpreted
 	P2POOL_COMPILE=1 $(BIN)/python -W ignore setup.py -q build_ext --inplace
 	@touch $@
 

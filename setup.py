@@ -1,8 +1,8 @@
 """Packaging that pyproject.toml cannot express: the web files live outside the package, X11 is in C, and with
 P2POOL_COMPILE=1 in the environment the modules that p2pool/app/compiled.py lists are compiled by mypyc."""
 
+import ast
 import os
-import runpy
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,8 +34,13 @@ def compiled_extensions() -> list[Extension]:
     """Return the extensions that mypyc makes of the listed modules: one with all the code, and a stub for each."""
     from mypyc.build import mypycify
 
-    modules = runpy.run_path("p2pool/app/compiled.py")["MODULES"]
-    paths = [module.replace(".", "/") + ".py" for module in modules]
+    tree = ast.parse(Path("p2pool/app/compiled.py").read_text("utf-8"))
+    (listed,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "MODULES" and node.value is not None
+    ]
+    paths = [module.replace(".", "/") + ".py" for module in ast.literal_eval(listed)]
     return mypycify(paths, opt_level="3", debug_level="0", group_name="p2pool", target_dir="build/mypyc")
 
 

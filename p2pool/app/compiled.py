@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
+
+from p2pool.base.errors import OperatorError
 
 MODULES: Final = (
     "p2pool.base.fair",
@@ -43,12 +46,34 @@ MODULES: Final = (
     "p2pool.wire.framer",
 )
 """What runs for each submission, job and share."""
+SAME_TIME: Final = 60.0
+"""Seconds: the files of one installation are written in any order."""
 
 
 def is_compiled(module: str) -> bool:
     """Return whether a module is imported from machine code."""
     spec = find_spec(module)
     return spec is not None and isinstance(spec.loader, ExtensionFileLoader)
+
+
+def is_outdated(module: str) -> bool:
+    """Return whether a module is compiled from a source that has changed since, as `git pull` does it."""
+    spec = find_spec(module)
+    if spec is None or not isinstance(spec.loader, ExtensionFileLoader):
+        return False
+    built = Path(spec.loader.path)
+    source = built.with_name(f"{module.rpartition('.')[2]}.py")
+    return source.exists() and source.stat().st_mtime > built.stat().st_mtime + SAME_TIME
+
+
+def check_compiled() -> None:
+    """Raise OperatorError if Python would run machine code of an older source."""
+    outdated = [module for module in MODULES if is_outdated(module)]
+    if outdated:
+        raise OperatorError(
+            f"{outdated[0]} changed after it was compiled ({len(outdated)} of {len(MODULES)} modules did): "
+            "run `make fast` to compile again, or `make interpreted` to remove what is compiled"
+        )
 
 
 def describe() -> str:

@@ -6,11 +6,13 @@ import ast
 import importlib
 import os
 from importlib.machinery import ExtensionFileLoader
+from importlib.util import spec_from_loader
 from pathlib import Path
 
 import pytest
 
 from p2pool.app import compiled
+from p2pool.app.cli import main
 from p2pool.app.compiled import MODULES
 from tests.support import ROOT, parse_module
 
@@ -33,12 +35,25 @@ def test_a_module_is_compiled_where_that_was_asked_for(module):
     assert compiled.is_compiled(module) or not ASKED_FOR
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_that_is_compiled_is_not_older_than_its_source(module):
+def test_compiled_modules_are_not_older_than_their_source():
+    compiled.check_compiled()
+
+
+@pytest.mark.parametrize(("seconds", "outdated"), [(0, False), (50, False), (70, True)])
+def test_the_program_does_not_start_with_modules_that_were_compiled_before_their_source_changed(
+    seconds, outdated, tmp_path, monkeypatch, capsys
+):
     """Python imports the compiled one, whatever its source says since."""
-    loaded = importlib.import_module(module)
-    if compiled.is_compiled(module):
-        assert Path(str(loaded.__file__)).stat().st_mtime >= source(module).stat().st_mtime, "run `make fast`"
+    for name, time in (("job.cpython-311.so", 1e9), ("job.py", 1e9 + seconds)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time, time))
+    loader = ExtensionFileLoader("p2pool.jobs.job", str(tmp_path / "job.cpython-311.so"))
+    monkeypatch.setattr(compiled, "MODULES", ("p2pool.jobs.job",))
+    monkeypatch.setattr(compiled, "find_spec", lambda name: spec_from_loader(name, loader))
+    assert compiled.is_outdated("p2pool.jobs.job") == outdated
+    if outdated:
+        assert main(["--net", "simnet"]) != 0
+        assert "p2pool.jobs.job changed after it was compiled (1 of 1 modules" in capsys.readouterr().err
 
 
 DIVIDE_FLOATS = {"p2pool.base.rates", "p2pool.stratum.session", "p2pool.stratum.vardiff"}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from p2pool.app.compiled import describe
 from p2pool.dash.pow import GENESIS_HEADER, PROVIDER, x11
 from p2pool.dash.x11_providers import load_x11_hash
 
@@ -61,6 +62,7 @@ class Table:
         self.x11_us = seconds_per_call(lambda: UNIT.digest(GENESIS_HEADER)) * 1e6
         self.figures = {"x11_us": round(self.x11_us, 2)}
         self.rows.append((f"one X11 of {UNIT.name}", f"{self.x11_us:.2f} us", "1.0 X11"))
+        self.rows.append(("modules compiled by mypyc", describe(), ""))
         self.add_time("own_x11", f"one X11 of the node: {PROVIDER}", seconds_per_call(lambda: x11(GENESIS_HEADER)))
 
     def add_time(self, key: str, label: str, seconds: float, aim: float | None = None) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from tests.bench import __main__ as bench
 from tests.bench import (
+    compare,
     dashd,
     floods,
     floods_peers,
     floods_stratum,
     floods_web,
     gateway,
+    growth,
     history,
     measure,
     peers,
@@ -82,6 +84,15 @@ SMALL_WEB = {
     "PAYEES": 2,
     "SHARES": 4,
     "BLOCK_ATTEMPTS": 2**10,
+}
+SMALL_GROWTH = {
+    "PAYEES": (5, 10),
+    "CONNECTIONS": (4, 8),
+    "ADDRESSES": (2, 4),
+    "SHARES": (40, 80),
+    "WORKERS": (10, 20),
+    "ROUNDS": 1,
+    "NEW_SHARES": 5,
 }
 SMALL_FLOODS = {
     floods: {
@@ -152,6 +163,8 @@ def small(monkeypatch):
         monkeypatch.setattr(history, name, value)
     for name, value in SMALL_DASHD.items():
         monkeypatch.setattr(dashd, name, value)
+    for name, value in SMALL_GROWTH.items():
+        monkeypatch.setattr(growth, name, value)
     for module, values in SMALL_FLOODS.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
@@ -170,7 +183,19 @@ def small(monkeypatch):
         ("floods", {f"{kind}_idle_mb" for kind in (*(kind.name for kind in floods.KINDS), "templates")}),
         ("vardiff", {"settle_median_s", "steady_changes_per_hour", "refused_by_changes"}),
         ("web", {"record_us", "snapshot_10000_ms", "local_stats_per_s", "ws_1000_ms", "stratum_slowdown"}),
-        ("stratum", {"submits_per_s_1", "submit_p99_ms", "fanout_50_ms", "connection_bytes", "tls_fanout_20_ms"}),
+        (
+            "stratum",
+            {
+                *(
+                    "submits_per_s_1",
+                    "submits_per_cpu_s_1",
+                    "submit_p99_ms",
+                    "answer_p99_ms_10",
+                    "connection_bytes",
+                ),
+                *("fanout_50_ms", "fanout_50_cpu_ms", "tls_fanout_20_ms"),
+            },
+        ),
     ],
 )
 def test_the_last_line_is_json_of_its_figures(name, keys, capsys):
@@ -207,6 +232,46 @@ def test_the_figures_of_statistics_are_json_as_well(capsys):
     assert all(value >= 0 for value in figures.values())
     assert web_stats.record_us() > 0
     assert web_stats.snapshot_10000_ms() > 0
+
+
+def test_growth_has_an_exponent_for_each_cost(capsys):
+    growth.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    exponents = {key for key in figures if key.endswith("_exponent")}
+    assert {"context_payees_exponent", "round_connections_exponent", "load_shares_exponent"} <= exponents
+    assert {"job_payees_10", "memory_connections_8", "rate_workers_20"} <= figures.keys()
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 2])
+def test_the_exponent_is_the_power_of_the_size(power):
+    assert growth.exponent([(size, 7.0 * size**power) for size in (1, 10, 50)]) == pytest.approx(power)
+
+
+def test_figures_of_two_versions_stand_side_by_side():
+    before = [{"x11_us": 10.0, "gone": 1.0}, {"x11_us": 30.0}, {"x11_us": 20.0}]
+    after = [{"x11_us": 5.0, "new": 2.0}, {}, {"x11_us": 6.0}]
+    _, *lines = compare.rows("mining", before, after)
+    assert [line.split() for line in lines] == [
+        ["x11_us", "20.00", "5.50", "0.28"],
+        ["new", "-", "2.00", "-"],
+        ["gone", "1.00", "-", "-"],
+    ]
+
+
+def test_a_version_is_measured_by_its_own_benchmark_or_has_no_figures(tmp_path, monkeypatch):
+    for package in ("tests", "tests/bench"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "tests/bench/__main__.py").write_text(
+        "import sys\nprint('a row')\nprint('{\"figure\": 7}')\nsys.exit(sys.argv[1] != 'mining')\n"
+    )
+    assert compare.measure(tmp_path, "mining") == {"figure": 7}
+    assert compare.measure(tmp_path, "x11") == {}
+
+
+def test_the_node_of_another_tree_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv(stratum_processes.TREE, str(tmp_path))
+    assert stratum_processes.node_program() == tmp_path / "run_p2pool.py"
 
 
 def test_a_name_that_is_no_benchmark(capsys):

@@ -30,7 +30,10 @@ GUIDES = (
     *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md", "scaling.md")),
 )
 UNITS = tuple(sorted((ROOT / "docs" / "systemd").glob("*.service")))
-MODULES = ("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm")
+MODULES = (
+    *("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm"),
+    "tests.bench",
+)
 """Programs of ours beside the node."""
 FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/var")
 """What begins so is a file."""

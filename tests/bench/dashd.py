@@ -197,10 +197,8 @@ def main() -> None:
     table = Table("Dash Core (the simulated one, in a process of its own)")
 
     def add(key: str, label: str, value: float, aim: float | None = None) -> None:
-        table.add(key, label, value, "ms")
-        if aim is not None:
-            label, text, _ = table.rows.pop()
-            table.rows.append((label, text, f"(aim <= {aim:g}: {'met' if value <= aim else 'MISSED'})"))
+        note = "" if aim is None else f"(aim <= {aim:g}: {'met' if value <= aim else 'MISSED'})"
+        table.add(key, label, value, "ms", note)
 
     unknown, known = template_times()
     size = f"{TRANSACTIONS * TRANSACTION_SIZE / 1e6:g} MB"
@@ -231,7 +229,7 @@ def main() -> None:
             "block of 2 MB found to sent on all delivery channels, median",
             statistics.median(large),
         )
-    table.print()
+    table.finish()
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ class Target:
             table.figures[f"{name}_{number}_mb"] = round(size, 1)
         table.figures[f"{name}_idle_mb"] = round(after, 1)
         text = " ".join(f"{size:6.1f}" for size in sizes)
-        table.rows.append(
-            (f"{name}: before, after each round, at rest", f"{text} MB", f"{operations} operations a round")
+        table.print_row(
+            f"{name}: before, after each round, at rest", f"{text} MB", f"{operations} operations a round"
         )
 
 
@@ -157,7 +157,7 @@ def run(names: Sequence[str] = ()) -> None:
             with ExitStack() as stack:
                 target = shared or stack.enter_context(_target(directory, wanted, flags))
                 target.measure(kinds.get(wanted) or Kind("templates", target.templates), table)
-    table.print()
+    table.finish()
 
 
 def main() -> None:

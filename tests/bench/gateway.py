@@ -222,4 +222,4 @@ def main() -> None:
                     _tips(pool, table)
             print(f"measured {count} gateways", flush=True)
         measure_pause(table, directory / "take-over")
-    table.print()
+    table.finish()

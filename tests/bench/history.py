@@ -204,4 +204,4 @@ def main() -> None:
         removing = _once(lambda: [remove_old(database, NOW + HOUR, 30 * DAY) for _ in range(3)])
         table.add("prune_s", "removing eleven months at once", removing, "s")
         database.close()
-    table.print()
+    table.finish()

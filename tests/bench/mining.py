@@ -133,4 +133,4 @@ def main() -> None:
     parse, check = share_times(node_50)
     table.add_time("parse_x11", f"share: parse and work check, {TRANSACTIONS} transactions", parse, 8)
     table.add_time("check_50_x11", f"share: full check, 50 payees, {TRANSACTIONS} transactions", check, 25)
-    table.print()
+    table.finish()

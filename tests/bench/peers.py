@@ -174,7 +174,7 @@ def main() -> None:
     p99 = times[int(len(times) * 0.99)] * 1e3
     table.add("broadcast_50_p99_ms", "the same, 99th percentile (aim <= 50)", p99, "ms")
     table.add("peer_bytes", "memory, a peer", peer_size(), "bytes")
-    table.print()
+    table.finish()
 
 
 def solve(node: Node, rng: random.Random, now: float) -> None:

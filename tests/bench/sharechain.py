@@ -47,6 +47,13 @@ def chain_contents() -> tuple[list[bytes], list[bytes], list[list[bytes]]]:
     return pack[:LENGTH], pack[LENGTH:], [[share.contents for share in fork] for fork in forks]
 
 
+def chain_contents_of(length: int, following: int) -> tuple[list[bytes], list[bytes]]:
+    """Packed shares: so many of a chain of such a length, and some that follow."""
+    shares = grow_chain(Tracker(easy_network(length // 2)), real_template(), length + following, PAYEES)
+    pack = [share.contents for share in shares]
+    return pack[:length], pack[length:]
+
+
 def thinking(tracker: Tracker) -> Callable[[float], None]:
     """What the node does after a share, but for the work that follows."""
 
@@ -67,7 +74,7 @@ def arrivals(tip: list[Share], forks: list[list[Share]]) -> list[Share]:
     return order
 
 
-def best_share_times(tracker: Tracker, coming: list[Share]) -> tuple[float, float, float]:
+def best_share_times(tracker: Tracker, coming: list[Share], forks: int = FORKS) -> tuple[float, float, float]:
     """(mean, median, worst) seconds, of this thread, of one more share: add, verify, choose, prune."""
     think = thinking(tracker)
     now = float(max(share.timestamp for share in coming))
@@ -80,14 +87,14 @@ def best_share_times(tracker: Tracker, coming: list[Share]) -> tuple[float, floa
         think(now)
         times.append(time.thread_time() - start)
     gc.unfreeze()
-    if len(tracker.forest.heads) < FORKS + 1:
+    if len(tracker.forest.heads) < forks + 1:
         raise RuntimeError("the forks are gone")
     return sum(times) / len(times), sorted(times)[len(times) // 2], max(times)
 
 
-def load(directory: Path, packed: list[bytes], verified: bool) -> float:
-    """Seconds a share from a closed file to the best share; not `verified`: every share is checked again."""
-    network = easy_network()
+def load(directory: Path, packed: list[bytes], verified: bool, *, chain_length: int = LENGTH // 2) -> float:
+    """Processor seconds a share from a closed file to the best share; not `verified`: all are checked again."""
+    network = easy_network(chain_length)
     path = directory / f"shares-{verified}.sqlite"
     database = ShareDatabase(path)
     shares = [parse_share(VERSION_16, contents, network) for contents in packed]
@@ -97,7 +104,7 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
     database.write(batch)
     database.close()
     gc.collect()
-    start = time.perf_counter()
+    start = time.thread_time()
     tracker = Tracker(network)
     database = ShareDatabase(path)
     for stored in database.read(network):
@@ -109,16 +116,16 @@ def load(directory: Path, packed: list[bytes], verified: bool) -> float:
     best = tracker.think(
         float(shares[-1].timestamp), block_height=lambda block: 0, transaction_size=lambda transaction: None
     ).best
-    took = time.perf_counter() - start
+    took = time.thread_time() - start
     if best != shares[-1].hash or len(tracker.verified) < min(network.chain_length, len(shares)):
         raise RuntimeError("another best share")
     database.close()
     return took / len(shares)
 
 
-def hold(packed: list[bytes]) -> Tracker:
+def hold(packed: list[bytes], chain_length: int = LENGTH // 2) -> Tracker:
     """A tracker with these shares."""
-    network = easy_network()
+    network = easy_network(chain_length)
     tracker = Tracker(network)
     for contents in packed:
         # A copy, because what comes from a socket or a file is new bytes too.
@@ -163,4 +170,4 @@ def main() -> None:
     table.add_time("load_x11", "loading, a share, until the best is known", loaded, 30)
     table.add_time("load_unverified_x11", "the same, where nothing is known to be verified", checked)
     table.add("share_bytes", "memory, a share", share_size(packed), "bytes")
-    table.print()
+    table.finish()

@@ -35,7 +35,7 @@ SECONDS, WARM_UP = 5.0, 1.5
 MOST_IN_FLIGHT, IN_FLIGHT = 64, 400
 """Submissions of one connection, and of all together where each has more than one."""
 FANOUT = (1000, 10_000)
-BLOCKS = 5
+BLOCKS = 30
 """New blocks for each of them."""
 LOGINS, IN_PROGRESS = 2000, 200
 AT_ONCE = 1000
@@ -96,14 +96,14 @@ class Measurement:
         self._log_in()
         self._all_at_once()
         for number in plan.submitting if submissions else ():
-            self._submit(number)
+            self._submit(number, max(1, min(MOST_IN_FLIGHT, IN_FLIGHT // number)))
+        if submissions:
+            self._answer(plan.submitting[1])
 
     def _add(self, key: str, label: str, value: float, unit: str, note: str = "") -> None:
         """A row with a note."""
         table, plan = self._table, self._plan
-        table.add(plan.prefix + key, f"{plan.kind}: {label}", value, unit)
-        label, text, _ = table.rows.pop()
-        table.rows.append((label, text, note))
+        table.add(plan.prefix + key, f"{plan.kind}: {label}", value, unit, note)
 
     def _verdict(self, met: bool, aim: str) -> str:
         """Aims are those of plain connections."""
@@ -152,9 +152,10 @@ class Measurement:
     # --- work --------------------------------------------------------------------------------------------
 
     def _fan_out(self, count: int) -> None:
-        totals, spreads, busy = [], [], 0.0
+        totals, spreads, busy, used = [], [], 0.0, []
         for _ in range(BLOCKS):
             self._node.settle()
+            before = self._node.cpu_seconds
             self._load.tell("fan_out", patience=PATIENCE)
             self._load.answer(PATIENCE)
             announced = self._dash.find_block()
@@ -162,6 +163,7 @@ class Measurement:
             self._check(result, missing=result["missing"])
             totals.append((result["last"] - announced) * 1e3)
             spreads.append((result["last"] - result["first"]) * 1e3)
+            used.append((self._node.cpu_seconds - before) * 1e3)
             busy = max(busy, result["load_busy"])
         label = f"new block to the last of {count}"
         median = statistics.median(totals)
@@ -171,17 +173,29 @@ class Measurement:
         self._add(
             f"fanout_{count}_spread_ms", "from the first to the last: median", statistics.median(spreads), "ms"
         )
+        self._add(f"fanout_{count}_cpu_ms", "the node's processor time: mean", statistics.mean(used), "ms")
 
-    def _submit(self, count: int) -> None:
+    def _load_up(self, count: int, window: int) -> dict[str, Any]:
+        """Let connections submit, each with so many submissions in flight, as fast as they are answered."""
         self._connect(count)
-        window = max(1, min(MOST_IN_FLIGHT, IN_FLIGHT // count))
-        result = self._load.ask(
+        result: dict[str, Any] = self._load.ask(
             "submit", PATIENCE + SECONDS + WARM_UP, window=window, warm_up=WARM_UP, seconds=SECONDS
         )
         self._close()
         self._check(result, **{name: result[name] for name in ("refused", "lost", "unanswered")})
         if not result["accepted"]:
             raise RuntimeError(f"{count} connections: nothing was accepted in {SECONDS:g} s")
+        return result
+
+    def _answer(self, count: int) -> None:
+        """Latencies where each connection waits for its answer before it submits again."""
+        result = self._load_up(count, 1)
+        for name in ("p50", "p99"):
+            label = f"latency with one submission of each of {count} in flight, {name}"
+            self._add(f"answer_{name}_ms_{count}", label, result[name] * 1e3, "ms")
+
+    def _submit(self, count: int, window: int) -> None:
+        result = self._load_up(count, window)
         plan, seconds = self._plan, result["seconds"] / result["accepted"]
         label = f"submissions, {count} x {window} in flight"
         news = f"   {result['jobs']:.1f} new jobs"
@@ -190,6 +204,9 @@ class Measurement:
         self._table.add_time(f"{plan.prefix}submit_x11_{count}", before, seconds, aim)
         used = seconds * result["node_busy"]  # what this machine's owner gave to others does not count here
         self._table.add_time(f"{plan.prefix}submit_cpu_x11_{count}", f"{before}, processor time", used)
+        self._add(
+            f"submits_per_cpu_s_{count}", "submissions a second of processor time", 1 / max(used, 1e-6), "/s"
+        )
         for name in ("p50", "p99"):
             self._add(f"submit_{name}_ms_{count}", f"their latency, {name}", result[name] * 1e3, "ms")
             if count == plan.submitting[min(1, len(plan.submitting) - 1)]:
@@ -255,16 +272,17 @@ def _measure(plan: Plan, table: Table, directory: Path, dash: SimulatedDash, fla
 
 def main() -> None:
     """Print the table."""
-    title = f"stratum: one node, {ADDRESSES} addresses, {PAYEES} payees (node on one core, miners on another)"
-    table = Table(title)
+    table = Table(
+        f"stratum: one node, {ADDRESSES} addresses, {PAYEES} payees (node on one core, miners on another)"
+    )
     with _surroundings() as room, tempfile.TemporaryDirectory(prefix="p2pool-bench-") as name:
         directory, flags = Path(name), node_flags()
         plans = _plans(flags, room)
         prepare_shares(directory / "shares", SHARES, PAYEES)
-        table = min(table, Table(title), key=lambda each: each.x11_us)  # two moments, some seconds apart
+        table.measure_unit_again()
         with SimulatedDash(directory, BLOCK_ATTEMPTS) as dash:
             pin(dash, cores()[1])
             dash.wait_until_ready()
             for plan in plans:
                 _measure(plan, table, directory, dash, flags)
-    table.print()
+    table.finish()

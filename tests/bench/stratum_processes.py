@@ -28,6 +28,8 @@ from tests.chains import grow_chain
 from tests.e2e.process import NodeProcess, Process, free_port, wait_for
 from tests.support import ROOT, make_template
 
+TREE = "P2POOL_BENCH_TREE"
+"""The environment variable with the working tree whose node is measured, if that is another one."""
 USER, PASSWORD = "bench", "bench"
 START_TIME = 60.0
 QUIET, LOOK = 0.3, 0.25
@@ -187,6 +189,7 @@ class BenchNode(NodeProcess):
             *("--simnet-miners", "0", "--disable-upnp", "--outgoing-conns", "0", "--import-shares", str(shares)),
             *("--dashd-address", "127.0.0.1", "--dashd-rpc-port", str(dash.rpc_port)),
             *("--dashd-p2p-port", str(dash.p2p_port), *granted, USER, PASSWORD),
+            program=(str(node_program()),),
         )
 
     def wait_until_ready(self) -> int:
@@ -213,15 +216,25 @@ class BenchNode(NodeProcess):
         wait_for("rest of the node", quiet, START_TIME)
 
     @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used."""
+        return cpu_seconds(self.process.pid)
+
+    @property
     def memory(self) -> int:
         """Bytes that are resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
 
 
+def node_program() -> Path:
+    """The program that is measured."""
+    return Path(os.environ.get(TREE, ROOT)) / "run_p2pool.py"
+
+
 def node_flags() -> set[str]:
-    """The flags that the node of this checkout knows."""
-    command = [sys.executable, "run_p2pool.py", "--help"]
+    """The flags that the node knows."""
+    command = [sys.executable, str(node_program()), "--help"]
     text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=START_TIME).stdout
     return set(re.findall(r"--[a-z0-9-]+", text))
 

@@ -323,4 +323,4 @@ def main() -> None:
         f"Miners below 10 GH/s are not measured from {MAINNET_START:g}: they find nothing before the difficulty\n"
         "of a silent connection is lowered (see tests/stratum/test_vardiff.py)."
     )
-    table.print()
+    table.finish()

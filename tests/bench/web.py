@@ -48,12 +48,6 @@ PATIENCE = 60.0
 AIM_CORE, AIM_SLOWDOWN = 0.10, 2.0
 
 
-def _add(table: Table, key: str, label: str, value: float, unit: str, note: str = "") -> None:
-    table.add(key, label, value, unit)
-    label, text, _ = table.rows.pop()
-    table.rows.append((label, text, note))
-
-
 def _aim(most: float, value: float, unit: str) -> str:
     return f"(aim <= {most:g} {unit}: {'met' if value <= most else 'MISSED'})"
 
@@ -126,13 +120,13 @@ def _measure_live(table: Table, node: BenchNode, dash: SimulatedDash, directory:
     label = f"{WATCHERS} live browsers"
     part = max(0.0, watched["node_busy"] - alone["node_busy"])
     kept = f"   KEPT FROM ITS CORE {watched['kept']:.0%} by others" if watched["kept"] > 0.03 else ""
-    _add(table, "ws_1000_core", f"{label}: part of a core", part, "", _aim(AIM_CORE, part, "") + kept)
+    table.add("ws_1000_core", f"{label}: part of a core", part, "", _aim(AIM_CORE, part, "") + kept)
     last, spread = (statistics.median(column) for column in zip(*times, strict=True))
-    _add(table, "ws_1000_ms", "new block until the last of them knows, median", last, "ms")
-    _add(table, "ws_1000_spread_ms", "from the first to the last", spread, "ms")
-    _add(table, "ws_bytes_per_s", "bytes a second for each", watched["octets"] / watched["seconds"] / WATCHERS, "")
-    _add(table, "ws_connects_per_s", "connecting, a second", WATCHERS / joined["seconds"], "/s")
-    _add(table, "ws_client_bytes", "memory of each", size, "bytes")
+    table.add("ws_1000_ms", "new block until the last of them knows, median", last, "ms")
+    table.add("ws_1000_spread_ms", "from the first to the last", spread, "ms")
+    table.add("ws_bytes_per_s", "bytes a second for each", watched["octets"] / watched["seconds"] / WATCHERS, "")
+    table.add("ws_connects_per_s", "connecting, a second", WATCHERS / joined["seconds"], "/s")
+    table.add("ws_client_bytes", "memory of each", size, "bytes")
 
 
 # --- miners ------------------------------------------------------------------------------------------------------
@@ -158,10 +152,10 @@ def _measure_miners(table: Table, node: BenchNode, directory: Path) -> None:
         rate = hammer.requests_per_second()
     slowdown = beside["p99"] / alone["p99"]
     rates = [f"{result['accepted'] / result['seconds']:.0f} submissions/s" for result in (alone, beside)]
-    _add(table, "stratum_p99_ms", f"submissions of {MINERS} miners, p99", alone["p99"] * 1e3, "ms", rates[0])
+    table.add("stratum_p99_ms", f"submissions of {MINERS} miners, p99", alone["p99"] * 1e3, "ms", rates[0])
     note = f"{rates[1]} and {rate:.0f} requests/s ({hammer.name})"
-    _add(table, "stratum_p99_web_ms", "the same beside the web at full speed", beside["p99"] * 1e3, "ms", note)
-    _add(table, "stratum_slowdown", "slowdown", slowdown, "x", _aim(AIM_SLOWDOWN, slowdown, "x"))
+    table.add("stratum_p99_web_ms", "the same beside the web at full speed", beside["p99"] * 1e3, "ms", note)
+    table.add("stratum_slowdown", "slowdown", slowdown, "x", _aim(AIM_SLOWDOWN, slowdown, "x"))
 
 
 @contextmanager
@@ -197,7 +191,7 @@ def main() -> None:
                 node.settle()
                 hammer = Hammer(f"http://127.0.0.1:{node.port}/local_stats", HTTP_SECONDS)
                 rate = hammer.requests_per_second()
-                _add(table, "local_stats_per_s", "/local_stats, requests", rate, "/s", f"({hammer.name})")
+                table.add("local_stats_per_s", "/local_stats, requests", rate, "/s", f"({hammer.name})")
                 _measure_live(table, node, dash, directory)
                 _measure_miners(table, node, directory)
-    table.print()
+    table.finish()

@@ -141,4 +141,4 @@ def main() -> None:
     """Print them alone."""
     table = Table("statistics (one core, in process)")
     add_rows(table)
-    table.print()
+    table.finish()

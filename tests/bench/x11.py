@@ -30,7 +30,7 @@ def main() -> None:
     table = Table("X11")
     if load_built_in() is not None:
         _add_built_in(table)
-    table.print()
+    table.finish()
 
 
 def _add_built_in(table: Table) -> None:

@@ -10,6 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from p2pool.app.compiled import is_compiled
 from p2pool.dash.address import AddressVersions
 from p2pool.dash.merkle import coinbase_branch
 from p2pool.dashd.template import BlockTemplate, TemplateTransaction
@@ -17,6 +20,11 @@ from p2pool.networks import DASH_REGTEST, Network
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
+
+
+def needs_interpreted(module: str) -> pytest.MarkDecorator:
+    """Skip a test that replaces functions of a module if it is compiled: then they are called directly."""
+    return pytest.mark.skipif(is_compiled(module), reason=f"{module} is compiled")
 
 
 @lru_cache(maxsize=8)

@@ -84,11 +84,19 @@ def test_all_lists_of_requirements_are_locked() -> None:
     assert build <= set(locked("requirements-build.lock"))
 
 
-def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
+def given_to_setup(monkeypatch: pytest.MonkeyPatch, compiling: str = "0") -> dict[str, Any]:
+    """What setup.py passes to setuptools, with this value of P2POOL_COMPILE and without mypyc."""
     given: dict[str, Any] = {}
     monkeypatch.setattr("setuptools.setup", given.update)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("P2POOL_COMPILE", compiling)
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
+    given = given_to_setup(monkeypatch)
     held = set()
     for package, patterns in given["package_data"].items():
         folder = ROOT / given["package_dir"].get(package, package.replace(".", "/"))
@@ -103,11 +111,18 @@ def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
 
 
 def test_the_extension_is_built_of_all_sources_and_may_fail(monkeypatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("setuptools.setup", given.update)
-    monkeypatch.chdir(ROOT)
-    runpy.run_path(str(ROOT / "setup.py"))
+    given = given_to_setup(monkeypatch)
+    assert given["setup_requires"] == []
     (extension,) = given["ext_modules"]
     files = {path.relative_to(ROOT) for path in (ROOT / "p2pool").rglob("*.[ch]")}
     assert {*map(Path, extension.sources), *map(Path, extension.depends)} == files
     assert extension.optional
+
+
+def test_an_isolated_build_that_compiles_installs_what_checks_types(monkeypatch) -> None:
+    """mypyc compiles what it knows the types of: those of the packages that the node uses count."""
+    given = given_to_setup(monkeypatch, "1")
+    names = {canonicalize_name(Requirement(each).name) for each in given["setup_requires"]}
+    assert {"mypy", "mypy-zope", "types-requests", "twisted", "orjson", "sqlalchemy"} <= names
+    assert "bdist_wheel" not in given["options"], "the wheel would be taken for one of all versions of Python"
+    assert given["options"]["build"]["build_base"] != "build"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.app.child_settings import GATEWAY
+from p2pool.app.compiled import check_compiled
 from p2pool.app.config import load_config
 from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
     words = list(sys.argv[1:] if argv is None else argv)
     gateway = words[:1] == [GATEWAY]
     try:
+        check_compiled()
         config = load_config(
             words[gateway:],
             default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from p2pool import __version__
+from p2pool.app.compiled import describe
 from p2pool.app.settings import GATEWAY_GROUPS, GROUPS, Group, all_settings
 from p2pool.base.settings import Given, Setting
 from p2pool.base.text import without_login
@@ -59,7 +60,7 @@ class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from p2pool.dash.pow import PROVIDER
 
-        sys.stdout.write(f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\n")
+        sys.stdout.write(f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\ncompiled: {describe()}\n")
         parser.exit()
 
 
@@ -91,7 +92,10 @@ def build_parser(
             help=f"show this help, or one group of it: {', '.join(group.name for group in GROUPS)}",
         )
         parser.add_argument(
-            "--version", action=_ShowVersion, nargs=0, help="show the version and the X11 implementation"
+            "--version",
+            action=_ShowVersion,
+            nargs=0,
+            help="show the version, the X11 implementation, and whether modules are compiled",
         )
     for group in _shown_groups(only, gateway=gateway):
         section = parser.add_argument_group(f"{group.name} - {group.title}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from functools import lru_cache
 
 from p2pool.dash.target import difficulty_to_target
@@ -83,9 +82,10 @@ class MinerState:
 
     def copied(self, session_id: str, extranonce1: bytes) -> MinerState:
         """Return a copy with another session id and extranonce1, and with the same jobs."""
-        state = copy(self)
-        state.session_id, state.extranonce1 = session_id, extranonce1
-        state.vardiff, state.jobs = copy(self.vardiff), dict(self.jobs)
+        state = MinerState(session_id, extranonce1, self.vardiff.copied())
+        state.share_rate, state.requested_mask = self.share_rate, self.requested_mask
+        state.extranonce_changes, state.knows_ping = self.extranonce_changes, self.knows_ping
+        state.jobs, state.newest = dict(self.jobs), self.newest
         return state
 
     def remember(self, sent: SentJob) -> None:

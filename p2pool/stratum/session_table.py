@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from copy import copy
 from typing import Protocol
 
 from p2pool.base.errors import ParseError
@@ -205,7 +204,7 @@ class SessionTable:
         if owner is None:
             return
         self._extranonces.discard(owner.state.extranonce1)
-        own = self.new_state(copy(owner.state.vardiff))
+        own = self.new_state(owner.state.vardiff.copied())
         self._live[own.session_id] = owner
         owner.lose_to_takeover(own, now)
         self.taken_over.fire(owner)

@@ -20,6 +20,7 @@ fast are as convincing as many that are a little too fast.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 _SUSPICIOUS = 1.1
 """A pace so many times too fast (or too slow) is what the evidence is measured against."""
@@ -77,6 +78,27 @@ def _step(difficulty: float, low: float, high: float) -> float:
     return clamp(power, low, high)
 
 
+_ATTRIBUTES: Final[tuple[str, ...]] = (
+    "_falls",
+    "_fast_time",
+    "_fast_work",
+    "_gap",
+    "_heard",
+    "_last",
+    "_patience",
+    "_searched",
+    "_silence",
+    "_slow_time",
+    "_slow_work",
+    "_start",
+    "difficulty",
+    "fixed",
+    "maximum",
+    "minimum",
+    "seconds",
+)
+
+
 class Vardiff:
     """The difficulty of one connection. Times (of any clock, in seconds) are passed in.
 
@@ -85,25 +107,7 @@ class Vardiff:
     that depends on it.
     """
 
-    __slots__ = (
-        "_falls",
-        "_fast_time",
-        "_fast_work",
-        "_gap",
-        "_heard",
-        "_last",
-        "_patience",
-        "_searched",
-        "_silence",
-        "_slow_time",
-        "_slow_work",
-        "_start",
-        "difficulty",
-        "fixed",
-        "maximum",
-        "minimum",
-        "seconds",
-    )
+    __slots__ = _ATTRIBUTES
 
     def __init__(self, *, start: float, minimum: float, maximum: float, seconds: float) -> None:
         self.minimum = minimum
@@ -113,6 +117,13 @@ class Vardiff:
         self._slow_work = self._slow_time = 0.0
         self.set(_step(clamp(start, minimum, maximum), minimum, maximum))
         self._patience = _SEARCH_PATIENCE
+
+    def copied(self) -> Vardiff:
+        """Return a copy, for another connection of the same miner."""
+        copy = Vardiff(start=self.difficulty, minimum=self.minimum, maximum=self.maximum, seconds=self.seconds)
+        for name in _ATTRIBUTES:
+            setattr(copy, name, getattr(self, name))
+        return copy
 
     def set(self, difficulty: float, *, fixed: bool = False) -> None:
         """Start over from a difficulty that the miner requested, which is not rounded."""

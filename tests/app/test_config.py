@@ -15,6 +15,7 @@ from p2pool import __version__
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.settings import AlertSettings
 from p2pool.app import cli, process
+from p2pool.app.compiled import describe
 from p2pool.app.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.app.payouts import payout_addresses
 from p2pool.app.settings import all_settings, flag_names
@@ -583,7 +584,9 @@ def test_version_and_unknown_flags(capsys):
     with pytest.raises(SystemExit) as caught:
         load("--version")
     assert caught.value.code == 0
-    assert capsys.readouterr().out == f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\n"
+    assert capsys.readouterr().out == (
+        f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\ncompiled: {describe()}\n"
+    )
     assert refusal("--net", "x") == "--net x: give one of dash, dash_testnet, dash_regtest, simnet"
     for flags in (["--fees", "1"], ["--debu"]):
         with pytest.raises(SystemExit) as caught:

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 
+from p2pool.app.compiled import describe
 from p2pool.dash.pow import GENESIS_HEADER, PROVIDER, x11
 from p2pool.dash.x11_providers import load_x11_hash
 
@@ -57,6 +58,7 @@ class Table:
         self.x11_us = _unit_us()
         self.figures: dict[str, float] = {"x11_us": round(self.x11_us, 2)}
         self.print_row(f"one X11 of {UNIT.name}", f"{self.x11_us:.2f} us", "1.0 X11")
+        self.print_row("modules compiled by mypyc", describe(), "")
         self.add_time("own_x11", f"one X11 of the node: {PROVIDER}", seconds_per_call(lambda: x11(GENESIS_HEADER)))
 
     def measure_unit_again(self) -> None:

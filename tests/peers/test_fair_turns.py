@@ -171,8 +171,8 @@ def test_the_wrong_far_down_a_list_of_transactions_is_found_and_nothing_of_it_is
 def test_of_a_long_list_of_addresses_a_part_is_read(monkeypatch):
     """92,000 of them cost 0.7 s, and a thousand a minute are looked at."""
     read = []
-    whole = codec.Reader.ip
-    monkeypatch.setattr(codec.Reader, "ip", lambda reader: read.append(1) or whole(reader))
+    whole = codec.ipaddress.IPv6Address
+    monkeypatch.setattr(codec.ipaddress, "IPv6Address", lambda data: read.append(1) or whole(data))
     seen = SeenAddress(5, PeerAddress("8.8.8.8", 9999))
     payload = pack_varint(92_000) + (codec.pack_uint64(5) + seen.address.pack()) * 92_000
     message = parse_message("addrs", payload)

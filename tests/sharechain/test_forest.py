@@ -15,6 +15,7 @@ from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain import forest as forest_module
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.weights import WeightWindows
+from tests.support import needs_interpreted
 
 
 def fake_share(share_hash: int, previous: int | None, attempts: int = 1, donation: int = 0, script: bytes = b"a"):
@@ -166,6 +167,7 @@ def test_sliding_weights_equal_the_naive_sum(seed, questions):
 # --- what it costs ---------------------------------------------------------------------------------------
 
 
+@needs_interpreted("p2pool.sharechain.forest")
 def test_a_distant_ancestor_is_found_in_strides_once_they_are_known(monkeypatch):
     steps: list[int] = []
     climb = forest_module._climb

@@ -13,6 +13,7 @@ from p2pool.sharechain import weights as weights_module
 from p2pool.sharechain.forest import Forest
 from p2pool.sharechain.weights import WeightWindows
 from tests.sharechain.judged import FakeShare
+from tests.support import needs_interpreted
 
 Answer = tuple[dict[bytes, int], int, int]
 
@@ -190,6 +191,7 @@ def long_chain(count: int, first: int = 1, below: int | None = None) -> Forest:
     return forest
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_the_next_share_of_a_chain_costs_two_steps(monkeypatch):
     counted = Counted(long_chain(200), monkeypatch)
     assert counted.cost(100) == 50
@@ -199,6 +201,7 @@ def test_the_next_share_of_a_chain_costs_two_steps(monkeypatch):
     assert counted.cost(128) == 2
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_a_fork_costs_the_shares_in_which_it_differs(monkeypatch):
     forest = long_chain(100)
     for number in range(1000, 1003):
@@ -210,6 +213,7 @@ def test_a_fork_costs_the_shares_in_which_it_differs(monkeypatch):
     assert counted.cost(1000) == 3 + 1 + 2  # three shares less, another one, and two that follow
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_a_window_that_is_far_away_is_not_moved(monkeypatch):
     counted = Counted(long_chain(3000), monkeypatch)
     assert counted.cost(1000) == 50
@@ -217,6 +221,7 @@ def test_a_window_that_is_far_away_is_not_moved(monkeypatch):
     assert counted.cost(1511 + 512) == 50
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_the_nearest_window_is_moved(monkeypatch):
     counted = Counted(long_chain(3000), monkeypatch)
     assert [counted.cost(start) for start in (1600, 1000)] == [50, 50]
@@ -225,6 +230,7 @@ def test_the_nearest_window_is_moved(monkeypatch):
     assert counted.cost(1450) == 50 + 50  # all of the one from 1590, and another 50: not 440 steps up from 1010
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_four_places_keep_a_window_and_the_one_used_longest_ago_goes(monkeypatch):
     counted = Counted(long_chain(9000), monkeypatch)
     assert [counted.cost(start) for start in (1000, 2000, 3000, 4000)] == [50] * 4
@@ -236,6 +242,7 @@ def test_four_places_keep_a_window_and_the_one_used_longest_ago_goes(monkeypatch
     assert counted.cost(1003) == 50
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_chains_that_have_nothing_in_common_have_a_window_each(monkeypatch):
     forest = long_chain(200)
     for number in range(1000, 1200):
@@ -246,6 +253,7 @@ def test_chains_that_have_nothing_in_common_have_a_window_each(monkeypatch):
     assert [counted.cost(start) for start in (101, 1101, 1102, 102)] == [2] * 4
 
 
+@needs_interpreted("p2pool.sharechain.weights")
 def test_shares_that_went_leave_a_window_that_can_be_moved(monkeypatch):
     forest = long_chain(100)
     counted = Counted(forest, monkeypatch)

@@ -162,7 +162,7 @@ def test_reconnect_makes_sense(host, port, wait, text):
 def test_an_internal_error_of_one_connection_does_not_keep_the_others_from_it():
     harness, operator = make()
     miners = [miner(harness) for _ in range(3)]
-    miners[1][0].session._output = None
+    miners[1][0].flush = lambda: 1 // 0
     with logged() as log:
         operator.show_message("hello")
     assert len(log.tracebacks) == 1

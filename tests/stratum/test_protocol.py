@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import weakref
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,6 @@ from twisted.internet.tcp import Server
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
-from p2pool.stratum.dispatch import Dispatcher
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS
 from tests.stratum.wire import StratumHarness, line
@@ -148,22 +148,22 @@ def test_transports_that_are_not_tcp_serve_as_well():
 # --- how long answers take -------------------------------------------------------------------------------------
 
 
-def slow_harness(monkeypatch, seconds: float) -> StratumHarness:
-    """One whose clock goes on by so much with each submission."""
+def slow_harness(seconds: float) -> StratumHarness:
+    """One whose clock goes on by so much with each submission, accepted or refused, while it is counted."""
     harness = StratumHarness()
-    receive = Dispatcher.receive_line
-
-    def slow(self, session, data, now):
-        if b"mining.submit" in data:
-            harness.reactor.advance(seconds)
-        receive(self, session, data, now)
-
-    monkeypatch.setattr(Dispatcher, "receive_line", slow)
+    for name in ("record_accepted", "record_refused"):
+        setattr(harness.stats, name, partial(slowly, harness, seconds, getattr(harness.stats, name)))
     return harness
 
 
-def test_submissions_are_timed_from_their_arrival_to_their_answer(monkeypatch):
-    harness = slow_harness(monkeypatch, 0.25)
+def slowly(harness: StratumHarness, seconds: float, count, *arguments, **named) -> None:
+    """Let time pass, then count."""
+    harness.reactor.advance(seconds)
+    count(*arguments, **named)
+
+
+def test_submissions_are_timed_from_their_arrival_to_their_answer():
+    harness = slow_harness(0.25)
     protocol, transport = harness.miner()
     assert harness.stats.of("record_submissions") == []
     submit = line("mining.submit", ADDRESS, "1", "00000000", "00000000", "00000000")

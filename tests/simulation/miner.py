@@ -27,6 +27,9 @@ from tests.simulation.reactor import SimulatedReactor
 _WHOLE = float(2**256)
 _NOTIFY = b'{"id":null,"method":"mining.notify"'
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0
+SILENCE = 300.0
+"""Seconds without a line after which a miner takes its connection for dead: a machine that has lost its power does
+not say so."""
 
 
 class SimulatedMiner:
@@ -194,8 +197,19 @@ class _MinerProtocol(Protocol):
     def connectionMade(self) -> None:
         self._session = self._miner.connected(self)
         self._write(self._session.connected())
+        self._heard = self._miner.reactor.seconds()
+        self._watch = self._miner.reactor.callLater(SILENCE, self._look)
+
+    def _look(self) -> None:
+        """End a connection from which nothing has come for long."""
+        silent = self._miner.reactor.seconds() - self._heard
+        if silent < SILENCE:
+            self._watch = self._miner.reactor.callLater(SILENCE - silent, self._look)
+        elif self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def dataReceived(self, data: bytes) -> None:
+        self._heard = self._miner.reactor.seconds()
         same = self._miner.difficulty == self._session.difficulty
         if same and data.startswith(_NOTIFY) and data.find(b"\n") == len(data) - 1:
             self._job = data
@@ -233,4 +247,5 @@ class _MinerProtocol(Protocol):
             self.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        pass
+        if self._watch.active():
+            self._watch.cancel()

@@ -13,7 +13,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from twisted.internet.address import IPv4Address
@@ -227,43 +227,34 @@ def by_workers(table: Table) -> None:
     rate.finish()
 
 
-def _working(names: Iterable[str]) -> PoolStats:
-    stats = PoolStats(STATS_NOW - 600)
+def busy_time(names: Sequence[str], active: int, ask: Callable[[PoolStats, float], object]) -> float:
+    """Seconds of asking statistics for something, a second after the last time; so many workers worked since."""
+    stats, chance, now = PoolStats(STATS_NOW - 600), random.Random(1), STATS_NOW
     for name in names:
-        stats.record_worker_on(name, difficulty=8.0, now=STATS_NOW - 500)
-        stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=STATS_NOW - 100)
-    return stats
+        stats.record_worker_on(name, difficulty=8.0, now=now - 500)
+        stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=now - 100)
+    ask(stats, now)
+    best = float("inf")
+    for _ in range(ROUNDS):
+        now += 1.0
+        for name in chance.sample(names, active):
+            stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=now)
+        start = time.thread_time()
+        ask(stats, now)
+        best = min(best, time.thread_time() - start)
+    return best
 
 
 def snapshot_time(count: int) -> float:
-    """Seconds of a snapshot, a second after another one."""
+    """Seconds of a snapshot; a tenth of the workers have worked."""
     names = [f"yAddress{number % 1000:05d}.rig{number}" for number in range(count)]
-    stats, chance, now = _working(names), random.Random(1), STATS_NOW
-    stats.snapshot(now)
-    best = float("inf")
-    for _ in range(ROUNDS):
-        now += 1.0
-        for name in chance.sample(names, count // 10):
-            stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=now)
-        start = time.thread_time()
-        stats.snapshot(now, 0.0)
-        best = min(best, time.thread_time() - start)
-    return best
+    return busy_time(names, count // 10, lambda stats, now: stats.snapshot(now, 0.0))
 
 
 def rate_time(count: int) -> float:
-    """Seconds of asking for the hash rate of an address that has all workers, which have just worked."""
+    """Seconds of asking for the hash rate of an address that has all workers."""
     names = [f"yAddress.rig{number}" for number in range(count)]
-    stats, chance, now = _working(names), random.Random(1), STATS_NOW
-    best = float("inf")
-    for _ in range(ROUNDS):
-        now += 1.0
-        for name in chance.sample(names, min(count, 100)):
-            stats.record_accepted(name, attempts=1e9, difficulty=8.0, dead=False, now=now)
-        start = time.thread_time()
-        stats.address_hash_rate("yAddress", now)
-        best = min(best, time.thread_time() - start)
-    return best
+    return busy_time(names, min(count, 100), lambda stats, now: stats.address_hash_rate("yAddress", now))
 
 
 def main() -> None:

@@ -282,9 +282,7 @@ class DashNetwork:
 
     def relay(self, block: SimulatedBlock, source: SimulatedDaemon) -> None:
         """Send a block to all other daemons. Those that it is under way to get it no sooner from another one."""
-        sent = self._sent.get(block.hash)
-        if sent is None:
-            sent = self._sent[block.hash] = set()
+        sent = self._sent.setdefault(block.hash, set())
         if len(sent) < len(self.daemons):
             for address, daemon in self.daemons.items():
                 if address not in sent:
@@ -299,17 +297,16 @@ class DashNetwork:
     def _arrive(self, block: SimulatedBlock, source: SimulatedDaemon, target: SimulatedDaemon) -> None:
         if target.knows(block.hash) or target.state is DaemonState.DOWN:
             return
-        if not target.takes_blocks:
-            self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
-        elif self.internet.is_open(source.host, target.host):
+        if target.takes_blocks and self.internet.is_open(source.host, target.host):
             target.take(block)
+            return
+        reachable = self._reachable(target) if target.takes_blocks else []
+        others = [each for each in reachable if each.knows(block.hash)]
+        if others:
+            nearest = min(others, key=lambda other: self.internet.latency(other.host, target.host))
+            self._send(block, nearest, target)
         else:
-            others = [each for each in self._reachable(target) if each.knows(block.hash)]
-            if others:
-                nearest = min(others, key=lambda other: self.internet.latency(other.host, target.host))
-                self._send(block, nearest, target)
-            else:
-                self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
+            self.events.at(self.events.now + SYNC_PERIOD, WORLD, self._arrive, block, source, target)
 
     def _reachable(self, daemon: SimulatedDaemon) -> list[SimulatedDaemon]:
         """Return the daemons that can send something to this one."""

@@ -40,8 +40,7 @@ void x11_blake(const uint8_t *message, size_t length, uint8_t digest[64])
     compress_bytes(h, padded, left == 0 ? 0 : (uint64_t)length << 3);
     if (last != padded)
         compress_bytes(h, last, 0); /* a block without bits of the message */
-    for (int i = 0; i < 8; i++)
-        store64_be(digest + 8 * i, h[i]);
+    store_words_be(digest, h);
 }
 
 void x11_blake_80(const uint8_t header[80], uint8_t digest[64])
@@ -51,6 +50,5 @@ void x11_blake_80(const uint8_t header[80], uint8_t digest[64])
     for (int i = 0; i < 10; i++)
         m[i] = load64_be(header + 8 * i);
     blake_header(h, m);
-    for (int i = 0; i < 8; i++)
-        store64_be(digest + 8 * i, h[i]);
+    store_words_be(digest, h);
 }

@@ -36,17 +36,14 @@ void x11_bmw(const uint8_t *message, size_t length, uint8_t digest[64])
         compress_bytes(h, last);
 
     bmw_finish(h);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, h[8 + i]);
+    store_words_le(digest, h + 8);
 }
 
 void x11_bmw_64(const uint8_t message[64], uint8_t digest[64])
 {
     uint64_t h[16], m[16];
 
-    for (int i = 0; i < 8; i++)
-        m[i] = load64_le(message + 8 * i);
+    load_words_le(m, message);
     bmw_64_bytes(h, m);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, h[8 + i]);
+    store_words_le(digest, h + 8);
 }

@@ -51,6 +51,25 @@ static inline void store64_be(uint8_t *bytes, uint64_t word)
         bytes[i] = (uint8_t)(word >> (56 - 8 * i));
 }
 
+/* Eight words at once: the digest of a function, and its message in X11. */
+static inline void load_words_le(uint64_t words[8], const uint8_t bytes[64])
+{
+    for (int i = 0; i < 8; i++)
+        words[i] = load64_le(bytes + 8 * i);
+}
+
+static inline void store_words_le(uint8_t bytes[64], const uint64_t words[8])
+{
+    for (int i = 0; i < 8; i++)
+        store64_le(bytes + 8 * i, words[i]);
+}
+
+static inline void store_words_be(uint8_t bytes[64], const uint64_t words[8])
+{
+    for (int i = 0; i < 8; i++)
+        store64_be(bytes + 8 * i, words[i]);
+}
+
 static inline uint32_t rotl32(uint32_t word, unsigned count)
 {
     return word << count | word >> (32 - count);

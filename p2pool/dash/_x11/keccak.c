@@ -45,17 +45,14 @@ void x11_keccak(const uint8_t *message, size_t length, uint8_t digest[64])
     padded[length] = 0x01;
     padded[RATE - 1] |= 0x80;
     absorb(a, padded);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, a[i]);
+    store_words_le(digest, a);
 }
 
 void x11_keccak_64(const uint8_t message[64], uint8_t digest[64])
 {
     uint64_t a[25];
 
-    for (int i = 0; i < 8; i++)
-        a[i] = load64_le(message + 8 * i);
+    load_words_le(a, message);
     keccak_64_bytes(a);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, a[i]);
+    store_words_le(digest, a);
 }

@@ -21,8 +21,7 @@ void x11_skein_init(void)
 static void chain_bytes(uint64_t h[8], const uint8_t block[BLOCK], uint64_t position, uint64_t flags)
 {
     uint64_t m[8];
-    for (int i = 0; i < 8; i++)
-        m[i] = load64_le(block + 8 * i);
+    load_words_le(m, block);
     skein_block(h, m, position, flags);
 }
 
@@ -40,17 +39,14 @@ void x11_skein(const uint8_t *message, size_t length, uint8_t digest[64])
         memcpy(padded, message, length - position);
     chain_bytes(h, padded, length, SKEIN_MESSAGE | first | SKEIN_FINAL);
     skein_output(h);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, h[i]);
+    store_words_le(digest, h);
 }
 
 void x11_skein_64(const uint8_t message[64], uint8_t digest[64])
 {
     uint64_t h[8], m[8];
 
-    for (int i = 0; i < 8; i++)
-        m[i] = load64_le(message + 8 * i);
+    load_words_le(m, message);
     skein_64_bytes(h, m);
-    for (int i = 0; i < 8; i++)
-        store64_le(digest + 8 * i, h[i]);
+    store_words_le(digest, h);
 }

@@ -187,6 +187,7 @@ def _tips(pool: Pool, table: Table) -> None:
         sizes.append(pool.sent_bytes() - before)
         if any(each["missing"] for each in results):
             raise RuntimeError(f"connections without a job: {results}")
+        announced = min(announced, *(each["first"] for each in results))
         totals.append((max(each["last"] for each in results) - announced) * 1e3)
     label = f"new block to the last of {TIP_CONNECTIONS} over {len(pool.gateways)} gateways"
     table.add(f"tip_{TIP_CONNECTIONS}_ms", f"{label}: median", statistics.median(totals), "ms")

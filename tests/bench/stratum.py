@@ -161,7 +161,7 @@ class Measurement:
             announced = self._dash.find_block()
             result = self._load.answer(2 * PATIENCE)
             self._check(result, missing=result["missing"])
-            totals.append((result["last"] - announced) * 1e3)
+            totals.append((result["last"] - min(announced, result["first"])) * 1e3)
             spreads.append((result["last"] - result["first"]) * 1e3)
             used.append((self._node.cpu_seconds - before) * 1e3)
             busy = max(busy, result["load_busy"])

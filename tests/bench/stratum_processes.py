@@ -123,7 +123,10 @@ class SimulatedDash(PipedProcess):
         self.rpc_port, self.p2p_port = int(match[1]), int(match[2])
 
     def find_block(self) -> float:
-        """Have a block found. Returns the monotonic time at which it is about to be announced."""
+        """Have a block found. Returns the monotonic time at which it is about to be announced.
+
+        It is the time at which this process knows that: on a busy machine the first miner may have its job before.
+        """
         self.forget_lines()
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(self.ask, "simnet_findblock", 1)

@@ -116,6 +116,7 @@ def _measure_live(table: Table, node: BenchNode, dash: SimulatedDash, directory:
             heard = load.answer(2 * PATIENCE)
             if heard["missing"]:
                 raise RuntimeError(f"{heard}; the node's log:\n{node.output[-5000:]}")
+            announced = min(announced, heard["first"])
             times.append(((heard["last"] - announced) * 1e3, (heard["last"] - heard["first"]) * 1e3))
     label = f"{WATCHERS} live browsers"
     part = max(0.0, watched["node_busy"] - alone["node_busy"])

@@ -93,7 +93,7 @@ class RateSum(WindowedSum):
 
     __slots__ = ("_young",)
 
-    def __init__(self, members: Iterable[WindowedSum], now: float, window: float, buckets: int = 30) -> None:
+    def __init__(self, members: Iterable[WindowedSum], now: float, *, window: float, buckets: int = 30) -> None:
         super().__init__(window, buckets)
         self._young: dict[int, _Beginners] = {}
         """By the bucket in which their first amounts were. Bound: the buckets of two windows."""

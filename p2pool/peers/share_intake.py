@@ -69,7 +69,7 @@ def new_shares(
         chunk = envelopes[start : start + _PARSED_AT_ONCE]
         parsed = yield from _parse(hub, chunk)
         for envelope, result in zip(chunk, parsed, strict=True):
-            share = _taken(hub, sender, envelope, result)
+            share = _taken(result, envelope, hub=hub, sender=sender)
             if share is None:
                 continue
             for tx_hash in share.new_transaction_hashes:
@@ -96,7 +96,7 @@ def answered_shares(
         chunk = envelopes[start : start + _PARSED_AT_ONCE]
         parsed = yield from _parse(hub, chunk)
         for envelope, result in zip(chunk, parsed, strict=True):
-            share = _taken(hub, sender, envelope, result)
+            share = _taken(result, envelope, hub=hub, sender=sender)
             if share is None:
                 if expected is not None:
                     answer.newer.append(expected)
@@ -123,7 +123,7 @@ def _parse(hub: IntakeHub, envelopes: Sequence[Envelope]) -> Generator[None, Non
     return [None if version is None else next(parsed) for version in versions]
 
 
-def _taken(hub: IntakeHub, sender: ShareSender, envelope: Envelope, parsed: ParsedShare | None) -> Share | None:
+def _taken(parsed: ParsedShare | None, envelope: Envelope, *, hub: IntakeHub, sender: ShareSender) -> Share | None:
     """Return the share; None for one of a newer type. Raises Misbehaviour."""
     if isinstance(parsed, Share):
         return parsed

@@ -305,7 +305,7 @@ class WorkerTable:
         self._made += 1
         worker = group.workers[name] = Worker(name, group, number=self._made, site=site, now=now)
         if len(group.workers) > _SUMMED_AT_ONCE and group.rate_sum is None:
-            group.rate_sum = RateSum([each.work for each in group.workers.values()], now, RATE_WINDOW)
+            group.rate_sum = RateSum([each.work for each in group.workers.values()], now, window=RATE_WINDOW)
         return worker
 
     def _candidate(self, site: str) -> str:

@@ -202,9 +202,9 @@ class _MinerProtocol(Protocol):
 
     def _look(self) -> None:
         """End a connection from which nothing has come for long."""
-        silent = self._miner.reactor.seconds() - self._heard
-        if silent < SILENCE:
-            self._watch = self._miner.reactor.callLater(SILENCE - silent, self._look)
+        left = SILENCE - (self._miner.reactor.seconds() - self._heard)
+        if left > 1.0:  # less may be too little for the clock to move
+            self._watch = self._miner.reactor.callLater(left, self._look)
         elif self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from p2pool.base.errors import ParseError
 from p2pool.dash.hashes import hash160
@@ -103,6 +104,7 @@ def script_operations(script: bytes) -> Iterator[tuple[int, bytes | None]]:
         position += size
 
 
+@lru_cache(maxsize=256)
 def script_signature_operations(script: bytes) -> int:
     """Return the signature operations of a script as blocks count them: each CHECKSIG one, each CHECKMULTISIG
     twenty."""

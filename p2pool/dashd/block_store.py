@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _log = Logger(namespace="p2pool.blocks")
 
 MAX_BLOCKS = 1000
 BLOCKS_FILE = StateFormat("blocks.json", "the records of the pool's earlier blocks", 4 * 1024 * 1024)
+_FIELDS = tuple(field.name for field in fields(BlockRecord))
 _HASHES = ("block_hash", "share_hash")
 _STATUSES = frozenset(status.value for status in BlockStatus)
 _MAX_NUMBER = 2**53
@@ -89,10 +90,12 @@ class BlockStore:
 
     async def _write(self) -> None:
         self._dirty = False
-        document = {"blocks": [_plain(record) for record in self.records.values()]}
+        records = list(self.records.values())
         written = False
         try:
-            written = await self._run_in_thread(lambda: self._file.save(document))
+            written = await self._run_in_thread(
+                lambda: self._file.save({"blocks": [_plain(record) for record in records]})
+            )
         finally:
             if not written:
                 self._dirty = True  # after a bug as well, or it would end all later attempts
@@ -100,7 +103,7 @@ class BlockStore:
 
 def _plain(record: BlockRecord) -> dict[str, Any]:
     """Return a record as JSON: hashes as hex, since JSON has no integers so large."""
-    plain = asdict(record)
+    plain = {name: getattr(record, name) for name in _FIELDS}
     for name in _HASHES:
         plain[name] = None if plain[name] is None else hash_hex(plain[name])
     # A peer's share may claim any 64 bits, and what is written must be readable.

@@ -24,6 +24,8 @@ WINDOW: Final = 3600.0
 """Seconds over which work is added up."""
 STEP: Final = 10.0
 """Seconds of one bucket of that work."""
+MOST_BUCKETS: Final = 400
+"""Buckets from which on old ones are looked for whenever there is a new one; an hour has 360."""
 LIVE: Final = 120.0
 """A share whose header is not older than this when it is first seen counts at that moment; an older one was
 downloaded, and counts at the time in its header."""
@@ -107,7 +109,7 @@ class RefusedBranches:
         self._counted: BoundedDict[int, _Counted] = BoundedDict(MAX_COUNTED)
         self._branches: dict[int, _Branch] = {}
         self._buckets: dict[int, _Bucket] = {}
-        """By time // STEP. Bound: those of WINDOW."""
+        """By time // STEP. Bound: MOST_BUCKETS and those of AHEAD."""
         self._doomed: dict[int, RefusalCause] = {}
         """Refused shares of which more has to be forgotten. Bound: emptied by DROPPED_AT_ONCE shares a run."""
         self._lengths: BoundedDict[int, int] = BoundedDict(MAX_LENGTHS)
@@ -332,7 +334,8 @@ class RefusedBranches:
         bucket = self._buckets.get(place)
         if bucket is None:
             bucket = self._buckets[place] = _Bucket()
-            self._forget_before(arrival.time_seen - WINDOW)
+            if len(self._buckets) > MOST_BUCKETS:
+                self._forget_before(arrival.time_seen - WINDOW)
         if root is None:
             bucket.accepted += work
         else:

@@ -11,6 +11,7 @@ from p2pool.sharechain.refused import (
     AHEAD,
     MAX_BRANCHES,
     MAX_SOFTWARE,
+    MOST_BUCKETS,
     OTHERS,
     STEP,
     UNIT,
@@ -192,7 +193,7 @@ def test_buckets_are_forgotten_though_nobody_looks_at_the_figures(listener):
         refused = listener.node.refused
         share = Heard(10_000 + number, 1, header_timestamp=at)
         refused.take(share, RefusalCause(BAD, "wrong"), Arrival(at, PEER))
-    assert len(listener.node.refused._buckets) <= WINDOW / STEP + 2
+    assert len(listener.node.refused._buckets) <= MOST_BUCKETS
 
 
 def test_a_branch_that_is_followed_counts_as_accepted_from_its_beginning():

@@ -38,7 +38,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.votes import set_voters
 from tests.simulation.world import EPOCH, LATENCY, World
 
-COLLECTION, FULL_COLLECTION = 600.0, 6 * 3600.0
+COLLECTION, FULL_COLLECTION = 1800.0, 6 * 3600.0
 """Seconds between two collections of garbage: of what is new, and of everything."""
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""

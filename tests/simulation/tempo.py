@@ -53,6 +53,7 @@ _RARE: Final = _SLOW | {
     "p2pool.stratum.server.TICK": 60.0,
     "p2pool.peers.service.TICK": 60.0,
     "p2pool.peers.hub.ASK_ADDRESSES_PERIOD": 900.0,
+    "p2pool.peers.hub.TRIM_PERIOD": 300.0,
     "p2pool.peers.round_trips.PERIOD": 3600.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 40.0,
 }

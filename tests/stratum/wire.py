@@ -37,6 +37,11 @@ class Transport(StringTransport):
     def loseWriteConnection(self) -> None:
         self.disconnecting = True
 
+    def unregisterProducer(self) -> None:
+        """As a TCP transport does: without a producer, nothing."""
+        if self.producer is not None:
+            super().unregisterProducer()
+
     def stopReading(self) -> None:
         self.reads = False
 

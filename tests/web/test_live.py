@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
@@ -424,6 +424,7 @@ def test_many_messages_end_it(pool):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda data: masked(1, data)), max_size=5))
+@example([b"\x81\x80", bytes(6)])  # an empty message, which ends the connection, and a violation at once
 def test_no_bytes_make_a_traceback(pieces):
     pool = LivePool()
     pool.refresh()

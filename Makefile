@@ -44,9 +44,10 @@ test-fast: $(VENV)/.installed-dev
 test-e2e: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m e2e $(ARGS)
 
-# The fast tests with compiled modules. What is not compiled afterwards is as it was before.
+# The fast tests with compiled modules, but for the simulated worlds. `make interpreted` ends it.
 test-compiled: fast
-	P2POOL_COMPILE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not e2e" $(ARGS)
+	P2POOL_COMPILE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+		-m "not e2e and not worlds" $(ARGS)
 
 # The fast tests on every other Python of this machine from 3.11 on.
 test-pythons: $(VENV)/.installed-dev

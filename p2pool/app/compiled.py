@@ -36,7 +36,6 @@ MODULES: Final = (
     "p2pool.stratum.job_registry",
     "p2pool.stratum.messages",
     "p2pool.stratum.miner_state",
-    "p2pool.stratum.protocol",
     "p2pool.stratum.requests",
     "p2pool.stratum.session",
     "p2pool.stratum.submission",

@@ -87,6 +87,21 @@ def test_no_interpreted_class_has_a_compiled_base():
     assert found == []
 
 
+def test_nothing_refers_weakly_to_compiled_objects():
+    """A weak reference would be freed together with its object: the process would crash later."""
+    for path in ROOT.glob("p2pool/**/*.py"):
+        assert not _imports(path, "weakref"), path
+    for module in MODULES:
+        # Libraries may keep weak references to what is theirs.
+        assert not _imports(source(module), "twisted.internet.protocol"), module
+
+
+def _imports(path, module):
+    nodes = list(ast.walk(parse_module(path)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return module in names or any(isinstance(node, ast.ImportFrom) and node.module == module for node in nodes)
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from p2pool.pool_stats import PoolStats, workers
 from p2pool.pool_stats.workers import MAX_RENEWED, MAX_WORKERS, WorkerTable
+from tests.support import needs_interpreted
 
 NOW = 1_700_000_000.0
 
@@ -70,6 +71,7 @@ def test_what_a_forgotten_worker_has_done_counts_until_it_leaves_the_window(monk
     assert stats.address_hash_rate("yA", NOW + 700) == 0
 
 
+@needs_interpreted("p2pool.base.rates")
 def test_the_rate_of_an_address_does_not_ask_each_worker(monkeypatch):
     """Each job for the address needs it: with ten thousand workers it took 10 ms."""
     stats = PoolStats(NOW)

@@ -29,6 +29,7 @@ from p2pool.stratum.session_context import SessionContext, SessionSettings
 from p2pool.stratum.session_table import SessionTable
 from tests.stratum.miner import ADDRESS, DISPATCHER, EASY, NOW, OTHER_ADDRESS, TIMEOUT, FakeStats, Miner, code
 from tests.stratum.wire import StratumHarness, Transport, line, notifies
+from tests.support import needs_interpreted
 
 
 def exported(*miners: Miner, unread: bytes = b"") -> MinersRecord:
@@ -113,6 +114,7 @@ def test_shares_of_the_new_process_are_those_of_the_old_one():
     assert notify[0] == miner.session.state.newest.issued.job_id
 
 
+@needs_interpreted("p2pool.jobs.context")
 def test_a_job_that_many_miners_of_a_site_share_counts_once(monkeypatch):
     """Else the jobs of a large farm would be released as too many."""
     monkeypatch.setattr(job_registry, "MAX_HELD_BYTES", 4 * job_registry.JOB_BYTES)

@@ -15,6 +15,7 @@ from p2pool.stratum import job_registry
 from p2pool.stratum.job_registry import GRACE, MAX_VARIANTS, IssuedJob, JobRegistry
 from p2pool.stratum.notify_lines import swap_words
 from tests.stratum.miner import NOW, FakeWork
+from tests.support import needs_interpreted
 
 HOST = "10.0.0.1"
 KEY = b"\x01" * 20
@@ -151,6 +152,7 @@ def test_very_many_jobs_are_released_in_portions(monkeypatch):
     assert not book._ended
 
 
+@needs_interpreted("p2pool.jobs.context")
 def test_jobs_on_the_current_block_are_many_but_bounded(monkeypatch):
     hold_at_most(monkeypatch, 10)
     work, book = make_book()
@@ -175,6 +177,7 @@ def test_a_context_counts_once_however_many_jobs_are_on_it(monkeypatch):
     assert (book._held_count, book._context_bytes, book._contexts) == (0, 0, {})
 
 
+@needs_interpreted("p2pool.jobs.context")
 def test_contexts_of_many_payees_are_bounded_in_bytes(monkeypatch):
     """A few of them take more than all of their jobs."""
     size = 100 * job_registry.JOB_BYTES
@@ -189,6 +192,7 @@ def test_contexts_of_many_payees_are_bounded_in_bytes(monkeypatch):
     assert book._context_bytes == 2 * size
 
 
+@needs_interpreted("p2pool.jobs.context")
 def test_making_room_takes_a_bounded_time(monkeypatch):
     """Many jobs on few contexts: none of them is dropped before its last job."""
     work, book = make_book()
@@ -224,6 +228,7 @@ def test_no_flood_of_jobs_makes_another_host_s_job_unknown(monkeypatch):
     assert book._held_count <= 200 + 100 * (MAX_VARIANTS + 1)
 
 
+@needs_interpreted("p2pool.jobs.context")
 def test_a_flood_for_somebody_else_s_address_costs_that_address_nothing(monkeypatch):
     hold_at_most(monkeypatch, 50)
     work, book = make_book()

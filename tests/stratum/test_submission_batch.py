@@ -15,6 +15,7 @@ from p2pool.stratum.submission_batch import BATCH
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, code
 from tests.stratum.wire import StratumHarness, Transport, line, notifies
+from tests.support import needs_interpreted
 
 USER = f"{ADDRESS}+0.000000001"
 """At this difficulty, one of four hashes is accepted."""
@@ -218,6 +219,7 @@ def test_other_requests_are_answered_after_the_submissions_before_them():
     assert [answer["id"] for answer in answers(rig.transport)] == [5, 6, 1, 7]
 
 
+@needs_interpreted("p2pool.stratum.miner_state")
 def test_a_bug_in_judging_ends_one_connection_only():
     harness = StratumHarness()
     turn, broken, working = Turn(harness), Rig(harness), Rig(harness, 1)

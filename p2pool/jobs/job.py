@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from p2pool.dash.auxpow import AuxPow, AuxWork
 from p2pool.dash.block import assemble_block
+from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
@@ -123,10 +124,9 @@ class Job:
         context = self.context
         coinbase = (self._absorbed or self._absorb()).copy()
         coinbase.update(nonce_bytes + context.suffix)
-        leaf = sha256(coinbase.digest()).digest()
-        for entry in context.template.branch:
-            leaf = sha256(sha256(leaf + entry).digest()).digest()
-        return _HEADER.pack(version, context.previous_block_bytes, leaf, timestamp, context.template.bits, nonce)
+        template = context.template
+        root = walk_branch(sha256(coinbase.digest()).digest(), template.branch)
+        return _HEADER.pack(version, context.previous_block_bytes, root, timestamp, template.bits, nonce)
 
     def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
         """Hash a submission, whose fields `header` describes. Costs one X11."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
+from p2pool.dash import sha256_hashlib
 from p2pool.dash.sha256 import IMPLEMENTATION
 from p2pool.dash.sha256_hashlib import BLOCK_SIZE, INITIAL_STATE
 
@@ -19,6 +20,7 @@ sha256d: Final = IMPLEMENTATION.sha256d
 continue_sha256d: Final = IMPLEMENTATION.continue_sha256d
 """(state, hashed, data) -> the SHA-256 of the SHA-256 of a message whose first `hashed` bytes, a multiple of 64,
 led to `state` and which goes on with `data`."""
+_continue_sha256: Final = IMPLEMENTATION.continue_sha256
 _compress: Final = IMPLEMENTATION.compress
 
 
@@ -51,3 +53,67 @@ def short_hash(value: int | None) -> str:
 def midstate(data: bytes) -> bytes:
     """Return the state (32 bytes, eight big-endian words) after the whole 64-byte blocks of `data`."""
     return _compress(INITIAL_STATE, data[: len(data) - len(data) % BLOCK_SIZE])
+
+
+# --- prefixes -------------------------------------------------------------------------------------------
+
+
+class Prefix(Protocol):
+    """The beginning of many messages, hashed once. Immutable."""
+
+    def extended(self, data: bytes) -> Prefix:
+        """Return the prefix with these bytes after it."""
+
+    def digest(self) -> bytes:
+        """Return its SHA-256."""
+
+    def sha256d(self, rest: bytes) -> bytes:
+        """Return the SHA-256 of the SHA-256 of the prefix with `rest` after it."""
+
+
+class MidstatePrefix:
+    """A prefix as SHA-256's state after its whole blocks, and what is left."""
+
+    __slots__ = ("_hashed", "_left", "_state")
+
+    def __init__(self, state: bytes = INITIAL_STATE, hashed: int = 0, left: bytes = b"") -> None:
+        self._state = state
+        self._hashed = hashed
+        self._left = left
+
+    def extended(self, data: bytes) -> MidstatePrefix:
+        data = self._left + data
+        whole = len(data) - len(data) % BLOCK_SIZE
+        return MidstatePrefix(_compress(self._state, data[:whole]), self._hashed + whole, data[whole:])
+
+    def digest(self) -> bytes:
+        return _continue_sha256(self._state, self._hashed, self._left)
+
+    def sha256d(self, rest: bytes) -> bytes:
+        return continue_sha256d(self._state, self._hashed, self._left + rest)
+
+
+class HashlibPrefix:
+    """A prefix as an object of hashlib: faster than a midstate if there is no extension."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+
+    def extended(self, data: bytes) -> HashlibPrefix:
+        longer = HashlibPrefix()
+        longer._hash = self._hash.copy()
+        longer._hash.update(data)
+        return longer
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    def sha256d(self, rest: bytes) -> bytes:
+        whole = self._hash.copy()
+        whole.update(rest)
+        return sha256(whole.digest()).digest()
+
+
+EMPTY_PREFIX: Final[Prefix] = HashlibPrefix() if IMPLEMENTATION is sha256_hashlib else MidstatePrefix()

@@ -26,6 +26,10 @@ class Implementation(Protocol):
     def compress(self, state: bytes, blocks: bytes, /) -> bytes:
         """Return the state (32 bytes) after blocks of 64 bytes each."""
 
+    def continue_sha256(self, state: bytes, hashed: int, data: bytes, /) -> bytes:
+        """Return the SHA-256 of a message whose first `hashed` bytes, a multiple of 64, led to `state` and which
+        goes on with `data`."""
+
     def continue_sha256d(self, state: bytes, hashed: int, data: bytes, /) -> bytes:
         """Return the SHA-256 of the SHA-256 of a message whose first `hashed` bytes, a multiple of 64, led to
         `state` and which goes on with `data`."""
@@ -49,7 +53,8 @@ def load_built_in() -> Implementation | None:
         from p2pool.dash import _sha256
     except ImportError:
         return None
-    return _sha256
+    # In a checkout where it was not compiled, the folder of its sources is imported as an empty package.
+    return _sha256 if hasattr(_sha256, "sha256d") else None
 
 
 def _sha256d(data: bytes) -> bytes:
@@ -63,7 +68,10 @@ def is_correct(implementation: Implementation, chance: random.Random) -> bool:
         message = chance.randbytes(BLOCK_SIZE + size)
         expected = _sha256d(message)
         state = implementation.compress(INITIAL_STATE, message[:BLOCK_SIZE])
+        once = implementation.continue_sha256(state, BLOCK_SIZE, message[BLOCK_SIZE:])
         continued = implementation.continue_sha256d(state, BLOCK_SIZE, message[BLOCK_SIZE:])
+        if once != hashlib.sha256(message).digest():
+            return False
         if not implementation.sha256d(message) == continued == expected:
             return False
     leaves = [chance.randbytes(32) for _ in range(_LEAVES)]

@@ -161,12 +161,17 @@ def compress(state: bytes, blocks: bytes, /) -> bytes:
     return fastest_compress()(_expect(state, DIGEST_SIZE), blocks)
 
 
-def continue_sha256d(state: bytes, hashed: int, data: bytes, /) -> bytes:
-    """Return the SHA-256 of the SHA-256 of a message whose first `hashed` bytes, a multiple of 64, led to `state`
-    and which goes on with `data`."""
+def continue_sha256(state: bytes, hashed: int, data: bytes, /) -> bytes:
+    """Return the SHA-256 of a message whose first `hashed` bytes, a multiple of 64, led to `state` and which goes
+    on with `data`."""
     if hashed % BLOCK_SIZE:
         raise ValueError(f"{hashed} bytes are not whole blocks")
-    return sha256(compress(state, data + padding(hashed + len(data)))).digest()
+    return compress(state, data + padding(hashed + len(data)))
+
+
+def continue_sha256d(state: bytes, hashed: int, data: bytes, /) -> bytes:
+    """Return the SHA-256 of `continue_sha256` of the same arguments."""
+    return sha256(continue_sha256(state, hashed, data)).digest()
 
 
 def padding(size: int) -> bytes:

@@ -6,12 +6,13 @@ import random
 import subprocess
 import sys
 from hashlib import sha256
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from p2pool.dash import sha256_hashlib
+import p2pool.dash
+from p2pool.dash import hashes, sha256_hashlib
 from p2pool.dash.sha256 import PROBLEM, choose, is_correct, load_built_in
 from p2pool.dash.sha256_hashlib import INITIAL_STATE
 from tests.support import ROOT
@@ -79,7 +80,25 @@ def test_messages_of_many_lengths(code):
         assert code.sha256d(memoryview(message)) == code.sha256d(bytearray(message)) == twice(message)
         whole = chance.randrange(size // 64 + 1) * 64
         state = code.compress(INITIAL_STATE, message[:whole])
+        assert code.continue_sha256(state, whole, message[whole:]) == sha256(message).digest()
         assert code.continue_sha256d(state, whole, message[whole:]) == twice(message)
+
+
+@pytest.mark.parametrize("kind", [hashes.MidstatePrefix, hashes.HashlibPrefix])
+def test_a_prefix_is_hashed_once_for_many_messages(kind):
+    chance = random.Random(3)
+    for _ in range(200):
+        first, second, rest = (chance.randbytes(chance.randrange(200)) for _ in range(3))
+        short = kind().extended(first)
+        prefix = short.extended(second)
+        assert prefix.sha256d(rest) == twice(first + second + rest)
+        assert short.sha256d(rest) == twice(first + rest)
+        assert prefix.digest() == sha256(first + second).digest()
+        assert short.digest() == sha256(first).digest()
+
+
+def test_midstates_are_used_if_the_extension_is():
+    assert isinstance(hashes.EMPTY_PREFIX, hashes.HashlibPrefix if BUILT_IN is None else hashes.MidstatePrefix)
 
 
 def test_a_message_may_be_as_long_as_its_length_has_room_for(code):
@@ -138,8 +157,9 @@ def test_hashes_of_another_length_are_refused(code, wrong):
 def test_parts_of_blocks_are_refused(code, size):
     with pytest.raises(ValueError, match=f"{size} bytes are not whole blocks"):
         code.compress(HASH, bytes(size))
-    with pytest.raises(ValueError, match=f"{size} bytes are not whole blocks"):
-        code.continue_sha256d(HASH, size, b"")
+    for continued in (code.continue_sha256, code.continue_sha256d):
+        with pytest.raises(ValueError, match=f"{size} bytes are not whole blocks"):
+            continued(HASH, size, b"")
 
 
 def test_places_outside_a_tree_are_refused(code):
@@ -176,11 +196,20 @@ def test_what_is_used():
 
 
 @pytest.mark.parametrize(
-    "function", ["sha256d", "continue_sha256d", "compress", "merkle_root", "walk_branch", "coinbase_branch"]
+    "function",
+    [
+        "sha256d",
+        "continue_sha256",
+        "continue_sha256d",
+        "compress",
+        "merkle_root",
+        "walk_branch",
+        "coinbase_branch",
+    ],
 )
 def test_code_that_computes_wrong_hashes_is_not_used(function):
-    names = ["sha256d", "compress", "continue_sha256d", "merkle_root", "merkle_branch", "coinbase_branch"]
-    functions = {name: getattr(sha256_hashlib, name) for name in [*names, "walk_branch"]}
+    names = ["sha256d", "compress", "continue_sha256", "continue_sha256d", "merkle_root", "merkle_branch"]
+    functions = {name: getattr(sha256_hashlib, name) for name in [*names, "coinbase_branch", "walk_branch"]}
     right = SimpleNamespace(**functions)
     assert choose(right, random.Random(1)) == (right, "")
     wrong_value = [bytes(32)] if function == "coinbase_branch" else bytes(32)
@@ -190,17 +219,25 @@ def test_code_that_computes_wrong_hashes_is_not_used(function):
     assert problem.startswith("the built-in code computes a wrong hash; hashlib is used instead.")
 
 
+def test_the_folder_of_the_sources_is_not_the_extension(monkeypatch):
+    monkeypatch.setattr(p2pool.dash, "_sha256", ModuleType("p2pool.dash._sha256"), raising=False)
+    assert load_built_in() is None
+    monkeypatch.undo()
+    assert load_built_in() is BUILT_IN
+
+
 HIDDEN = """
 import sys
 sys.modules["p2pool.dash._sha256"] = None
 from p2pool.dash import hashes, merkle, sha256
 branch = merkle.coinbase_branch([bytes([i]) * 32 for i in range(50)])
 root = merkle.walk_branch(hashes.sha256d(b"coinbase"), tuple(branch))
-print(sha256.IMPLEMENTATION.__name__, repr(sha256.PROBLEM), root.hex())
+prefix = type(hashes.EMPTY_PREFIX).__name__
+print(sha256.IMPLEMENTATION.__name__, repr(sha256.PROBLEM), root.hex(), prefix)
 """
 
 
 def test_a_node_without_the_extension_uses_hashlib():
     run = subprocess.run([sys.executable, "-c", HIDDEN], cwd=ROOT, capture_output=True, text=True, check=True)
     root = tree([twice(b"coinbase"), *(bytes([i]) * 32 for i in range(50))])[-1][0]
-    assert run.stdout == f"p2pool.dash.sha256_hashlib '' {root.hex()}\n"
+    assert run.stdout == f"p2pool.dash.sha256_hashlib '' {root.hex()} HashlibPrefix\n"

@@ -38,7 +38,7 @@ from p2pool.dash.script import (
     push_data,
     push_number,
 )
-from p2pool.dash.sha256 import IMPLEMENTATION
+from p2pool.dash.sha256 import load_built_in
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
 from p2pool.networks import NETWORKS
 from p2pool.wire.codec import Reader
@@ -168,7 +168,9 @@ def test_the_coinbase_branch_is_the_branch_of_leaf_0(leaves):
     assert coinbase_branch(leaves[1:]) == merkle_branch(leaves, 0)
 
 
-COMPRESS = {"used": IMPLEMENTATION.compress, "python": sha256_hashlib.compress_python}
+COMPRESS = {"python": sha256_hashlib.compress_python}
+if (built_in := load_built_in()) is not None:
+    COMPRESS["built-in"] = built_in.compress
 if (found := sha256_hashlib.load_libcrypto()) is not None:
     COMPRESS["libcrypto"] = found
 

@@ -101,14 +101,10 @@ static PyObject *compress(PyObject *module, PyObject *const *arguments, Py_ssize
     return to_bytes(result, sizeof result);
 }
 
-PyDoc_STRVAR(continue_sha256d_doc,
-             "continue_sha256d(state, hashed, data, /)\n--\n\nReturn the SHA-256 of the SHA-256 of a message whose first "
-             "`hashed` bytes, a multiple of 64, led to a state (32 bytes), and which goes on with the data.");
-
-static PyObject *continue_sha256d(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+/* Hash (state, hashed, data) `times` times. */
+static PyObject *continue_hash(PyObject *const *arguments, Py_ssize_t count, int times)
 {
     uint32_t state[8];
-    (void)module;
 
     const uint8_t *before = expect_arguments(count, 3) ? bytes_of(arguments[0], SHA256_DIGEST) : NULL;
     if (before == NULL)
@@ -121,7 +117,27 @@ static PyObject *continue_sha256d(PyObject *module, PyObject *const *arguments, 
         return NULL;
     }
     sha256_load_state(state, before);
-    return hash_buffer(arguments[2], state, hashed, 2);
+    return hash_buffer(arguments[2], state, hashed, times);
+}
+
+PyDoc_STRVAR(continue_sha256_doc,
+             "continue_sha256(state, hashed, data, /)\n--\n\nReturn the SHA-256 of a message whose first `hashed` bytes, "
+             "a multiple of 64, led to a state (32 bytes), and which goes on with the data.");
+
+static PyObject *continue_sha256(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    return continue_hash(arguments, count, 1);
+}
+
+PyDoc_STRVAR(continue_sha256d_doc,
+             "continue_sha256d(state, hashed, data, /)\n--\n\nReturn the SHA-256 of the SHA-256 of a message whose first "
+             "`hashed` bytes, a multiple of 64, led to a state (32 bytes), and which goes on with the data.");
+
+static PyObject *continue_sha256d(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    (void)module;
+    return continue_hash(arguments, count, 2);
 }
 
 /* Copy the hashes of a tuple or list to `hashes`, which has room for them. Return -1 with an exception set if one is not
@@ -320,6 +336,7 @@ static PyMethodDef methods[] = {
     {"sha256", sha256, METH_O, sha256_doc},
     {"sha256d", sha256d, METH_O, sha256d_doc},
     {"compress", FAST(compress), METH_FASTCALL, compress_doc},
+    {"continue_sha256", FAST(continue_sha256), METH_FASTCALL, continue_sha256_doc},
     {"continue_sha256d", FAST(continue_sha256d), METH_FASTCALL, continue_sha256d_doc},
     {"merkle_root", root_of, METH_O, merkle_root_doc},
     {"merkle_branch", FAST(any_branch), METH_FASTCALL, merkle_branch_doc},

@@ -65,7 +65,7 @@ class Prefix(Protocol):
         """Return the prefix with these bytes after it."""
 
     def digest(self) -> bytes:
-        """Return its SHA-256."""
+        """Return the SHA-256 of the prefix."""
 
     def sha256d(self, rest: bytes) -> bytes:
         """Return the SHA-256 of the SHA-256 of the prefix with `rest` after it."""

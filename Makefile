@@ -112,7 +112,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed $(VENV)/.built
 	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@
 
-# X11 in C. Without a compiler there is a warning, and the package x11_hash is used.
-$(VENV)/.built: setup.py $(wildcard p2pool/dash/_x11/*) | $(VENV)/.installed
+# X11 and SHA-256 in C. Without a compiler there is a warning, and the package x11_hash and hashlib are used.
+$(VENV)/.built: setup.py $(wildcard p2pool/dash/_x11/* p2pool/dash/_sha256/*) | $(VENV)/.installed
 	$(BIN)/python -W ignore setup.py -q build_ext --inplace
 	@touch $@

@@ -1,5 +1,5 @@
-"""Packaging that pyproject.toml cannot express: the web files live outside the package, X11 is in C, and with
-P2POOL_COMPILE=1 in the environment the modules that p2pool/app/compiled.py lists are compiled by mypyc."""
+"""Packaging that pyproject.toml cannot express: the web files live outside the package, two modules are in C, and
+with P2POOL_COMPILE=1 in the environment the modules that p2pool/app/compiled.py lists are compiled by mypyc."""
 
 import ast
 import os
@@ -9,9 +9,8 @@ from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 
-X11 = Path("p2pool/dash/_x11")
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
-"""One build of the extension is for all versions of Python from 3.11 on, but not for those without a lock."""
+"""One build of the extensions is for all versions of Python from 3.11 on, but not for those without a lock."""
 COMPILE = os.environ.get("P2POOL_COMPILE", "0") not in ("", "0")
 COMPILERS = ("mypy", "types-")
 """How the names of the packages in requirements-dev.txt begin that mypyc needs."""
@@ -28,6 +27,21 @@ def requirements_to_compile() -> list[str]:
     lists = ("requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt")
     compilers = [line for line in requirements("requirements-dev.txt") if line.startswith(COMPILERS)]
     return [*compilers, *(line for name in lists for line in requirements(name))]
+
+
+def written_in_c(name: str) -> Extension:
+    """Return the extension p2pool.dash.NAME, whose sources are the folder of this name."""
+    sources = Path("p2pool/dash", name)
+    return Extension(
+        f"p2pool.dash.{name}",
+        sources=sorted(map(str, sources.glob("*.c"))),
+        depends=sorted(map(str, sources.glob("*.h"))),
+        extra_compile_args=["-std=c11", "-O3", "-fno-tree-vectorize", "-g0"],
+        define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
+        py_limited_api=LIMITED_API,
+        # Where it cannot be compiled, the package x11_hash and hashlib are used.
+        optional=True,
+    )
 
 
 def compiled_extensions() -> list[Extension]:
@@ -63,20 +77,12 @@ setup(
         "p2pool.dash": ["*.pyi"],
         "p2pool.networks": ["bootstrap_nodes/*.txt"],
     },
-    exclude_package_data={"p2pool.dash": ["_x11/*"]},  # for those who build
+    exclude_package_data={"p2pool.dash": ["_x11/*", "_sha256/*"]},  # for those who build
     setup_requires=requirements_to_compile() if COMPILE and not can_compile else [],
     ext_modules=[
         *(compiled_extensions() if can_compile else ()),
-        Extension(
-            "p2pool.dash._x11",
-            sources=sorted(map(str, X11.glob("*.c"))),
-            depends=sorted(map(str, X11.glob("*.h"))),
-            extra_compile_args=["-std=c11", "-O3", "-fno-tree-vectorize", "-g0"],
-            define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED_API else [],
-            py_limited_api=LIMITED_API,
-            # Where it cannot be compiled, the package x11_hash is used.
-            optional=True,
-        ),
+        written_in_c("_x11"),
+        written_in_c("_sha256"),
     ],
     options=OPTIONS,
 )

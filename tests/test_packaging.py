@@ -110,13 +110,18 @@ def test_a_wheel_holds_the_data_files_of_packages(monkeypatch) -> None:
     assert {str(path.relative_to(ROOT)) for path in data - held} == set()
 
 
-def test_the_extension_is_built_of_all_sources_and_may_fail(monkeypatch) -> None:
+def test_the_extensions_are_built_of_all_sources_and_may_fail(monkeypatch) -> None:
     given = given_to_setup(monkeypatch)
     assert given["setup_requires"] == []
-    (extension,) = given["ext_modules"]
-    files = {path.relative_to(ROOT) for path in (ROOT / "p2pool").rglob("*.[ch]")}
-    assert {*map(Path, extension.sources), *map(Path, extension.depends)} == files
-    assert extension.optional
+    extensions = given["ext_modules"]
+    assert [extension.name for extension in extensions] == ["p2pool.dash._x11", "p2pool.dash._sha256"]
+    for extension in extensions:
+        folder = ROOT / extension.name.replace(".", "/")
+        files = {path.relative_to(ROOT) for path in folder.glob("*.[ch]")}
+        assert {*map(Path, extension.sources), *map(Path, extension.depends)} == files
+        assert extension.optional
+    everything = {path.parent.name for path in (ROOT / "p2pool").rglob("*.[ch]")}
+    assert everything == {"_x11", "_sha256"}
 
 
 def test_an_isolated_build_that_compiles_installs_what_checks_types(monkeypatch) -> None:

@@ -27,7 +27,8 @@ from p2pool.base.signals import SignalWatch
 from p2pool.base.supervised import BEAT_PERIOD, beat, stop_at_end_of_input
 from p2pool.base.terminal import open_terminal
 from p2pool.base.timer import Timer
-from p2pool.dash.pow import PROBLEM
+from p2pool.dash import pow as x11
+from p2pool.dash import sha256
 
 _log = Logger(namespace="p2pool")
 
@@ -78,7 +79,8 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     logging.append(
         start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
     )
-    report_x11(PROBLEM)
+    report_built_in("X11", x11.PROBLEM)
+    report_built_in("SHA-256", sha256.PROBLEM)
     for notice in config.notices:
         _log.warn("settings: {notice}", notice=notice)
     check_state_files(config.datadir)
@@ -99,10 +101,10 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     return 0
 
 
-def report_x11(problem: str) -> None:
-    """Log the problem of the built-in X11, if it has one. It was found before there was a log."""
+def report_built_in(algorithm: str, problem: str) -> None:
+    """Log the problem of the built-in code of an algorithm, if it has one. It was found before there was a log."""
     if problem:
-        _log.critical("X11: {problem}", problem=problem)
+        _log.critical("{algorithm}: {problem}", algorithm=algorithm, problem=problem)
 
 
 def make_time_steady(reactor: IReactor) -> None:

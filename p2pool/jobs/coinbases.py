@@ -7,13 +7,10 @@ its context.
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from p2pool.dash.hashes import EMPTY_PREFIX, Prefix
 from p2pool.share.payouts import Payouts, gentx_head
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _STEP = 2048
 """Bytes between two held states of SHA-256, some 60 payees: hashing so many takes a microsecond. More than a head
@@ -32,11 +29,9 @@ class SharedCoinbase:
         self.head = head
         self.outputs = outputs
         whole = head + outputs
-        state = sha256()
-        states = [state.copy()]
+        states = [EMPTY_PREFIX]
         for start in range(0, len(whole) - _STEP, _STEP):
-            state.update(whole[start : start + _STEP])
-            states.append(state.copy())
+            states.append(states[-1].extended(whole[start : start + _STEP]))
         self._states = tuple(states)
         """SHA-256 after each multiple of _STEP bytes."""
 
@@ -45,14 +40,12 @@ class SharedCoinbase:
         outputs = self.outputs
         return b"".join((self.head, outputs[:start], own, outputs[end:]))
 
-    def absorb(self, start: int, own: bytes, end: int, *, ref_hash: bytes) -> _Hash:
+    def absorb(self, start: int, own: bytes, end: int, *, ref_hash: bytes) -> Prefix:
         """Return SHA-256 with everything up to and including `ref_hash`."""
         head, outputs = self.head, self.outputs
         number = (len(head) + start) // _STEP
-        state = self._states[number].copy()
         before = outputs[number * _STEP - len(head) : start] if number else head + outputs[:start]
-        state.update(b"".join((before, own, outputs[end:], ref_hash)))
-        return state
+        return self._states[number].extended(b"".join((before, own, outputs[end:], ref_hash)))
 
 
 class FinderCoinbase(NamedTuple):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from p2pool.dash.auxpow import AuxPow, AuxWork
 from p2pool.dash.block import assemble_block
+from p2pool.dash.hashes import Prefix
+from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
@@ -16,9 +16,6 @@ from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields, SolvedHeader
 from p2pool.share.parsing import parse_share, ref_hash_of
 from p2pool.share.share import Share
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 NONCE_SIZE = 8
 """last_txout_nonce: extranonce1 and extranonce2, four bytes each."""
@@ -73,7 +70,7 @@ class Job:
         self.version = template.version
         self.coinbase = context.coinbases.of(p2pkh_script(payee.key_hash))
         self.ref_hash = ref_hash_of(context.packer.ref_bytes(self.share_info), (), context.network)
-        self._absorbed: _Hash | None = None
+        self._absorbed: Prefix | None = None
         """SHA-256 with `coinb1`, once there is a submission."""
 
     @property
@@ -109,9 +106,9 @@ class Job:
     @property
     def digest(self) -> bytes:
         """Return 8 bytes that differ from those of any other job on the same context."""
-        return self._absorb().copy().digest()[:8]
+        return self._absorb().digest()[:8]
 
-    def _absorb(self) -> _Hash:
+    def _absorb(self) -> Prefix:
         if self._absorbed is None:
             shared, start, own, end = self.coinbase
             self._absorbed = shared.absorb(start, own, end, ref_hash=self.ref_hash)
@@ -121,12 +118,10 @@ class Job:
         """Return the header (80 bytes) of a submission: 8 bytes of extranonce, and the header's timestamp, nonce
         and version."""
         context = self.context
-        coinbase = (self._absorbed or self._absorb()).copy()
-        coinbase.update(nonce_bytes + context.suffix)
-        leaf = sha256(coinbase.digest()).digest()
-        for entry in context.template.branch:
-            leaf = sha256(sha256(leaf + entry).digest()).digest()
-        return _HEADER.pack(version, context.previous_block_bytes, leaf, timestamp, context.template.bits, nonce)
+        template = context.template
+        coinbase_hash = (self._absorbed or self._absorb()).sha256d(nonce_bytes + context.suffix)
+        root = walk_branch(coinbase_hash, template.branch)
+        return _HEADER.pack(version, context.previous_block_bytes, root, timestamp, template.bits, nonce)
 
     def check(self, nonce_bytes: bytes, *, timestamp: int, nonce: int, version: int) -> Outcome:
         """Hash a submission, whose fields `header` describes. Costs one X11."""

@@ -76,20 +76,23 @@ def referenced_transactions(share: Share, view: ChainView) -> tuple[int, ...]:
 
     c2pool-dash checks no reference, so these rules are not among those whose breach is misbehaviour."""
     hashes = []
-    new_hashes = {0: share.new_transaction_hashes}  # by distance: many references name the same share
+    introduced = {0: share.new_transaction_hashes}  # by distance: many references name the same share
     for distance, index in share.transaction_hash_refs:
-        if distance >= MAX_REF_DISTANCE:
-            raise ShareInvalid(Reason.REF_TOO_FAR, f"{distance} shares back")
-        held = new_hashes.get(distance)
-        if held is None:
-            holder = None
-            if share.previous_hash is not None:
-                holder = view.nth_parent(share.previous_hash, distance - 1)
-            held = new_hashes[distance] = () if holder is None else holder.new_transaction_hashes
-        if index >= len(held):
-            raise ShareInvalid(Reason.REF_NAMES_NOTHING, f"({distance}, {index})")
-        hashes.append(held[index])
+        if distance not in introduced:
+            introduced[distance] = _introduced_at(distance, share, view)
+        try:
+            hashes.append(introduced[distance][index])
+        except IndexError:
+            raise ShareInvalid(Reason.REF_NAMES_NOTHING, f"({distance}, {index})") from None
     return tuple(hashes)
+
+
+def _introduced_at(distance: int, share: Share, view: ChainView) -> tuple[int, ...]:
+    """Return the transactions that the share so far back introduces; none if there is no such share."""
+    if distance >= MAX_REF_DISTANCE:
+        raise ShareInvalid(Reason.REF_TOO_FAR, f"{distance} shares back")
+    holder = None if share.previous_hash is None else view.nth_parent(share.previous_hash, distance - 1)
+    return () if holder is None else holder.new_transaction_hashes
 
 
 def check_referenced_transactions(share: Share, view: ChainView, context: ParentContext) -> tuple[int, ...]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from hashlib import sha256
 
 from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.errors import ParseError
 from p2pool.base.steps import finish
-from p2pool.dash.hashes import BLOCK_SIZE, continue_from_midstate, hash_hex, sha256d
+from p2pool.dash.hashes import BLOCK_SIZE, continue_sha256d, hash_hex, sha256d
 from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest, x11_digests
 from p2pool.dash.target import bits_to_target, target_to_average_attempts
@@ -179,4 +178,4 @@ def _hash_link_digest(links: Links, before_ref_hash: bytes, tail: bytes) -> byte
     if 8 * (length + len(tail)) >= 1 << 64:
         raise ShareInvalid(Reason.HASH_LINK_LENGTH, f"{length} bytes")
     pending = (extra_data + before_ref_hash)[-unfinished:] if unfinished else b""
-    return sha256(continue_from_midstate(links.state, length - unfinished, pending + tail)).digest()
+    return continue_sha256d(links.state, length - unfinished, pending + tail)

@@ -118,6 +118,8 @@ def reference_transactions(
         missing = set(wanted)
         for distance, share in enumerate(view.ancestors(previous_hash, min(height, REF_LOOKBEHIND)), 1):
             new = share.new_transaction_hashes
+            if not new:
+                continue
             found = missing & _positions(share).keys() if len(new) > _MANY else missing.intersection(new)
             if found:
                 positions = _positions(share)
@@ -125,7 +127,7 @@ def reference_transactions(
                     known[transaction_hash] = (distance, positions[transaction_hash])
                 missing -= found
                 if not missing:
-                    break
+                    return TransactionRefs((), tuple([known[transaction_hash] for transaction_hash in wanted]))
     new_hashes: list[int] = []
     refs = []
     for transaction_hash in wanted:

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.base import ReactorBase
 from twisted.internet.selectreactor import SelectReactor
 
-from p2pool.app.process import make_time_steady, report_x11
+from p2pool.app.process import make_time_steady, report_built_in
 from tests.logged import logged
 
 
@@ -19,9 +19,9 @@ def test_timers_go_on_where_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatc
     assert fired == ["fired"]
 
 
-def test_a_wrong_x11_is_one_critical_line():
+def test_a_wrong_hash_is_one_critical_line():
     with logged() as log:
-        report_x11("")
-        report_x11("the built-in X11 computes a wrong hash")
+        report_built_in("X11", "")
+        report_built_in("X11", "the built-in X11 computes a wrong hash")
     assert log.lines == ["X11: the built-in X11 computes a wrong hash"]
     assert log[-1]["log_level"].name == "critical"

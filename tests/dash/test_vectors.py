@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.base.errors import ParseError
-from p2pool.dash import hashes, target
+from p2pool.dash import hashes, sha256_hashlib, target
 from p2pool.dash.address import (
     AddressError,
     base58_decode,
@@ -36,6 +38,7 @@ from p2pool.dash.script import (
     push_data,
     push_number,
 )
+from p2pool.dash.sha256 import load_built_in
 from p2pool.dash.transaction import Transaction, TxInput, TxOutput, parse_transaction
 from p2pool.networks import NETWORKS
 from p2pool.wire.codec import Reader
@@ -165,34 +168,43 @@ def test_the_coinbase_branch_is_the_branch_of_leaf_0(leaves):
     assert coinbase_branch(leaves[1:]) == merkle_branch(leaves, 0)
 
 
-@pytest.mark.parametrize("provider", sorted(hashes.COMPRESS_PROVIDERS))
-def test_hash_links(provider):
-    compress = hashes.COMPRESS_PROVIDERS[provider]
+COMPRESS = {"python": sha256_hashlib.compress_python}
+if (built_in := load_built_in()) is not None:
+    COMPRESS["built-in"] = built_in.compress
+if (found := sha256_hashlib.load_libcrypto()) is not None:
+    COMPRESS["libcrypto"] = found
+
+
+@pytest.mark.parametrize("compress", COMPRESS.values(), ids=COMPRESS)
+def test_hash_links(compress, monkeypatch):
+    monkeypatch.setattr(hashes, "_compress", compress)
+    monkeypatch.setattr(sha256_hashlib, "fastest_compress", lambda: compress)
     for vector in vectors("hash_link")["vectors"]:
         prefix, ending = bytes.fromhex(vector["prefix"]), bytes.fromhex(vector["const_ending"])
-        state = hashes.midstate(prefix, compress)
+        state = hashes.midstate(prefix)
         assert state.hex() == vector["state"]
         assert len(prefix) == vector["length"]
         unfinished = len(prefix) % 64
         extra = prefix[len(prefix) - unfinished :][: max(0, unfinished - len(ending))]
         assert extra.hex() == vector["extra_data"]
         tail = prefix[len(prefix) - unfinished :] + bytes.fromhex(vector["data"])
-        digest = hashes.continue_from_midstate(state, len(prefix) - unfinished, tail, compress=compress)
-        assert hashes.sha256(digest).digest().hex() == vector["result_bytes"]
+        for continued in (hashes.continue_sha256d, sha256_hashlib.continue_sha256d):
+            assert continued(state, len(prefix) - unfinished, tail).hex() == vector["result_bytes"]
 
 
-def test_libcrypto_is_used_where_this_machine_has_it():
-    expected = hashes.COMPRESS_PROVIDERS.get("libcrypto", hashes._compress_python)
-    assert hashes._compress is expected
+def test_libcrypto_is_used_if_this_machine_has_it():
+    expected = COMPRESS.get("libcrypto", sha256_hashlib.compress_python)
+    assert sha256_hashlib.fastest_compress() is expected
 
 
 @given(st.binary(max_size=400), st.binary(max_size=100))
 def test_midstate_continues_to_the_whole_digest(prefix, tail):
     whole = len(prefix) - len(prefix) % 64
-    for compress in hashes.COMPRESS_PROVIDERS.values():
-        state = hashes.midstate(prefix, compress)
-        digest = hashes.continue_from_midstate(state, whole, prefix[whole:] + tail, compress=compress)
-        assert digest == hashes.sha256(prefix + tail).digest()
+    message = prefix + tail
+    for compress in COMPRESS.values():
+        state = compress(hashes.INITIAL_STATE, prefix[:whole])
+        assert compress(state, message[whole:] + sha256_hashlib.padding(len(message))) == sha256(message).digest()
+    assert hashes.continue_sha256d(hashes.midstate(prefix), whole, message[whole:]) == hashes.sha256d(message)
 
 
 def test_targets():

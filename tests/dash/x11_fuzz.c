@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Calls every function of X11 with memory of exactly the size that it may touch, at every alignment, so that
- * sanitizers see what it should not do; and compares all forms with the general one. test_x11_sanitizers.py compiles and
+ * sanitizers see what it should not do; and compares all forms with the general one. test_sanitizers.py compiles and
  * runs it. Arguments: a seed, and the longest message. Exit status 1: two forms differ.
  */
 #include <stdio.h>

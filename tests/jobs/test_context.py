@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dash.auxpow import AuxWork, commit_to
+from p2pool.dash.hashes import HashlibPrefix, MidstatePrefix
 from p2pool.dashd.template_parsing import parse_template
 from p2pool.jobs.coinbases import Coinbases, SharedCoinbase
 from p2pool.jobs.context import WorkContext, build_work_context
@@ -26,7 +27,7 @@ from p2pool.sharechain.tracker import Tracker
 from tests.support import capture, make_template, network_of, vectors
 
 VALUES = (int, float, str, bytes, bool, type(None), type, FunctionType, BuiltinFunctionType)
-BUILT_ONCE = (PayoutTable, Packer16, Codec16, Coinbases, SharedCoinbase)
+BUILT_ONCE = (PayoutTable, Packer16, Codec16, Coinbases, SharedCoinbase, MidstatePrefix, HashlibPrefix)
 """Classes without `frozen`: their attributes are set when they are made, and only read by their methods."""
 HASHING = type(sha256())
 NOW = 1_700_000_000.0

@@ -1,4 +1,4 @@
-"""What tests need to compile the C sources of X11 by themselves."""
+"""What tests need to compile the C sources of X11 and SHA-256 by themselves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from tests.support import ROOT
 
 SOURCES = ROOT / "p2pool" / "dash" / "_x11"
+SHA256_SOURCES = ROOT / "p2pool" / "dash" / "_sha256"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"]
 
 

@@ -1,4 +1,4 @@
-"""The C code of X11 under the address and undefined-behaviour sanitizers, with messages of many lengths."""
+"""The C code under the address and undefined-behaviour sanitizers, with messages of many lengths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dash.x11_library import SOURCES, STRICT, compiler
+from tests.dash.c_sources import SHA256_SOURCES, SOURCES, STRICT, compiler
 from tests.support import ROOT
 
 SANITIZERS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -19,14 +19,18 @@ def compile_program(target: Path, sources: list[Path], *flags: str) -> subproces
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_no_sanitizer_finds_anything(tmp_path):
+@pytest.mark.parametrize(
+    ("folder", "fuzz", "arguments"),
+    [(SOURCES, "x11_fuzz.c", ("1", "600")), (SHA256_SOURCES, "sha256_fuzz.c", ("1",))],
+)
+def test_no_sanitizer_finds_anything(tmp_path, folder, fuzz, arguments):
     empty = tmp_path / "empty.c"
     empty.write_text("int main(void)\n{\n    return 0;\n}\n")
     if compiler() is None or compile_program(tmp_path / "empty", [empty]).returncode:
         pytest.skip("no C compiler with sanitizers")
-    sources = [path for path in sorted(SOURCES.glob("*.c")) if path.stem != "module"]
+    sources = [path for path in sorted(folder.glob("*.c")) if path.stem != "module"]
     program = tmp_path / "fuzz"
-    built = compile_program(program, [*sources, ROOT / "tests/dash/x11_fuzz.c"], f"-I{SOURCES}")
+    built = compile_program(program, [*sources, ROOT / "tests/dash" / fuzz], f"-I{folder}")
     assert built.returncode == 0, built.stderr
-    run = subprocess.run([program, "1", "600"], capture_output=True, text=True, timeout=300, check=False)
+    run = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

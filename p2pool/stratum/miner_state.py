@@ -13,7 +13,6 @@ EXTRANONCE2_SIZE = 4
 """Bytes; with the 4 of extranonce1 they are the share's last_txout_nonce."""
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
-_PRUNE_AT = 24
 
 
 @lru_cache(maxsize=4096)
@@ -91,7 +90,10 @@ class MinerState:
     def remember(self, sent: SentJob) -> None:
         """Note that a job was sent. Bound: MAX_JOBS; released jobs are dropped first."""
         jobs = self.jobs
-        if len(jobs) >= _PRUNE_AT:
+        # Jobs are released about in the order in which they were sent: the first ones say whether any was.
+        if jobs and next(iter(jobs.values())).issued.job is None:
+            self.jobs = jobs = {job_id: old for job_id, old in jobs.items() if old.issued.job is not None}
+        if len(jobs) >= MAX_JOBS:
             for job_id in [job_id for job_id, old in jobs.items() if old.issued.job is None]:
                 del jobs[job_id]
             if len(jobs) >= MAX_JOBS:

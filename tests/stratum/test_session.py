@@ -339,6 +339,23 @@ def test_the_order_of_subscribe_and_authorize_does_not_matter():
     assert methods == [None, "mining.set_difficulty", "mining.notify", "client.get_version"]
 
 
+def test_released_jobs_are_forgotten_with_the_next_one_that_is_sent():
+    miner = Miner()
+    miner.login()
+    for number in range(3):
+        miner.registry.work_changed(0xABCD + number, True, NOW)
+        miner.session.send_work(NOW)
+    state = miner.session.state
+    sent = list(state.jobs.values())
+    assert len(sent) == 4
+    for each in sent[:2]:
+        each.issued.release()
+    assert len(state.jobs) == 4
+    miner.registry.work_changed(0xABCD + 9, True, NOW)
+    miner.session.send_work(NOW)
+    assert list(state.jobs.values()) == [*sent[2:], state.newest]
+
+
 def test_a_connection_remembers_the_last_256_jobs_and_256_workers():
     miner = Miner()
     first = miner.login()

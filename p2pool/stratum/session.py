@@ -406,7 +406,7 @@ class Session:
         given = params[0] if params else None
         worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
-        sent = self.state.jobs.get(job_id) if isinstance(job_id, str) else None
+        sent = self.state.sent(job_id) if isinstance(job_id, str) else None
         job = None if sent is None else self.context.registry.judged_by(sent.issued, now)
         if sent is None or job is None:
             if worker is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Connection, Server
+from typing_extensions import override
 
-WriteSome = Callable[[bytes], object]
+WriteSome = Callable[[Any, bytes], object]
+"""Hands bytes to the kernel by a transport; returns how many it took."""
 READ_SIZE: Final = 16384
 """Bytes that are read at once; the rest is read in the next turn, after all other connections."""
 
@@ -21,8 +22,16 @@ def direct_writer(transport: object) -> WriteSome | None:
     if ISSLTransport.providedBy(transport):
         return None
     if isinstance(transport, Connection):
-        return transport.socket.send
-    return getattr(transport, "writeSomeData", None)
+        return _send
+    return _write_some_data if hasattr(transport, "writeSomeData") else None
+
+
+def _send(transport: Connection, data: bytes) -> int:
+    return transport.socket.send(data)
+
+
+def _write_some_data(transport: Any, data: bytes) -> object:
+    return transport.writeSomeData(data)
 
 
 def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> bool:
@@ -42,7 +51,7 @@ def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> 
         transport.write(data)
         return False
     try:
-        sent = write_some(data)
+        sent = write_some(transport, data)
     except OSError:
         sent = 0  # the kernel has no room, or the connection is lost, which the reactor will find out by itself
     if not isinstance(sent, int):
@@ -53,35 +62,37 @@ def write_at_once(transport: Any, write_some: WriteSome | None, data: bytes) -> 
     return False
 
 
-def read_directly(transport: Any, received: Callable[[bytes], None]) -> None:
-    """Let what a plain TCP connection receives go to `received` without Twisted's functions in between. Does
-    nothing for other transports, whose protocols get their input as usual.
+class _DirectServer(Server):
+    """A connection that was accepted, whose protocol gets its input without Twisted's functions in between."""
 
-    The connection holds `received` until `stop_direct_reading`, or its end.
-    """
-    if not isinstance(transport, Connection) or ISSLTransport.providedBy(transport):
-        return
-    transport.doRead = partial(_read, transport, received)  # type: ignore[method-assign]
-
-
-def _read(transport: Connection, received: Callable[[bytes], None]) -> ConnectionDone | ConnectionLost | None:
-    """Read once from a connection; return why it ended, or None if it did not."""
-    try:
-        data = transport.socket.recv(READ_SIZE)
-    except BlockingIOError:
+    @override
+    def doRead(self) -> ConnectionDone | ConnectionLost | None:  # type: ignore[override]
+        """Read once; return why the connection ended, or None if it did not."""
+        try:
+            data = self.socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
         return None
-    except OSError:
-        return CONNECTION_LOST
-    if not data:
-        return CONNECTION_DONE
-    received(data)
-    return None
 
 
-def stop_direct_reading(transport: object) -> None:
-    """Let a connection that ended release what `read_directly` gave it, so that no cycle keeps both in memory."""
-    if isinstance(transport, Connection):
-        vars(transport).pop("doRead", None)
+_NAME: Final = "a miner's connection"
+
+
+def read_directly(transport: object) -> None:
+    """Let a plain TCP connection that was accepted give its input to its protocol without Twisted's functions in
+    between. Does nothing to other transports.
+
+    The connection gets another class, since anything that it held for this would be in memory for each of
+    thousands. For the same reason, its name in logs becomes that of all.
+    """
+    if type(transport) is Server and not ISSLTransport.providedBy(transport):
+        transport.__class__ = _DirectServer
+        transport.logstr = transport.repstr = _NAME
 
 
 def unsent_bytes(transport: object) -> bytes:

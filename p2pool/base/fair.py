@@ -20,8 +20,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 G = TypeVar("G", bound=Hashable)
 
+_VERY_FEW = 4
+"""Items up to which an owner's are in a tuple, which takes a third of the memory of a dict."""
 _FEW = 8
 """Items up to which an owner's are in a plain dict: it passes over ten at most."""
+Items = dict[T, None] | tuple[T, ...]
 Path = tuple[Hashable, ...]
 """An owner within an owner, the outermost first: (host,) or (host, address)."""
 
@@ -32,7 +35,7 @@ class _Group(Generic[T]):
     __slots__ = ("by_size", "largest", "members", "size")
 
     def __init__(self) -> None:
-        self.members: dict[Hashable, _Group[T] | dict[T, None]] = {}
+        self.members: dict[Hashable, _Group[T] | Items[T]] = {}
         self.by_size: dict[int, OrderedDict[Hashable, None]] = {}
         self.largest = 0
         self.size = 0
@@ -96,9 +99,9 @@ class FairShares(Generic[T]):
         """Iterate over (path, item), owner by owner."""
         yield from _each((), self._root)
 
-    def items(self, path: Path) -> dict[T, None]:
+    def items(self, path: Path) -> Items[T]:
         """Return what an owner holds, the oldest first. Not to be changed."""
-        return self._find(path, create=False)[1] or {}
+        return self._find(path)[1] or ()
 
     def holds_most(self, owner: Hashable) -> bool:
         """Return whether no other outermost owner holds more."""
@@ -107,27 +110,36 @@ class FairShares(Generic[T]):
     def add(self, path: Path, item: T) -> bool:
         """Note that the owner at `path` holds `item`; False if it already did."""
         groups, items = self._find(path, create=True)
-        if items is None or item in items:
+        if item in items:
             return False
-        if len(items) == _FEW and not isinstance(items, OrderedDict):
-            items = groups[-1].members[path[-1]] = OrderedDict(items)
-        items[item] = None
-        self._resize(groups, path, before=len(items) - 1, after=len(items))
+        count = len(items)
+        if isinstance(items, tuple):
+            more = (*items, item)
+            groups[-1].members[path[-1]] = more if count < _VERY_FEW else dict.fromkeys(more)
+        else:
+            if count == _FEW and not isinstance(items, OrderedDict):
+                items = groups[-1].members[path[-1]] = OrderedDict(items)
+            items[item] = None
+        self._resize(groups, path, before=count, after=count + 1)
         return True
 
     def remove(self, path: Path, item: T) -> bool:
         """Note that the owner at `path` no longer holds `item`; False if it did not."""
-        groups, items = self._find(path, create=False)
-        if items is None or item not in items:
+        groups, items = self._find(path)
+        if item not in items:
             return False
-        del items[item]
-        self._resize(groups, path, before=len(items) + 1, after=len(items))
+        count = len(items)
+        if isinstance(items, tuple):
+            groups[-1].members[path[-1]] = tuple([each for each in items if each != item])
+        else:
+            del items[item]
+        self._resize(groups, path, before=count, after=count - 1)
         return True
 
     def greediest(self) -> tuple[Path, T] | None:
         """Return (path, item): the oldest item of the owner that holds most, at each level; None if there is
         none."""
-        group: _Group[T] | dict[T, None] = self._root
+        group: _Group[T] | Items[T] = self._root
         path: list[Hashable] = []
         while isinstance(group, _Group):
             if not group.size:
@@ -137,22 +149,21 @@ class FairShares(Generic[T]):
             group = group.members[name]
         return tuple(path), next(iter(group))
 
-    def _find(self, path: Path, *, create: bool) -> tuple[list[_Group[T]], dict[T, None] | None]:
-        """Return the groups along a path, outermost first, and the items at its end."""
+    def _find(self, path: Path, *, create: bool = False) -> tuple[list[_Group[T]], Items[T]]:
+        """Return the groups along a path, outermost first, and the items at its end. Groups that are missing are
+        added if `create`."""
         group, groups = self._root, [self._root]
         for name in path[:-1]:
             member = group.members.get(name)
             if member is None:
                 if not create:
-                    return groups, None
+                    return groups, ()
                 member = group.members[name] = _Group()
             if not isinstance(member, _Group):
                 raise TypeError(f"{path} is longer than an earlier path")
             groups.append(member)
             group = member
-        items = group.members.get(path[-1])
-        if items is None and create:
-            items = group.members[path[-1]] = {}
+        items = group.members.get(path[-1], ())
         if isinstance(items, _Group):
             raise TypeError(f"{path} is shorter than an earlier path")
         return groups, items
@@ -194,7 +205,7 @@ class FairQueue(Generic[K, G]):
         """Return the group of a key that is there."""
         return self._group_of[key]
 
-    def group(self, group: G) -> dict[K, None]:
+    def group(self, group: G) -> Items[K]:
         """Return the keys of a group, the oldest first. Not to be changed."""
         return self._shares.items((group,))
 

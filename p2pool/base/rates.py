@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable
+from typing import Final
 
 from p2pool.base.acyclic import never_in_cycles
 
@@ -19,12 +20,14 @@ class WindowedSum:
     added. The figure lags by at most one bucket. A clock that steps back by more than the window resets it.
     """
 
-    __slots__ = ("_buckets", "_epoch", "_first", "_span", "_total", "window")
+    __slots__ = ("_buckets", "_epoch", "_first", "_size", "_span", "_total", "window")
 
     def __init__(self, window: float, buckets: int = 30) -> None:
         self.window = window
         self._span = window / buckets
-        self._buckets = _zeros(buckets)
+        self._size = buckets
+        self._buckets = _NONE
+        """Empty until the first amount: many members never add any."""
         self._epoch: int | None = None
         self._first: float | None = None
         self._total = 0.0
@@ -41,21 +44,21 @@ class WindowedSum:
             self._epoch = epoch
             return
         steps = epoch - self._epoch
-        size = len(self._buckets)
+        size = self._size
         if steps <= -size:
             # The clock was set back by more than the window: waiting for it would add up for hours or years.
-            self._buckets = _zeros(size)
+            self._buckets = _NONE
             self._total, self._epoch, self._first = 0.0, epoch, None
             return
         if steps <= 0:
             return
         if steps >= size:
-            self._buckets = _zeros(size)
-        else:
+            self._buckets = _NONE
+        elif self._buckets:
             for i in range(self._epoch + 1, epoch + 1):
                 self._buckets[i % size] = 0.0
         # Summed again: subtracting would let small amounts drown in the rounding of large ones, for good.
-        self._total = sum(self._buckets)
+        self._total = sum(self._buckets, 0.0)
         self._epoch = epoch
 
     def add(self, amount: float, now: float, *, span: float = 0.0) -> None:
@@ -65,7 +68,9 @@ class WindowedSum:
         if self._first is None or now - span < self._first:
             self._first = now - span
         if self._epoch is not None:
-            self._buckets[self._epoch % len(self._buckets)] += amount
+            if not self._buckets:
+                self._buckets = _zeros(self._size)
+            self._buckets[self._epoch % self._size] += amount
             self._total += amount
 
     def total(self, now: float) -> float:
@@ -98,6 +103,7 @@ class RateSum(WindowedSum):
         self._young: dict[int, _Beginners] = {}
         """By the bucket in which their first amounts were. Bound: the buckets of two windows."""
         self._advance(now)
+        self._buckets = _zeros(buckets)
         for member in members:
             total = member.total(now)
             for index, amount in enumerate(member._buckets):
@@ -143,7 +149,7 @@ class RateSum(WindowedSum):
     def _forget_old(self) -> None:
         """Take beginners for full members once their first bucket has left the window."""
         if self._epoch is not None:
-            size = len(self._buckets)
+            size = self._size
             for epoch in [each for each in self._young if not -size < self._epoch - each < size]:
                 del self._young[epoch]
 
@@ -183,7 +189,8 @@ class DecayingRates:
 
     def __init__(self, windows: tuple[float, ...], now: float) -> None:
         self._windows = windows
-        self._rates = _zeros(len(windows))
+        self._rates = _NONE
+        """Empty as long as all are 0."""
         self._pending = 0.0
         self._start = self._updated = now
         never_in_cycles(self)
@@ -199,11 +206,17 @@ class DecayingRates:
             # The clock was set back: what was counted so far is taken as if it had come until now.
             self._start += elapsed
             self._updated = now
-        elif elapsed >= 1:
+        elif elapsed >= 1 and (self._pending or self._rates):
+            if not self._rates:
+                self._rates = _zeros(len(self._windows))
             rate, exp, rates = self._pending / elapsed, math.exp, self._rates
             for index, window in enumerate(self._windows):
                 rates[index] = rate + (rates[index] - rate) * exp(-elapsed / window)
             self._pending, self._updated = 0.0, now
+        elif elapsed >= 1:
+            self._updated = now
+        if not self._rates:
+            return (0.0,) * len(self._windows)
         age = max(self._updated - self._start, 1.0)
         expm1 = math.expm1
         return tuple(
@@ -215,3 +228,7 @@ def _zeros(count: int) -> array[float]:
     zeros = array("d", bytes(8 * count))
     never_in_cycles(zeros)
     return zeros
+
+
+_NONE: Final = _zeros(0)
+"""Shared by all that have counted nothing; never changed."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +32,7 @@ from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.prefix_lease import NO_PREFIX
 from p2pool.gateway.session_codec import SessionCodec
-from p2pool.gateway.session_messages import MAX_JOBS, HandoverMessage, SessionRecord
+from p2pool.gateway.session_messages import HandoverMessage, SessionRecord
 from p2pool.stratum.miner_state import MinerState
 from p2pool.stratum.session_context import SessionContext
 from p2pool.stratum.solutions import Solutions
@@ -364,10 +363,7 @@ def _summary(state: MinerState) -> tuple[Any, ...]:
     newest, vardiff = state.newest, state.vardiff
     return (
         None if newest is None else newest.issued.job_id,
-        sum(
-            0 if sent.solutions is None else len(sent.solutions)
-            for sent in islice(reversed(state.jobs.values()), MAX_JOBS)
-        ),
+        state.accepted,
         state.extranonce1,
         vardiff.difficulty,
         vardiff.minimum,

@@ -104,8 +104,7 @@ class PoolStats:
 
     def record_worker_on(self, name: str, *, difficulty: float, now: float, site: str = "") -> None:
         """Record that a worker was authorized on one more connection, from `site`."""
-        worker = self._workers.seen(name, now, site)
-        self._workers.connected(worker)
+        worker = self._workers.seen(name, now, site, connects=True)
         worker.difficulty = difficulty
         worker.changed()
 

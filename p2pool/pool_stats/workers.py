@@ -261,9 +261,9 @@ class WorkerTable:
         self._outdated = 0
         """Workers that were out of date at the last of these."""
 
-    def seen(self, name: str, now: float, site: str | None = None) -> Worker:
+    def seen(self, name: str, now: float, site: str | None = None, *, connects: bool = False) -> Worker:
         """Return the worker, made if it is new, and move it to the end of the table. `site` is where it is
-        authorized from."""
+        authorized from; `connects` if that is on one more connection."""
         worker = self._workers.pop(name, None)
         if worker is None:
             clean = printable(name, MAX_WORKER_NAME)
@@ -271,7 +271,11 @@ class WorkerTable:
         self._workers[worker.name] = worker
         if site is not None and worker.site != site and not (worker.accepted and worker.connections):
             worker.site = site
-        if not worker.connections or not worker.accepted:
+        is_filed = worker.connections and worker.accepted
+        if connects:
+            worker.connections += 1
+            worker.group.connections += 1
+        if not is_filed:
             self._file(worker)
         worker.last_seen = now
         return worker

@@ -186,7 +186,7 @@ class Guard:
         self.eviction_queue.remove(connection)
         host.carried += connection.submissions
         host.carried_refused += connection.refused
-        if connection.cost or connection.excused:
+        if connection.is_charged or connection.excused:
             pass  # it was charged for something worse, or the server ended it
         elif not authorized:
             self._charge(connection, Offence.RECONNECT, cost=Offence.RECONNECT.cost / good, now=now)

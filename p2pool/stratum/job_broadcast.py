@@ -137,6 +137,8 @@ class JobBroadcast:
         except StopIteration:
             self._broadcast = None
             self._pause.end()
+            if self._waiting is None:
+                self._registry.sent_to_all()
             return
         self._pause.check()
         self._next_slice = self._reactor.callLater(0, self._advance)

@@ -27,6 +27,7 @@ MAX_VARIANTS + 1 per connection."""
 JOB_BYTES = 1400
 """What a job takes, counted once per site that got it, however many payees there are; its context besides. Most of
 it is for its place in the tables of jobs."""
+_FEW_HOLDERS = 8
 _RELEASED_AT_ONCE = 8
 """Jobs released to make room for one: a context is only dropped with its last job, which may take thousands."""
 _RETIRED_AT_ONCE = 5_000
@@ -92,8 +93,8 @@ class IssuedJob:
         self.variant = variant
         self.origin: JobOrigin | None = None
         """Where the job was issued if it came with the session of another server; None if it was issued here."""
-        self.holders: set[str] = set()
-        """Sites that were sent this job and still hold it."""
+        self.holders: tuple[str, ...] | set[str] = ()
+        """Sites that were sent this job and still hold it: a set only if there are many, for it takes more."""
         self.lines: NotifyLines | None = None
         """None if a line is hardly ever needed: then it is made from scratch."""
 
@@ -103,6 +104,22 @@ class IssuedJob:
         if job is None:
             return b""
         return (self.lines or NotifyLines(job.context)).line(self.job_id, job, clean=clean)
+
+    def held_by(self, site: str) -> None:
+        """Note that a site holds this job."""
+        holders = self.holders
+        if isinstance(holders, set):
+            holders.add(site)
+        elif site not in holders:
+            self.holders = (*holders, site) if len(holders) < _FEW_HOLDERS else {*holders, site}
+
+    def let_go_by(self, site: str) -> None:
+        """Note that a site no longer holds this job."""
+        holders = self.holders
+        if isinstance(holders, set):
+            holders.discard(site)
+        else:
+            self.holders = tuple([each for each in holders if each != site])
 
     def release(self) -> None:
         """Drop the work: submissions for this job are no longer judged."""
@@ -146,6 +163,8 @@ class JobRegistry:
         self._context_bytes = 0
         self._lines: NotifyLines | None = None
         """Of the newest work; None before its first job."""
+        self._is_sent = True
+        """Whether all connections have jobs on the newest work."""
         self.line_size = 0
         """About how many bytes a notify line has."""
         self._ended: dict[int, float] = {}
@@ -158,6 +177,7 @@ class JobRegistry:
             self._lines.close()
             self._lines = None
         self._current.clear()
+        self._is_sent = False
         self.generation += 1
         if clean:
             self._clean_generation = self.generation
@@ -168,6 +188,12 @@ class JobRegistry:
             self._ended.pop(previous_block, None)
             if len(self._ended) > _REMEMBERED_BLOCKS:
                 self._release_all(next(iter(self._ended)))
+
+    def sent_to_all(self) -> None:
+        """Note that all connections have jobs on the newest work, so their lines need not be kept."""
+        self._is_sent = True
+        if self._lines is not None:
+            self._lines.sent_to_all()
 
     def retire(self, now: float) -> None:
         """Release jobs whose time is over, a portion in each call; call it every second or so."""
@@ -237,7 +263,7 @@ class JobRegistry:
         if lines is None or lines.context is not context:
             if lines is not None:
                 lines.close()
-            lines = self._lines = NotifyLines(context)
+            lines = self._lines = NotifyLines(context, for_all=not self._is_sent)
             self.line_size = line_size(context)
         return lines
 
@@ -277,7 +303,7 @@ class JobRegistry:
         previous_block = issued.job.context.template.previous_block
         held = self._held.setdefault(previous_block, FairShares())
         held.add((site, issued.request[0]), issued)
-        issued.holders.add(site)
+        issued.held_by(site)
         self._held_count += 1
         self._count_context(issued.job.context, 1)
         for _ in range(_RELEASED_AT_ONCE):
@@ -320,6 +346,6 @@ class JobRegistry:
         self._held_count -= 1
         if issued.job is not None:
             self._count_context(issued.job.context, -1)
-        issued.holders.discard(site)
+        issued.let_go_by(site)
         if not issued.holders:
             issued.release()

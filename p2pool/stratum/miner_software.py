@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from p2pool.base.text import printable
@@ -9,6 +10,12 @@ from p2pool.base.text import printable
 MAX_USER_AGENT: Final = 128
 MAX_REPORTED: Final = 128
 """Characters of everything that a miner reports besides its user agent."""
+
+
+@lru_cache(maxsize=256)
+def _shared(user_agent: str) -> str:
+    """Return the same object for equal texts: thousands of miners send one of a few user agents."""
+    return user_agent
 
 
 class MinerSoftware:
@@ -21,7 +28,7 @@ class MinerSoftware:
 
     def subscribed_as(self, user_agent: str) -> None:
         """Note the user agent that came with mining.subscribe."""
-        self._user_agent = printable(user_agent, MAX_USER_AGENT)
+        self._user_agent = _shared(printable(user_agent, MAX_USER_AGENT))
 
     def learn(self, text: str) -> bool:
         """Note something that the miner reports about itself. Return whether the description changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from p2pool.dash.target import difficulty_to_target
@@ -13,7 +14,6 @@ EXTRANONCE2_SIZE = 4
 """Bytes; with the 4 of extranonce1 they are the share's last_txout_nonce."""
 MAX_JOBS = 256
 """Jobs that a connection may still answer: more than an hour of share-chain tips."""
-_PRUNE_AT = 24
 
 
 @lru_cache(maxsize=4096)
@@ -26,7 +26,7 @@ class SentJob:
 
     A miner is never sent the same work under two ids, so one solution has one difficulty."""
 
-    __slots__ = ("difficulty", "extranonce1", "issued", "solutions", "target")
+    __slots__ = ("difficulty", "extranonce1", "is_kept", "issued", "solutions", "target")
 
     def __init__(self, issued: IssuedJob, *, difficulty: float, extranonce1: bytes) -> None:
         self.issued = issued
@@ -36,6 +36,9 @@ class SentJob:
         self.extranonce1 = extranonce1
         self.solutions: Solutions | None = None
         """None until a solution is accepted."""
+        self.is_kept = False
+        """Whether others may hold this object as well, such as a submission that waits, or another session: then
+        it is never made again, so that all of them know the same solutions."""
 
     @property
     def spent(self) -> bool:
@@ -43,13 +46,19 @@ class SentJob:
         return self.solutions is not None and self.solutions.spent
 
 
+def _issued(job: SentJob | IssuedJob) -> IssuedJob:
+    return job if isinstance(job, IssuedJob) else job.issued
+
+
 class MinerState:
     """The part of a session that outlives its connection."""
 
     __slots__ = (
+        "_difficulty",
+        "_extranonce1",
+        "_jobs",
         "extranonce1",
         "extranonce_changes",
-        "jobs",
         "knows_ping",
         "newest",
         "requested_mask",
@@ -69,8 +78,9 @@ class MinerState:
         self.extranonce_changes = False
         """Whether the miner accepts another extranonce1 while it is connected."""
         self.knows_ping = False
-        self.jobs: dict[str, SentJob] = {}
-
+        self._jobs: dict[str, SentJob | IssuedJob] = {}
+        """By id: the jobs that were sent. An IssuedJob stands for a SentJob with these two, without solutions."""
+        self._difficulty, self._extranonce1 = 0.0, b""
         self.newest: SentJob | None = None
         """The last job that was sent."""
 
@@ -85,24 +95,69 @@ class MinerState:
         state = MinerState(session_id, extranonce1, self.vardiff.copied())
         state.share_rate, state.requested_mask = self.share_rate, self.requested_mask
         state.extranonce_changes, state.knows_ping = self.extranonce_changes, self.knows_ping
-        state.jobs, state.newest = dict(self.jobs), self.newest
+        state.jobs, state.newest = self.jobs, self.newest
         return state
 
     def remember(self, sent: SentJob) -> None:
         """Note that a job was sent. Bound: MAX_JOBS; released jobs are dropped first."""
-        jobs = self.jobs
-        if len(jobs) >= _PRUNE_AT:
-            for job_id in [job_id for job_id, old in jobs.items() if old.issued.job is None]:
-                del jobs[job_id]
-            if len(jobs) >= MAX_JOBS:
-                del jobs[next(iter(jobs))]
-        jobs[sent.issued.job_id] = sent
+        jobs = self._jobs
+        # Jobs are released about in the order in which they were sent: the first ones say whether any was.
+        if jobs and _issued(next(iter(jobs.values()))).job is None:
+            self._drop_released()
+        if len(self._jobs) >= MAX_JOBS:
+            self._drop_released()
+            if len(self._jobs) >= MAX_JOBS:
+                del self._jobs[next(iter(self._jobs))]
+        if self.newest is not None:
+            self._shrink(self.newest)
+        self._jobs[sent.issued.job_id] = sent
         self.newest = sent
+
+    def _drop_released(self) -> None:
+        self._jobs = {job_id: job for job_id, job in self._jobs.items() if _issued(job).job is not None}
+
+    def _shrink(self, sent: SentJob) -> None:
+        """Keep of a job only what cannot be made again: most jobs of a connection never get a solution, and have
+        the same difficulty and extranonce1."""
+        job_id = sent.issued.job_id
+        if sent.solutions is not None or sent.is_kept or self._jobs.get(job_id) is not sent:
+            return
+        if sent.difficulty != self._difficulty or sent.extranonce1 != self._extranonce1:
+            for other in list(self._jobs):
+                self.sent(other)
+            self._difficulty, self._extranonce1 = sent.difficulty, sent.extranonce1
+        self._jobs[job_id] = sent.issued
+
+    def sent(self, job_id: str) -> SentJob | None:
+        """Return a job that was sent, by its id; None if it is not known."""
+        job = self._jobs.get(job_id)
+        if isinstance(job, IssuedJob):
+            job = self._jobs[job_id] = SentJob(job, difficulty=self._difficulty, extranonce1=self._extranonce1)
+        if job is not None:
+            job.is_kept = True
+        return job
+
+    @property
+    def jobs(self) -> dict[str, SentJob]:
+        """Return all jobs that were sent by their ids, the oldest first."""
+        return {job_id: sent for job_id in list(self._jobs) if (sent := self.sent(job_id)) is not None}
+
+    @jobs.setter
+    def jobs(self, jobs: Mapping[str, SentJob]) -> None:
+        for sent in jobs.values():
+            sent.is_kept = True
+        self._jobs = dict(jobs)
+
+    @property
+    def accepted(self) -> int:
+        """Return how many accepted solutions of its jobs are remembered."""
+        solutions = (job.solutions for job in self._jobs.values() if isinstance(job, SentJob))
+        return sum(len(each) for each in solutions if each is not None)
 
     def last_variant(self, generation: int, request: JobRequest) -> int:
         """Return the highest variant among the jobs that were sent for a request in one generation; -1 if none
         was sent."""
-        issued = (sent.issued for sent in self.jobs.values())
+        issued = map(_issued, self._jobs.values())
         return max(
             (job.variant for job in issued if job.generation == generation and job.request == request),
             default=-1,

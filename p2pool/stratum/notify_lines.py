@@ -10,6 +10,8 @@ from p2pool.jobs.job import Job
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """Bytes of lines that are kept for other connections of the same job: those of 1,000 jobs with 50 payees. Beyond
 it, a line is put together for each connection: it costs less than sending it."""
+_MAX_IDLE_LINE_BYTES = 256 * 1024
+"""Bytes of lines that are kept when no job broadcast is running: those of a few farms that reconnect."""
 _HEAD = b'{"id":null,"method":"mining.notify","params":['
 _BESIDES_COINBASE = 2000
 """Bytes of a line besides its coinbase, about."""
@@ -24,13 +26,15 @@ def swap_words(hash_bytes: bytes) -> bytes:
 class NotifyLines:
     """Puts lines together from hexadecimal that all jobs share, which is made when the first one is needed.
 
-    Bound: MAX_LINE_BYTES of lines, and twice the bytes of the context's outputs; nothing once it is closed.
+    Bound: MAX_LINE_BYTES of lines (unless `for_all` connections, _MAX_IDLE_LINE_BYTES), and twice the bytes of the
+    context's outputs; nothing once it is closed.
     """
 
-    __slots__ = ("_after", "_before", "_hex", "_kept", "_lines", "_outputs", "context")
+    __slots__ = ("_after", "_before", "_hex", "_kept", "_limit", "_lines", "_outputs", "context")
 
-    def __init__(self, context: WorkContext) -> None:
+    def __init__(self, context: WorkContext, *, for_all: bool = True) -> None:
         self.context: WorkContext | None = context
+        self._limit = MAX_LINE_BYTES if for_all else _MAX_IDLE_LINE_BYTES
         self._lines: tuple[dict[Job, bytes], dict[Job, bytes]] = {}, {}
         """The lines that are kept, without and with clean_jobs."""
         self._kept = 0
@@ -49,10 +53,17 @@ class NotifyLines:
             if job.context is not self.context:
                 return NotifyLines(job.context).line(job_id, job, clean=clean)
             line = self._make(job_id, job, clean=clean)
-            if self._kept + len(line) <= MAX_LINE_BYTES:
+            if self._kept + len(line) <= self._limit:
                 self._kept += len(line)
                 lines[job] = line
         return line
+
+    def sent_to_all(self) -> None:
+        """Release most lines: all connections have them, and the next ones come one by one."""
+        self._limit = _MAX_IDLE_LINE_BYTES
+        if self._kept > self._limit:
+            self._lines = {}, {}
+            self._kept = 0
 
     def close(self) -> None:
         """Forget everything, for there is newer work. Lines are rarely needed again: they are made anew."""

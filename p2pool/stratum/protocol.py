@@ -17,7 +17,6 @@ from p2pool.base.direct_write import (
     WriteSome,
     direct_writer,
     read_directly,
-    stop_direct_reading,
     unsent,
     write_at_once,
 )
@@ -138,7 +137,7 @@ class StratumProtocol(Protocol):
             self.session = self._server.register(self)
         if self.session is not None:
             self.state = _OPEN
-            read_directly(self.transport, self.dataReceived)
+            read_directly(self.transport)
             return
         self.state = ConnectionState.CLOSED
         if self.transport is not None:
@@ -273,6 +272,5 @@ class StratumProtocol(Protocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._buffer = b""
-        stop_direct_reading(self.transport)
         self._server.linger_ended(self)
         self._end()

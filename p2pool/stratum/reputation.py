@@ -241,11 +241,11 @@ class ConnectionReputation:
     """The reputation of one connection. Constant space."""
 
     __slots__ = (
+        "_cost",
         "accepted",
         "authorized_at",
         "closing",
         "connected_at",
-        "cost",
         "counted",
         "excused",
         "host",
@@ -273,7 +273,8 @@ class ConnectionReputation:
         """The username that was rejected last; None if none was."""
         self.submissions = self.refused = 0
         """Submissions since they were judged last."""
-        self.cost = Decaying(HALF_LIFE, now)
+        self._cost: Decaying | None = None
+        """None until it is asked for: most connections are never charged."""
         self.owner: Any = None
         """The session that the server closes to make room; only the server sets and uses it."""
 
@@ -288,9 +289,21 @@ class ConnectionReputation:
         return self.host.site
 
     @property
+    def cost(self) -> Decaying:
+        """Return what this connection has been charged."""
+        if self._cost is None:
+            self._cost = Decaying(HALF_LIFE, self.connected_at)
+        return self._cost
+
+    @property
+    def is_charged(self) -> bool:
+        """Return whether this connection has been charged for anything that is not forgiven."""
+        return bool(self._cost)
+
+    @property
     def standing(self) -> Standing:
         """Return what this connection counts as now."""
-        if self.authorized_at is None or self.cost or self.closing is not None or self.is_over:
+        if self.authorized_at is None or self._cost or self.closing is not None or self.is_over:
             return Standing.NOT_COUNTED
         return Standing.PROVEN if self.accepted else Standing.IDLE
 
@@ -304,11 +317,13 @@ class ConnectionReputation:
 
     def is_settled(self, now: float) -> bool:
         """Return whether this connection has worked for a while without an offence."""
-        if self.authorized_at is None or self.closing is not None or self.cost.at(now) >= 1.0:
+        cost = self._cost
+        if self.authorized_at is None or self.closing is not None or (cost is not None and cost.at(now) >= 1.0):
             return False
         return self.accepted or abs(now - self.authorized_at) >= SETTLED_AFTER
 
     def forgive(self, now: float) -> None:
         """Reset the cost and the submission counts of this connection."""
-        self.cost.set(0.0, now)
+        if self._cost is not None:
+            self._cost.set(0.0, now)
         self.submissions = self.refused = 0

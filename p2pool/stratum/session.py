@@ -50,7 +50,7 @@ class Session:
     """The session of one connection. Bound: MinerState's jobs, 256 workers, 64 rejected submissions."""
 
     __slots__ = (
-        "_awaited",
+        "_asked_version",
         "_earners",
         "_former_mask",
         "_former_mask_until",
@@ -58,6 +58,7 @@ class Session:
         "_last_heard",
         "_last_sent",
         "_output",
+        "_pinged",
         "_refused",
         "_takeovers",
         "_version_due",
@@ -118,10 +119,11 @@ class Session:
         that it leaves."""
         self._last_sent = self._last_heard = now
         self._output: list[bytes] = []
-        self._awaited: dict[int, float] = {}
-        """The server's own unanswered requests: id -> time of sending."""
-        self._earners: set[str] = set()
-        """The names of workers with an accepted submission."""
+        self._asked_version: float | None = None
+        self._pinged: float | None = None
+        """When the server's own requests were sent; None for those that are answered."""
+        self._earners: tuple[str, ...] = ()
+        """The names of workers with an accepted submission: mostly one, so a set would take more."""
         self._former_mask = 0
         self._former_mask_until = 0.0
         self._refused: BoundedSet[int] | None = None
@@ -157,7 +159,7 @@ class Session:
     def heard(self, now: float) -> None:
         """Note that the miner sent a line."""
         self._last_heard = now
-        self._awaited.pop(_PING_ID, None)  # any line shows that the miner is there
+        self._pinged = None  # any line shows that the miner is there
 
     def take_output(self) -> bytes:
         """Return the bytes to send, and forget them."""
@@ -320,7 +322,7 @@ class Session:
 
     def _ask_version(self, now: float) -> None:
         """Ask the miner for the name of its software."""
-        self._awaited[_GET_VERSION_ID] = now
+        self._asked_version = now
         self.send(request_line(_GET_VERSION_ID, "client.get_version"), now)
 
     def notify(self, method: str, params: list[Any], now: float) -> None:
@@ -335,11 +337,11 @@ class Session:
 
     def _is_responsive(self, now: float) -> bool:
         """Ping a silent miner. Return False if it did not answer in time."""
-        pinged = self._awaited.get(_PING_ID)
+        pinged = self._pinged
         if pinged is not None:
             return now - pinged <= PING_TIME
         if now - self._last_heard >= PING_AFTER:
-            self._awaited[_PING_ID] = now
+            self._pinged = now
             self.send(request_line(_PING_ID, "mining.ping"), now)
         return True
 
@@ -347,12 +349,15 @@ class Session:
 
     def receive_answer(self, request_id: Any, result: Any) -> None:
         """Take the miner's answer to a request of the server; any other answer is ignored."""
-        if not isinstance(request_id, int) or self._awaited.pop(request_id, None) is None:
+        if not isinstance(request_id, int):
             return
-        if request_id == _PING_ID:
+        if request_id == _PING_ID and self._pinged is not None:
+            self._pinged = None
             self.state.knows_ping = True
-        elif isinstance(result, str):
-            self.learn_software(result)
+        elif request_id == _GET_VERSION_ID and self._asked_version is not None:
+            self._asked_version = None
+            if isinstance(result, str):
+                self.learn_software(result)
 
     def learn_software(self, text: str) -> None:
         """Note what the miner reports about its software, for the statistics of its workers."""
@@ -368,12 +373,14 @@ class Session:
     def remembered(self) -> dict[str, Any]:
         """Return the tables of this session for the process that takes over."""
         earners, refused = tuple(sorted(self._earners)), tuple(self._refused or ())
-        return {"awaited": dict(self._awaited), "earners": earners, "refused": refused}
+        requests = (_GET_VERSION_ID, self._asked_version), (_PING_ID, self._pinged)
+        awaited = {request_id: sent for request_id, sent in requests if sent is not None}
+        return {"awaited": awaited, "earners": earners, "refused": refused}
 
     def remember(self, awaited: Mapping[int, float], earners: Iterable[str], refused: Iterable[int]) -> None:
         """Restore what `remembered` returned in an earlier process."""
-        self._awaited.update(awaited)
-        self._earners.update(earners)
+        self._asked_version, self._pinged = awaited.get(_GET_VERSION_ID), awaited.get(_PING_ID)
+        self._earners = tuple(earners)
         for found in refused:
             self._remember_refused(found)
 
@@ -399,7 +406,7 @@ class Session:
         given = params[0] if params else None
         worker = self.workers.get(given) if isinstance(given, str) else None
         job_id = params[1] if len(params) > 1 else None
-        sent = self.state.jobs.get(job_id) if isinstance(job_id, str) else None
+        sent = self.state.sent(job_id) if isinstance(job_id, str) else None
         job = None if sent is None else self.context.registry.judged_by(sent.issued, now)
         if sent is None or job is None:
             if worker is None:
@@ -456,9 +463,9 @@ class Session:
     def _earned(self, name: str, difficulty: float, now: float) -> None:
         self.earning = True
         if name not in self._earners:
-            self._earners.add(name)
+            self._earners = (*self._earners, name)
             self.update_interval()
-            self._record_difficulty({name}, now)
+            self._record_difficulty((name,), now)
         vardiff = self.state.vardiff
         if difficulty:
             vardiff.accepted(difficulty, now)
@@ -466,7 +473,7 @@ class Session:
             self.change_due = True
             self._record_difficulty(self._earners, now)
 
-    def _record_difficulty(self, workers: set[str], now: float) -> None:
+    def _record_difficulty(self, workers: tuple[str, ...], now: float) -> None:
         self.context.recent_difficulties.record(
             workers, self.vardiff.difficulty, site=self.reputation.site, now=now
         )

@@ -20,6 +20,8 @@ from p2pool.stratum.vardiff import clamp
 _MAX_USERNAME = 256
 _USERNAME = re.compile(r"(?P<address>[^._+/]*)(?:[._](?P<worker>[^+/]*))?(?P<options>(?:[+/][^+/]*)*)")
 _OPTION = re.compile(r"(\+s|\+|/)([^+/]*)")
+_NUMBERS = (int, float, str)
+"""Types of numbers in requests; a union would be made anew for each check."""
 _MIN_RATE, _MAX_RATE = 1.0, 60.0
 _MIN_SHARE_DIFFICULTY, _MAX_SHARE_DIFFICULTY = 2.0**-33, 2.0**224
 """The range that targets of 256 bits can express; requests beyond it are clamped to it."""
@@ -45,7 +47,7 @@ class Username:
 
 def positive_number(value: object) -> float | None:
     """Return a finite number above zero, given as a number or as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
     if isinstance(value, str) and (len(value) > 40 or "_" in value):
         return None

@@ -18,7 +18,6 @@ from p2pool.base.direct_write import (
     READ_SIZE,
     direct_writer,
     read_directly,
-    stop_direct_reading,
     unsent,
     write_at_once,
 )
@@ -118,7 +117,8 @@ def test_a_lost_connection_does_not_raise_when_it_is_written_to(pair):
 def test_input_is_received_directly(pair):
     client, transport = pair
     received: list[bytes] = []
-    read_directly(transport, received.append)
+    transport.protocol.dataReceived = received.append
+    read_directly(transport)
     assert transport.doRead() is None  # nothing is there yet
     client.send(bytes(READ_SIZE + 5))
     assert transport.doRead() is None
@@ -133,35 +133,44 @@ def test_a_connection_that_was_reset_is_reported_as_lost(pair):
     client.close()
     transport.socket.shutdown(socket.SHUT_RDWR)
     transport.socket.close()
-    read_directly(transport, [].append)
+    read_directly(transport)
     assert transport.doRead() is CONNECTION_LOST
 
 
 def test_an_aborted_connection_is_not_read_any_more(pair):
     client, transport = pair
     received: list[bytes] = []
-    read_directly(transport, received.append)
+    transport.protocol.dataReceived = received.append
+    read_directly(transport)
     client.send(b"late")
     transport.abortConnection()
     assert transport.doRead() is None
     assert received == []
 
 
-def test_direct_reading_ends(pair):
+def test_direct_reading_follows_the_protocol(pair):
     client, transport = pair
-    transport.protocol.dataReceived = (usual := []).append
-    read_directly(transport, [].append)
-    stop_direct_reading(transport)
-    stop_direct_reading(transport)
+    read_directly(transport)
+    transport.protocol = Protocol()
+    transport.protocol.dataReceived = (received := []).append
     client.send(b"hello")
     transport.doRead()
-    assert usual == [b"hello"]
+    assert received == [b"hello"]
+
+
+def test_direct_reading_and_writing_hold_nothing_for_each_connection(pair):
+    _, transport = pair
+    before = set(vars(transport))
+    read_directly(transport)
+    read_directly(transport)
+    assert set(vars(transport)) - {"repstr"} == before
+    assert direct_writer(transport) is direct_writer(transport)
 
 
 def test_other_transports_are_read_as_usual(pair):
     _, transport = pair
     directlyProvides(transport, ISSLTransport)
     for each in (transport, Transport()):
-        read_directly(each, [].append)
-        assert "doRead" not in vars(each)
-        stop_direct_reading(each)
+        usual = type(each)
+        read_directly(each)
+        assert type(each) is usual

@@ -129,3 +129,17 @@ def test_owners_with_one_item_leave_nothing_for_garbage_collection_to_visit():
         shares.add((f"host {number}",), f"item {number}")
     gc.collect()
     assert len(gc.get_objects()) - before < 50
+
+
+def test_an_owner_of_few_items_holds_them_in_a_tuple():
+    shares = FairShares()
+    for item in range(5):
+        assert isinstance(shares.items(("host", "address")), tuple)
+        assert shares.add(("host", "address"), item)
+        assert not shares.add(("host", "address"), item)
+    assert isinstance(shares.items(("host", "address")), dict)
+    assert list(shares.items(("host", "address"))) == [0, 1, 2, 3, 4]
+    assert shares.add(("host", "another"), 7)
+    assert shares.remove(("host", "another"), 7)
+    assert shares.items(("host", "another")) == ()
+    assert len(shares) == 5

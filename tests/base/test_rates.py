@@ -207,3 +207,17 @@ def test_rates_are_never_more_than_what_was_added(start, steps):
         added += amount
         for rate in rates.rates(now):
             assert 0 <= rate <= added * 1.001
+
+
+def test_nothing_counted_takes_no_room_and_a_silence_gives_it_back():
+    window, rates = WindowedSum(WINDOW, BUCKETS), DecayingRates((60.0, 600.0), 0.0)
+    assert window.total(100.0) == 0.0
+    assert rates.rates(100.0) == (0.0, 0.0)
+    assert not window._buckets
+    assert not rates._rates
+    window.add(6.0, 130.0)
+    rates.add(6.0)
+    assert window.total(135.0) == 6.0
+    assert rates.rates(135.0)[0] > 0
+    assert window.total(135.0 + 2 * WINDOW) == 0.0
+    assert not window._buckets

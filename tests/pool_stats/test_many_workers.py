@@ -164,3 +164,24 @@ def test_workers_leave_little_for_garbage_collection_to_visit():
     gc.collect()
     gc.collect()
     assert len(gc.get_objects()) - before < 1.3 * count
+
+
+def test_a_worker_that_connects_is_filed_as_if_it_was_seen_before_it_connected():
+    rng, one, two = random.Random(2), WorkerTable(), WorkerTable()
+    for step in range(3000):
+        name, site, kind = f"y{rng.randint(1, 4)}.{rng.randint(1, 9)}", f"site {rng.randint(1, 3)}", rng.random()
+        if kind < 0.5:
+            one.connected(one.seen(name, NOW + step, site))
+            two.seen(name, NOW + step, site, connects=True)
+        for table in (one, two):
+            worker = table.get(name)
+            if worker is not None and 0.5 <= kind < 0.9:
+                table.disconnected(worker)
+            elif worker is not None and kind >= 0.9:
+                worker.accepted += 1
+                table.worked(worker)
+        for queue in ("_unproven", "_idle", "_absent", "_by_site"):
+            assert list(getattr(one, queue)) == list(getattr(two, queue))
+        assert [each.connections for each in one._workers.values()] == [
+            each.connections for each in two._workers.values()
+        ]

@@ -52,6 +52,19 @@ def run(harness: StratumHarness) -> None:
     raise AssertionError("there is no end to it")
 
 
+def test_the_registry_knows_when_all_have_the_newest_jobs():
+    harness, _ = make(2)
+    registry = harness.server.session_context.registry
+    new_work(harness)
+    new_work(harness, clean=False)
+    run(harness)
+    assert registry._is_sent
+    harness.server.work_changed(7, clean=True, more_to_come=True)
+    assert not registry._is_sent
+    run(harness)
+    assert registry._is_sent
+
+
 # --- when the first job left -----------------------------------------------------------------------------------
 
 

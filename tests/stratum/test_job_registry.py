@@ -298,3 +298,21 @@ def test_small_numbers_keep_their_eight_digits():
 def test_swapping_words_twice_changes_nothing(data):
     assert swap_words(swap_words(data)) == data
     assert swap_words(data)[:4] == data[3::-1]
+
+
+def test_many_sites_hold_a_job_and_the_last_of_them_releases_it():
+    issued = IssuedJob("1", make_job_on(FakeWork().make_job(KEY, None).context, KEY))
+    sites = [f"10.0.0.{number}" for number in range(20)]
+    for count, site in enumerate(sites, 1):
+        issued.held_by(site)
+        issued.held_by(site)
+        assert sorted(issued.holders) == sorted(sites[:count])
+        assert isinstance(issued.holders, tuple) == (count <= 8)
+    for site in sites:
+        issued.let_go_by(site)
+    assert not issued.holders
+    issued = IssuedJob("2", issued.job)
+    issued.held_by("a")
+    issued.held_by("b")
+    issued.let_go_by("a")
+    assert issued.holders == ("b",)

@@ -10,6 +10,7 @@ import pytest
 from p2pool.dash.pow import x11
 from p2pool.dash.target import difficulty_to_target
 from p2pool.stratum.job_registry import GRACE
+from p2pool.stratum.miner_software import MinerSoftware
 from p2pool.stratum.operator import Operator
 from p2pool.stratum.session import PING_AFTER, PING_TIME, Session
 from tests.stratum.miner import ADDRESS, NOW, FakeWork, Miner, code
@@ -545,3 +546,13 @@ def test_work_under_way_stays_valid_when_another_connection_takes_the_session():
     miner.extranonce1 = bytes.fromhex(messages[0]["params"][0])
     new = hunt(miner, again)
     assert miner.submit(again, new)[0]["result"] is True
+
+
+def test_equal_user_agents_are_one_object():
+    texts = []
+    for _ in range(2):
+        software = MinerSoftware()
+        software.subscribed_as("".join(("cpu", "miner/2.5")))
+        texts.append(str(software))
+    assert texts == ["cpuminer/2.5"] * 2
+    assert texts[0] is texts[1]

@@ -131,3 +131,34 @@ def test_jobs_of_an_earlier_process_share_their_lines_if_they_are_on_the_newest_
     assert newest.notify(True) is newest.notify(True)
     assert older.lines is None
     assert older.notify(True) == plain_line("2", older.job, clean=True)
+
+
+def test_most_lines_are_dropped_when_all_connections_have_them(monkeypatch):
+    context = make_context(3)
+    jobs = [make_job(context, bytes([number]) * 20) for number in range(10)]
+    size = len(plain_line("0", jobs[0], clean=True))
+    monkeypatch.setattr(notify_lines, "_MAX_IDLE_LINE_BYTES", 3 * size)
+    lines = NotifyLines(context)
+    made = [lines.line(f"{number}", job, clean=True) for number, job in enumerate(jobs)]
+    assert len(lines._lines[True]) == 10
+    lines.sent_to_all()
+    assert not lines._lines[True]
+    assert [lines.line(f"{number}", job, clean=True) for number, job in enumerate(jobs)] == made
+    assert len(lines._lines[True]) == 3
+    lines.sent_to_all()
+    assert len(lines._lines[True]) == 3  # there is room for them
+
+
+def test_many_lines_are_kept_only_during_a_job_broadcast(monkeypatch):
+    monkeypatch.setattr(notify_lines, "_MAX_IDLE_LINE_BYTES", 0)
+    work = FakeWork()
+    registry = JobRegistry(work)
+    for is_sent in (False, True):
+        registry.work_changed(work.template.previous_block, True, NOW)
+        if is_sent:
+            registry.sent_to_all()
+        issued = registry.job_for("10.0.0.1", (b"\x01" * 20, None))
+        assert issued.notify(True)
+        assert len(issued.lines._lines[True]) == (not is_sent)
+        registry.sent_to_all()
+        assert not issued.lines._lines[True]

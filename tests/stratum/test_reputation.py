@@ -362,3 +362,19 @@ def test_who_worked_before_is_no_shield_for_itself_either():
         guard.offence(bad, Offence.MALFORMED, NOW)
         guard.disconnected(bad, lasted=5, authorized=True, earned=True, now=NOW)
     assert [ban.host for ban in guard.bans()] == [HOST]
+
+
+def test_a_connection_that_was_never_charged_has_no_cost_to_remember():
+    connection = ConnectionReputation(HostReputation("10.0.0.1", 0.0), 0.0)
+    connection.authorized_at = 0.0
+    assert connection.standing is Standing.IDLE
+    assert connection.is_settled(100.0)
+    connection.forgive(100.0)
+    assert not connection.is_charged
+    assert connection._cost is None
+    connection.cost.add(5.0, 100.0)
+    assert connection.is_charged
+    assert connection.standing is Standing.NOT_COUNTED
+    assert not connection.is_settled(100.0)
+    connection.forgive(101.0)
+    assert not connection.is_charged

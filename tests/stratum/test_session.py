@@ -16,6 +16,7 @@ from p2pool.stratum.errors import low_difficulty
 from p2pool.stratum.job_registry import GRACE
 from p2pool.stratum.miner_state import MAX_JOBS
 from p2pool.stratum.session import IDLE_RESEND, Session
+from p2pool.stratum.solutions import Solutions
 from tests.stratum.miner import ADDRESS, DISPATCHER, EASY, NOW, OTHER_ADDRESS, FakeWork, Miner, code
 from tests.support import make_template
 
@@ -337,6 +338,71 @@ def test_the_order_of_subscribe_and_authorize_does_not_matter():
     answers = miner.call("mining.subscribe", None, None)
     methods = [m.get("method") for m in answers]
     assert methods == [None, "mining.set_difficulty", "mining.notify", "client.get_version"]
+
+
+def next_work(miner: Miner, block: int = 0xABCD) -> None:
+    """Send a miner the job on newer work."""
+    miner.registry.work_changed(block, True, NOW)
+    miner.session.send_work(NOW)
+
+
+def test_released_jobs_are_forgotten_with_the_next_one_that_is_sent():
+    miner = Miner()
+    miner.login()
+    for number in range(3):
+        next_work(miner, 0xABCD + number)
+    state = miner.session.state
+    sent = list(state.jobs.values())
+    assert len(sent) == 4
+    for each in sent[:2]:
+        each.issued.release()
+    assert len(state.jobs) == 4
+    next_work(miner, 0xABCD + 9)
+    assert list(state.jobs.values()) == [*sent[2:], state.newest]
+
+
+def test_of_jobs_without_solutions_only_what_was_issued_is_kept():
+    miner = Miner()
+    first = miner.login()
+    next_work(miner)
+    next_work(miner)
+    state = miner.session.state
+    kinds = [type(job).__name__ for job in state._jobs.values()]
+    assert kinds == ["IssuedJob", "IssuedJob", "SentJob"]
+    vardiff = state.vardiff
+    before, harder = vardiff.difficulty, vardiff.difficulty * 4
+    vardiff.difficulty = harder
+    for _ in range(3):
+        next_work(miner)
+    jobs = state.jobs
+    assert [sent.difficulty for sent in jobs.values()] == [before] * 3 + [harder] * 3
+    next_work(miner)
+    assert list(state.jobs.values())[:-1] == list(jobs.values())  # what others may hold is never made again
+    assert {sent.extranonce1 for sent in state.jobs.values()} == {state.extranonce1}
+    assert state.jobs[first[0]] is state.sent(first[0])  # once it is made again, it remains the same
+    assert state.sent("unknown") is None
+
+
+def test_a_submission_that_waits_and_a_later_one_know_the_same_solutions():
+    miner = Miner()
+    first = miner.login()
+    params = [ADDRESS, first[0], "00000000", first[7], "00000001"]
+    waiting = miner.session.prepare(params, NOW)
+    next_work(miner)
+    assert miner.session.prepare(params, NOW).sent is waiting.sent
+
+
+def test_a_job_with_a_solution_keeps_it():
+    miner = Miner()
+    miner.login()
+    state = miner.session.state
+    sent = state.newest
+    sent.solutions = Solutions(sent.issued, "10.0.0.1")
+    sent.solutions.add(b"solution", used=False)
+    next_work(miner)
+    next_work(miner)
+    assert state.sent(sent.issued.job_id) is sent
+    assert state.accepted == 1
 
 
 def test_a_connection_remembers_the_last_256_jobs_and_256_workers():

@@ -1,8 +1,9 @@
 """Deliver found blocks into the chain, and report what became of them.
 
-A block is written to disk first, then sent on all channels at once: submitblock to every daemon, and by p2p to
-every daemon and to peers of the network. It is sent again until the chain has it, every daemon refused it, or
-another block of its height is buried so deep that nothing can change that.
+A block is written to disk first, unless that takes more than a moment, then sent on all channels at once:
+submitblock to every daemon, and by p2p to every daemon and to peers of the network. It is sent again until the
+chain has it, every daemon refused it, or another block of its height is buried so deep that nothing can change
+that.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 
 _log = Logger(namespace="p2pool.blocks")
 
+SEND_PATIENCE = 0.002
+"""Seconds for which the disk may delay a block, which a disk that is not busy takes: another block found meanwhile
+would win. After that, the block is sent while it is being written."""
 SPOOL_PATIENCE = 0.05
-"""Seconds for which a slow disk may delay a block: another one found meanwhile would win."""
+"""Seconds for which a slow disk may delay the news of a block that is on its way."""
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
 """Seconds before a daemon that did not answer is asked again: at first (the connection may just have been closed),
 and later on."""
@@ -191,12 +195,13 @@ class BlockSubmitter:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
-            await wait_at_most(self._reactor, delivery.writing, SPOOL_PATIENCE)
+            await wait_at_most(self._reactor, delivery.writing, SEND_PATIENCE)
             if sent_before:
                 await self._try_to_check(delivery, send_again=False)
             if not delivery.is_over():
                 self._send(delivery, self._daemons)
                 self._record_sent(self._reactor.seconds() - found)
+            await wait_at_most(self._reactor, delivery.writing, SPOOL_PATIENCE - SEND_PATIENCE)
             # Others are notified of a block once it is on disk (or after a moment) and on its way.
             self._store.put(self._record_of(block))
             while not delivery.is_over():

@@ -22,6 +22,7 @@ from p2pool.dashd.submission import (
     RESEND_PERIOD,
     RETRY_PERIOD,
     SAFE,
+    SEND_PATIENCE,
     SPOOL_PATIENCE,
     STILL_OFFERED,
 )
@@ -77,6 +78,9 @@ def test_the_world_hears_of_it_once_it_is_on_disk_and_on_its_way(tmp_path):
     slow = Offers(tmp_path / "b", [Deferred()])
     slow.disk.hangs = True
     slow.offer()
+    slow.clock.advance(SEND_PATIENCE)
+    assert slow.daemon.data == [DATA]
+    assert not slow.store.records
     slow.clock.advance(SPOOL_PATIENCE)
     assert slow.status == ("sent", "")
 
@@ -90,9 +94,9 @@ def test_a_disk_that_hangs_holds_it_up_for_a_moment_only(tmp_path):
     made.disk.hangs = True
     made.offer()
     assert made.daemon.data == []
-    made.clock.advance(SPOOL_PATIENCE)
+    made.clock.advance(SEND_PATIENCE)
     assert made.daemon.data == [DATA]
-    assert made.sent_after == [SPOOL_PATIENCE]
+    assert made.sent_after == [SEND_PATIENCE]
     made.disk.go_on()
     assert made.status == ACCEPTED
     assert made.ended

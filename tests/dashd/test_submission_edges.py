@@ -12,7 +12,15 @@ from twisted.internet.defer import Deferred, fail
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.rpc import RpcError
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
-from p2pool.dashd.submission import BEATEN, BURIED, MAX_UNDER_WAY, PARTING, RESEND_PERIOD, SPOOL_PATIENCE
+from p2pool.dashd.submission import (
+    BEATEN,
+    BURIED,
+    MAX_UNDER_WAY,
+    PARTING,
+    RESEND_PERIOD,
+    SEND_PATIENCE,
+    SPOOL_PATIENCE,
+)
 from p2pool.pool_stats import BlockRecord, BlockStatus
 from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Offers
 from tests.logged import logged
@@ -223,14 +231,15 @@ def test_the_reason_is_what_the_first_daemon_objected_to(tmp_path, log):
 def test_how_long_sending_took_is_counted_from_when_it_was_found(tmp_path, log):
     made = Offers(tmp_path, [None]).wait(100)
     made.disk.hangs = True
-    made.offer().clock.advance(SPOOL_PATIENCE)
-    assert made.sent_after == [pytest.approx(SPOOL_PATIENCE)]
+    made.offer().clock.advance(SEND_PATIENCE)
+    assert made.sent_after == [pytest.approx(SEND_PATIENCE)]
 
 
 def test_refused_while_the_disk_hangs_it_is_kept_as_soon_as_that_goes_on(tmp_path, log):
     made = Offers(tmp_path, ["bad-cb-payee"])
     made.disk.hangs = True
-    made.offer().clock.advance(SPOOL_PATIENCE)
+    made.offer().clock.advance(SEND_PATIENCE)
+    made.clock.advance(SPOOL_PATIENCE)
     assert made.status == ("refused", "bad-cb-payee")
     assert made.kept is None
     made.disk.go_on()

@@ -280,9 +280,11 @@ _disks: dict[str, Disk] = {}
 
 
 def _disk_of(path: str) -> Disk | None:
-    for directory, disk in _disks.items():
-        if path.startswith(directory + "/") or path == directory:
+    while path:
+        disk = _disks.get(path)
+        if disk is not None:
             return disk
+        path = path.rpartition("/")[0]
     return None
 
 

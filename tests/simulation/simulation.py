@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import random
+import re
+import shutil
 import tempfile
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
@@ -43,8 +45,8 @@ COLLECTION, FULL_COLLECTION = 1800.0, 6 * 3600.0
 START_SPREAD = 30.0
 """Seconds in which all nodes start."""
 RAMDISK = Path("/dev/shm")
-ON_RAMDISK = 200
-"""Nodes of which the disks have room in memory; a node writes some 6 MB in a day."""
+NODE_BYTES = 14 * 1024 * 1024
+"""What a node takes of memory in a day if its disk is in memory as well: 8 MB, and 6 MB of files."""
 
 
 class Simulation:
@@ -68,7 +70,7 @@ class Simulation:
         self._chance = events.chance("world")
         self._directory = tempfile.TemporaryDirectory(
             prefix="p2pool-simulation-",
-            dir=RAMDISK if RAMDISK.is_dir() and world.nodes <= ON_RAMDISK else None,
+            dir=RAMDISK if _has_room(world.nodes * NODE_BYTES) else None,
         )
         self.trace.directory = self._directory.name
         self.internet = Internet(events, self._latency)
@@ -261,6 +263,15 @@ class Simulation:
     def duration(self) -> float:
         """Return the seconds that the world lasts."""
         return self.world.hours * 3600
+
+
+def _has_room(size: int) -> bool:
+    """Return whether there is a disk in memory, with so many bytes for it and the world."""
+    try:
+        available = int(re.findall(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())[0]) * 1024
+        return min(available, shutil.disk_usage(RAMDISK).free) > size
+    except (OSError, IndexError):
+        return False
 
 
 def _node_address(number: int) -> str:

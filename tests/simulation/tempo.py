@@ -57,8 +57,20 @@ _RARE: Final = _SLOW | {
     "p2pool.peers.round_trips.PERIOD": 3600.0,
     "p2pool.node.persistence.FLUSH_PERIOD": 40.0,
 }
+_RAREST: Final = _RARE | {
+    "p2pool.dashd.service.HEARTBEAT": 300.0,
+    "p2pool.dashd.pool.WATCH_PERIOD": 300.0,
+    "p2pool.app.dashd.SAVE_PERIOD": 300.0,
+    "p2pool.app.dashd.FOLLOW_PERIOD": 300.0,
+    "p2pool.app.dashd.LIST_PERIOD": 300.0,
+    "p2pool.app.peers.PROGRESS_PERIOD": 600.0,
+    "p2pool.app.stratum.WORK_PERIOD": 300.0,
+    "p2pool.stratum.server.TICK": 120.0,
+    "p2pool.peers.service.SAVE_PERIOD": 3600.0,
+    "p2pool.node.persistence.FLUSH_PERIOD": 300.0,
+}
 """For worlds of a thousand nodes in which nothing fails."""
-TEMPI: Final[dict[str, dict[str, float]]] = {"usual": {}, "slow": _SLOW, "rare": _RARE}
+TEMPI: Final[dict[str, dict[str, float]]] = {"usual": {}, "slow": _SLOW, "rare": _RARE, "rarest": _RAREST}
 _usual: dict[str, float] = {}
 
 
@@ -66,7 +78,7 @@ def set_tempo(tempo: str) -> None:
     """Set the periods of timers to one of TEMPI. Raises ValueError."""
     if tempo not in TEMPI:
         raise ValueError(f"tempo is {tempo!r}: it must be one of {', '.join(TEMPI)}")
-    for path in _RARE:
+    for path in _RAREST:
         module, _, name = path.rpartition(".")
         usual = _usual.setdefault(path, getattr(import_module(module), name))
         setattr(import_module(module), name, TEMPI[tempo].get(path, usual))

@@ -109,7 +109,8 @@ class World:
     clock_error: float = 2.0
     """Seconds by which machines' clocks are off, at most."""
     tempo: str = "slow"
-    """"usual": timers as in a real node; "slow", "rare": those that only look after things come less often."""
+    """"usual": timers as in a real node; with "slow", "rare" and "rarest", those that only look after things come
+    less often."""
     check_once: bool = False
     """Whether a share that one node found to be right is taken for right by all: see `shared_shares`."""
     pseudoshare_period: int = 30

@@ -33,12 +33,13 @@ class NobodyHonestIsBanned(Invariant):
         for machine in simulation.machines:
             if machine.process is None or not machine.honest:
                 continue
-            now = machine.clock()
-            for address, name in honest.items():
-                if machine.process.peers.hub.bans.is_banned(address, now):
+            now, bans = machine.clock(), machine.process.peers.hub.bans
+            for address, name in honest.items() if len(bans) else ():
+                if bans.is_banned(address, now):
                     raise Violation(f"{machine.name} has banned {name}, which is honest")
-            for address, name in miners.items():
-                if machine.process.stratum.server.guard.ban_of(address) is not None:
+            guard = machine.process.stratum.server.guard
+            for address, name in miners.items() if guard.bans() else ():
+                if guard.ban_of(address) is not None:
                     raise Violation(f"{machine.name} has banned miner {name}, which is honest")
 
 

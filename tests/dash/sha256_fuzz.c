@@ -4,60 +4,29 @@
  * sanitizers see what they should not do; and compares the instructions of this processor with portable code.
  * test_sanitizers.py compiles and runs it. Argument: a seed. Exit status 1: two forms differ.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz.h"
 #include "sha256.h"
 
 #define LONGEST 600
 #define MOST_HASHES 70
 
-static uint64_t state;
-
-static uint8_t random_byte(void)
+/* Random memory at a random alignment. */
+static struct block anywhere(size_t size)
 {
-    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint8_t)(state >> 56);
-}
-
-/* Memory that ends where the heap's guard begins, `offset` bytes after an aligned address. */
-struct block {
-    uint8_t *memory, *bytes;
-};
-
-static struct block allocate(size_t size)
-{
-    const size_t offset = random_byte() % 16;
-    struct block block;
-    block.memory = malloc(size + offset + (size + offset == 0));
-    if (block.memory == NULL)
-        exit(2);
-    block.bytes = block.memory + offset;
-    for (size_t i = 0; i < size; i++)
-        block.bytes[i] = random_byte();
-    return block;
+    return allocate(size, random_byte() % 16);
 }
 
 static struct block copy_of(struct block original, size_t size)
 {
-    struct block block = allocate(size);
+    struct block block = anywhere(size);
     if (size)
         memcpy(block.bytes, original.bytes, size);
     return block;
 }
 
-static void must_equal(const uint8_t *a, const uint8_t *b, size_t size, const char *what)
-{
-    if (size != 0 && memcmp(a, b, size) != 0) {
-        printf("%s differs\n", what);
-        exit(1);
-    }
-}
-
 static void try_length(size_t length, enum sha256_level level)
 {
-    struct block message = allocate(length), digests = allocate(2 * SHA256_DIGEST);
+    struct block message = anywhere(length), digests = anywhere(2 * SHA256_DIGEST);
     uint32_t words[8];
 
     sha256_select(level);
@@ -75,7 +44,7 @@ static void try_length(size_t length, enum sha256_level level)
 
 static void try_pairs(size_t count, enum sha256_level level)
 {
-    struct block pairs = allocate(count * SHA256_BLOCK), digests = allocate(count * SHA256_DIGEST);
+    struct block pairs = anywhere(count * SHA256_BLOCK), digests = anywhere(count * SHA256_DIGEST);
 
     sha256_select(level);
     sha256_pairs(pairs.bytes, count, digests.bytes);
@@ -95,7 +64,7 @@ static void try_pairs(size_t count, enum sha256_level level)
 static void try_tree(size_t count, size_t index, enum sha256_level level)
 {
     const size_t room = (count + 1) * SHA256_DIGEST;
-    struct block hashes = allocate(room), copy = copy_of(hashes, room), branch = allocate(8 * SHA256_DIGEST);
+    struct block hashes = anywhere(room), copy = copy_of(hashes, room), branch = anywhere(8 * SHA256_DIGEST);
     uint8_t root[SHA256_DIGEST], leaf[SHA256_DIGEST];
 
     memcpy(leaf, hashes.bytes + index * SHA256_DIGEST, sizeof leaf);

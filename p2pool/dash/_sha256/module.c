@@ -140,14 +140,19 @@ static PyObject *continue_sha256d(PyObject *module, PyObject *const *arguments, 
     return continue_hash(arguments, count, 2);
 }
 
+/* Return the 32 bytes of a hash in a tuple or list, which keeps them; NULL with an exception set. */
+static const uint8_t *hash_at(PyObject *sequence, Py_ssize_t index)
+{
+    PyObject *hash = PyTuple_Check(sequence) ? PyTuple_GetItem(sequence, index) : PyList_GetItem(sequence, index);
+    return hash == NULL ? NULL : bytes_of(hash, SHA256_DIGEST);
+}
+
 /* Copy the hashes of a tuple or list to `hashes`, which has room for them. Return -1 with an exception set if one is not
  * 32 bytes long. */
 static int copy_hashes(PyObject *sequence, Py_ssize_t count, uint8_t *hashes)
 {
-    const int is_tuple = PyTuple_Check(sequence);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *hash = is_tuple ? PyTuple_GetItem(sequence, i) : PyList_GetItem(sequence, i);
-        const uint8_t *bytes = hash == NULL ? NULL : bytes_of(hash, SHA256_DIGEST);
+        const uint8_t *bytes = hash_at(sequence, i);
         if (bytes == NULL)
             return -1;
         memcpy(hashes + i * SHA256_DIGEST, bytes, SHA256_DIGEST);
@@ -265,7 +270,7 @@ PyDoc_STRVAR(walk_branch_doc,
 
 static PyObject *walk_branch(PyObject *module, PyObject *const *arguments, Py_ssize_t argument_count)
 {
-    uint8_t value[SHA256_DIGEST], sibling[SHA256_DIGEST];
+    uint8_t value[SHA256_DIGEST];
     (void)module;
 
     const uint8_t *leaf = expect_arguments(argument_count, 3) ? bytes_of(arguments[0], SHA256_DIGEST) : NULL;
@@ -277,11 +282,9 @@ static PyObject *walk_branch(PyObject *module, PyObject *const *arguments, Py_ss
         return NULL;
     memcpy(value, leaf, sizeof value);
     for (Py_ssize_t i = 0; i < length; i++, index >>= 1) {
-        PyObject *hash = PyTuple_Check(arguments[1]) ? PyTuple_GetItem(arguments[1], i) : PyList_GetItem(arguments[1], i);
-        const uint8_t *bytes = hash == NULL ? NULL : bytes_of(hash, SHA256_DIGEST);
-        if (bytes == NULL)
+        const uint8_t *sibling = hash_at(arguments[1], i);
+        if (sibling == NULL)
             return NULL;
-        memcpy(sibling, bytes, sizeof sibling);
         merkle_step(value, sibling, (int)(index & 1));
     }
     if (index) {

@@ -33,14 +33,6 @@ class _OwnShare:
     dead: bool
 
 
-@dataclass(slots=True)
-class _Dead:
-    """How many own shares came too late, and how many of these the chain took anyway."""
-
-    all: int = 0
-    in_chain: int = 0
-
-
 class OwnShares:
     """Remembers own shares by their hash. Bound: MAX_OWN_SHARES; the oldest go first."""
 
@@ -54,7 +46,8 @@ class OwnShares:
         remembered."""
         self._end: int | None = None
         self._end_height = 0
-        self._dead = _Dead()
+        self._dead = self._dead_in_chain = 0
+        """How many came too late, and how many of these the chain took anyway."""
         self._recorded: Counter[int] = Counter()
         """How many of those in the chain have each `stale_info`."""
         self.stale_info = STALE_NONE
@@ -67,7 +60,7 @@ class OwnShares:
         elif len(self._shares) >= MAX_OWN_SHARES:
             self._forget(next(iter(self._shares)))
         self._shares[share.hash] = _OwnShare(share.absheight, dead)
-        self._dead.all += dead
+        self._dead += dead
         self._lowest = min(self._lowest, share.absheight)
         if self._end is not None and self._tracker.forest.is_ancestor(share.hash, self._end):
             self._end = None  # it is looked for with all others, since the lowest have to come first
@@ -75,7 +68,7 @@ class OwnShares:
     def _forget(self, share_hash: int) -> None:
         if share_hash in self._in_chain:
             self._leave(share_hash)
-        self._dead.all -= self._shares.pop(share_hash).dead
+        self._dead -= self._shares.pop(share_hash).dead
 
     def held(self) -> list[int]:
         """Return the hashes of those that the tracker holds, newest first; also those of earlier runs."""
@@ -84,7 +77,7 @@ class OwnShares:
     def counts(self, best: int | None) -> StaleCounts:
         """Return what became of them in the chain that ends in the best share."""
         self._follow_chain(best)
-        dead = self._dead.all - self._dead.in_chain
+        dead = self._dead - self._dead_in_chain
         return StaleCounts(
             total=len(self._shares),
             orphans=len(self._shares) - len(self._in_chain) - dead,
@@ -99,12 +92,12 @@ class OwnShares:
         if share is not None:
             self._in_chain[share_hash] = share.stale_info
             self._recorded[share.stale_info] += 1
-            self._dead.in_chain += self._shares[share_hash].dead
+            self._dead_in_chain += self._shares[share_hash].dead
 
     def _leave(self, share_hash: int) -> None:
         """Note that an own share is no longer in the chain."""
         self._recorded[self._in_chain.pop(share_hash)] -= 1
-        self._dead.in_chain -= self._shares[share_hash].dead
+        self._dead_in_chain -= self._shares[share_hash].dead
 
     def _follow_chain(self, best: int | None) -> None:
         """Find out which own shares are in the chain that ends in the best share: looking each up costs

@@ -5,7 +5,7 @@
 - `errors`, `observable`: typed errors, and events that one layer fires and another hears
 - `bounded`, `fair`, `ordered_set`: containers with a limit, tables in which no owner can evict the others, and
   sets with an order
-- `acyclic`, `long_lived`: objects that the garbage collector need not visit, or not again for a day
+- `acyclic`, `long_lived`: objects that the garbage collector need not visit, or seldom again
 - `turns`, `time_slice`, `steps`: fair scheduling of the reactor, and work in steps
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring; `garbage`: pauses of the garbage collector
 - `settings`, `setting_values`: declaring settings and reading their values

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from p2pool.base.long_lived import EXEMPT_FOR, LONG, LongLived
+from p2pool.base import long_lived
+from p2pool.base.long_lived import EXEMPT_FOR, GROWTH, LONG, LongLived
 
 
 class Node:
@@ -57,6 +58,13 @@ def collector() -> Iterator[Collector]:
     gc.enable()
 
 
+@pytest.fixture
+def grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of exempt objects is enough to visit them again."""
+    monkeypatch.setattr(long_lived, "GROWTH", 0.0)
+
+
+@pytest.mark.usefixtures("grown")
 def test_survivors_of_a_long_collection_are_visited_again_after_a_day(collector):
     node = Node()
     gone = weakref.ref(node)
@@ -84,6 +92,7 @@ def test_survivors_of_a_short_or_partial_collection_are_not_exempt(collector, ta
     assert gone() is None
 
 
+@pytest.mark.usefixtures("grown")
 def test_what_is_exempt_from_the_start_is_so_for_a_day(collector):
     node, count = Node(), gc.get_freeze_count()
     gone = weakref.ref(node)
@@ -98,6 +107,28 @@ def test_what_is_exempt_from_the_start_is_so_for_a_day(collector):
     collector.now += EXEMPT_FOR / 2
     collector.collect()
     assert gone() is None
+
+
+def test_the_exempt_are_visited_again_only_once_they_have_grown_by_half(collector):
+    node = Node()
+    gone = weakref.ref(node)
+    collector.watch.exempt()
+    del node
+    began = gc.get_freeze_count()
+    for _ in range(3):
+        collector.now += EXEMPT_FOR
+        collector.collect()
+        assert gone() is not None
+    more = [[] for _ in range(int((GROWTH - 1.0) * began) + 10_000)]
+    collector.takes = 2 * LONG
+    collector.collect()  # exempts these too
+    collector.takes = 0.0
+    collector.collect()
+    assert gone() is not None, "not before a day has passed"
+    collector.now += EXEMPT_FOR
+    collector.collect()
+    assert gone() is None
+    assert more
 
 
 def test_nothing_is_exempt_once_the_watch_has_ended(collector):

@@ -17,8 +17,8 @@ LONG: Final = 0.005
 EXEMPT_FOR: Final = 86400.0
 """Seconds after which the next full collection may visit everything again: one long pause a day, at most."""
 GROWTH: Final = 1.5
-"""It does so if this many times as many objects are exempt as when the exemption began: never in a pool that neither
-grows nor leaks. The same bounds garbage in cycles."""
+"""It does so if this many times as many objects are exempt as when the exemption began: never in a pool that
+neither grows nor leaks. It also bounds garbage in cycles."""
 _OLDEST: Final = 2
 """The generation of a full collection."""
 _FULL_AFTER: Final = 3

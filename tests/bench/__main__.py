@@ -25,6 +25,7 @@ BENCHMARKS = (
     "floods",
     "gateway",
     "growth",
+    "floor",
 )
 
 

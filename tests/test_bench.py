@@ -187,6 +187,7 @@ def small(monkeypatch):
             "turns",
             {"turns_1_ms", "turns_longer", "turn_share_ms", "turn_block_ms", "gc_pause_ms"},
         ),
+        ("floor", {"wait_x11", "recv_x11", "json_x11", "send_x11", "floor_x11", "job_send_x11"}),
         ("start", {"verified_work_s", "verified_turn_ms", "unverified_work_s", "unverified_all_cpu_s"}),
         ("peers", {"download_per_s", "broadcast_50_p99_ms", "peer_bytes"}),
         ("dashd", {"notice_p99_ms", "found_p99_ms", "template_2mb_ms"}),

@@ -12,10 +12,13 @@ from tests.simulation.runs import Outcome, run_seeds
 
 PORTION = 10
 """Seeds that one process runs before another takes over."""
+REPORT_EVERY = 100
+"""Seeds between two lines that tell how far the run is."""
 
 
 def run_many(world: str, first: int, count: int, *, changes: Sequence[str] = (), jobs: int | None = None) -> int:
-    """Run `count` seeds from `first` on, and print those that fail and a summary. Return 1 if one failed."""
+    """Run `count` seeds from `first` on, and print those that fail, how far it is, and a summary. Return 1 if one
+    failed."""
     portions = [
         range(start, min(start + PORTION, first + count)) for start in range(first, first + count, PORTION)
     ]
@@ -32,6 +35,8 @@ def run_many(world: str, first: int, count: int, *, changes: Sequence[str] = (),
                     failed += 1
                     print(f"seed {outcome.seed}: {outcome.invariant} at {outcome.time:.0f} s: {outcome.text}")
                     print(f"  {replay_command(world, str(outcome.seed), changes)}", flush=True)
+            if done % REPORT_EVERY == 0:
+                print(f"{done} seeds, {failed} failed, {time.time() - started:.0f} s", flush=True)
     print(
         f"{done} seeds of world {world}, {hours:,.0f} simulated hours in {time.time() - started:.0f} s, "
         f"{cpu:.0f} s of CPU: {failed} failed"

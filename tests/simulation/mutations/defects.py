@@ -103,8 +103,8 @@ STORAGE: Final = (
         edits=(
             Edit(
                 "p2pool.base.files",
-                "            os.fsync(descriptor)\n        os.replace",
-                "        os.replace",
+                "            os.fsync(self._file.fileno())\n",
+                "",
             ),
         ),
         caught_by=("BlocksArrive",),

@@ -14,8 +14,10 @@ _MAX_QUARANTINED = 1000
 
 
 class NewFile:
-    """A file that takes another one's place in two steps, `write` and `commit`; until then it is `<name>.new`. Both
-    block and raise OSError; they may be called in different threads, one after the other."""
+    """A file that takes another one's place in two steps, `write` and `commit`; until then it is `<name>.new`.
+
+    Both block and raise OSError; they may be called in different threads, one after the other.
+    """
 
     def __init__(self, path: Path, *, mode: int = 0o666) -> None:
         """`mode` holds the file's permissions, less the umask."""
@@ -25,8 +27,8 @@ class NewFile:
         self._file: BufferedWriter | None = None
 
     def write(self, data: bytes) -> None:
-        """Give the data to the system, making the directory if it is missing: `<name>.new` survives the end of this
-        process, but not that of the machine."""
+        """Give the data to the system, making the directory if it is missing: `<name>.new` survives the end of
+        this process, but not that of the machine."""
         try:
             descriptor = self._open()
         except FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -39,8 +40,7 @@ TransactionSize = Callable[[int], int | None]
 """Transaction hash -> packed size, None if the transaction is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """When a share came and from whom (None: from this node, or from disk). `live` says whether it came as it was
     found: by a miner of this node, or as the newest share that a peer announced; `requested` if this node asked
     for it."""

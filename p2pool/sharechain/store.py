@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -68,6 +68,9 @@ _PARSED_TOGETHER = 64
 """Stored shares whose hashes are computed together."""
 _BYTES_TOGETHER = 1_000_000
 """Bytes from which on fewer are: shares may have megabytes."""
+_CACHE_KB = 32 * 1024
+"""SQLite's cache while all shares are read. They are stored by hash and read by height, so that each page is
+needed four or five times; the usual cache of 2 MB has lost most by then."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
@@ -101,7 +104,8 @@ class PackedShare(NamedTuple):
 _Row = tuple[bytes, float, int, int, int, int, bytes]
 """What is read of a share from the file: its columns in the order of _COLUMNS."""
 _COLUMNS = "hash, time_seen, verified, own, live, type, contents"
-_TYPE, _CONTENTS = 5, 6
+_TYPE: Final = 5
+_CONTENTS: Final = 6
 
 
 def _stored(row: _Row, parsed: ParsedShare | str) -> StoredShare | str:
@@ -227,14 +231,18 @@ class ShareDatabase:
     def _rows(self, held: Collection[int]) -> Iterator[_Row]:
         execute = self._connection.execute
         query = f"SELECT {_COLUMNS} FROM shares WHERE pruned = 0"
+        (usual,) = execute("PRAGMA cache_size").fetchone()
+        execute(f"PRAGMA cache_size={-_CACHE_KB}")
         if not held:
             yield from execute(f"{query} ORDER BY absheight")
-            return
-        # The index is enough for this; what is held is not read from the disk again.
-        keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
-        for (key,) in keys:
-            if int.from_bytes(key, "little") not in held:
-                yield from execute(f"{query} AND hash = ?", (key,))
+        else:
+            # The index is enough for this; what is held is not read from the disk again.
+            keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
+            for (key,) in keys:
+                if int.from_bytes(key, "little") not in held:
+                    yield from execute(f"{query} AND hash = ?", (key,))
+        execute(f"PRAGMA cache_size={usual}")
+        execute("PRAGMA shrink_memory")
 
     def write(self, batch: Batch) -> None:
         """Write everything in one transaction, which is on the disk at return."""

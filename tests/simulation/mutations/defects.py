@@ -202,8 +202,8 @@ NODE: Final = (
         edits=(
             Edit(
                 "p2pool.sharechain.tracker",
-                "not_time_seen=-self._arrivals[head].time_seen",
-                "not_time_seen=self._arrivals[head].time_seen",
+                "not_time_seen=-self.arrival(head).time_seen",
+                "not_time_seen=self.arrival(head).time_seen",
             ),
         ),
         caught_by=("TheBestShareIsRight",),

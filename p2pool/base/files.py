@@ -6,34 +6,80 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from io import BufferedWriter
 from pathlib import Path
 
 _MAX_QUARANTINED = 1000
 """Quarantined files of one name; if there are more, something is wrong that a person must look at."""
 
 
+class NewFile:
+    """A file that takes another one's place in two steps, `write` and `commit`; until then it is `<name>.new`.
+
+    Both block and raise OSError; they may be called in different threads, one after the other.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
+        """`mode` holds the file's permissions, less the umask."""
+        self._path = path
+        self._temporary = path.with_name(path.name + ".new")
+        self._mode = mode
+        self._file: BufferedWriter | None = None
+
+    def write(self, data: bytes) -> None:
+        """Give the data to the system, making the directory if it is missing: `<name>.new` survives the end of
+        this process, but not that of the machine."""
+        try:
+            descriptor = self._open()
+        except FileNotFoundError:
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = self._open()
+        except FileExistsError:  # left by a crash, perhaps with other permissions
+            self._temporary.unlink(missing_ok=True)
+            descriptor = self._open()
+        self._file = open(descriptor, "wb")  # noqa: SIM115 `commit` closes it
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError:
+            self._give_up()
+            raise
+
+    def _open(self) -> int:
+        return os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
+
+    def commit(self) -> None:
+        """Put what was written on the disk, and give it its name: it survives whatever happens."""
+        if self._file is None:
+            raise ValueError("nothing is written")
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._temporary, self._path)
+        except OSError:
+            self._give_up()
+            raise
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _give_up(self) -> None:
+        """Remove half a file, which would fill the disk even more."""
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+
 def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace a file, making its directory if it is missing; it is on disk at return. `mode` holds its
     permissions, less the umask. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)  # left by a crash, perhaps with other permissions
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)  # half a file fills the disk even more
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    new = NewFile(path, mode=mode)
+    new.write(data)
+    new.commit()
 
 
 def quarantine(path: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
 from p2pool.base.errors import ParseError
@@ -13,6 +12,7 @@ from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dash.hashes import hash_hex
 from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.dashd.facts import DaemonFacts
+from p2pool.dashd.found_block import hex_of
 from p2pool.dashd.rpc import BLOCK_NOT_FOUND, Caller, RpcError, RpcUnavailable
 from p2pool.dashd.service import DashdService
 from p2pool.dashd.template import BlockTemplate
@@ -34,12 +34,6 @@ class BlockPosition:
 
     confirmations: int
     chainlocked: bool
-
-
-@lru_cache(maxsize=1)
-def _hex(data: bytes) -> str:
-    """Return the hex of a block: milliseconds of work for a large one, and the same for every daemon."""
-    return data.hex()
 
 
 class BlockLink(Protocol):
@@ -112,7 +106,7 @@ class Daemon:
 
     async def submit_block(self, data: bytes) -> str | None:
         """Submit a block. Return None if it is accepted, else the reason. Raises RpcError, RpcUnavailable."""
-        result = await self.rpc.call("submitblock", _hex(data), timeout=SUBMIT_TIMEOUT)
+        result = await self.rpc.call("submitblock", hex_of(data), timeout=SUBMIT_TIMEOUT)
         if result is None:
             return None
         return printable(result, 200) if isinstance(result, str) else excerpt(result)

@@ -76,8 +76,10 @@ class BlockDelivery:
         self.failed: OrderedSet[BlockDaemon] = OrderedSet()
         """Daemons that did not answer at least once."""
         self.on_disk = False
+        self.written: Deferred[None] = Deferred()
+        """Fires when its file would outlive the process, or cannot be written."""
         self.writing: Deferred[None] = succeed(None)
-        """The newest attempt to write it."""
+        """The newest attempt to put it on the disk."""
         self.offered_until = float("inf")
         """When daemons that do not answer are no longer asked, in seconds of the reactor."""
         self.complained = False
@@ -89,6 +91,11 @@ class BlockDelivery:
     def is_over(self) -> bool:
         """Return whether this run has nothing more to do for the block."""
         return self.state in (DeliveryState.SETTLED, DeliveryState.POSTPONED)
+
+    def is_written(self) -> None:
+        """Note that its file would outlive the process, or that there will be none."""
+        if not self.written.called:
+            self.written.callback(None)
 
     def sent(self) -> None:
         """Note that it was sent on all channels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,10 @@ class FoundBlock:
     share_hash: int | None
     subsidy: int
     time: float | None = None
+
+
+@lru_cache(maxsize=1)
+def hex_of(data: bytes) -> str:
+    """Return the hex of a block: milliseconds of work for a large one, and the same for its file and every
+    daemon."""
+    return data.hex()

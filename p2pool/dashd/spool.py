@@ -1,4 +1,4 @@
-"""Found blocks on disk: written before they are sent, kept until their fate is certain.
+"""Found blocks on disk: written before they are sent, synced while they are, kept until their fate is certain.
 
 A file holds the hex that `dash-cli submitblock` takes. `HEIGHT-HASH.pending` waits for the chain, or is not
 buried deep enough to be deleted; `HASH.hex` was refused, and is quarantined for people to examine.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from errno import EACCES, EDQUOT, EINVAL, EIO, ENOSPC, EROFS
@@ -23,12 +23,12 @@ from twisted.logger import Logger
 
 from p2pool.base.environment import RunInThread
 from p2pool.base.errors import ParseError, reason_of
-from p2pool.base.files import write_file
+from p2pool.base.files import NewFile, write_file
 from p2pool.base.text import printable
 from p2pool.dash.block import read_header
 from p2pool.dash.hashes import hash_hex, optional_hash_hex
 from p2pool.dash.transaction import MIN_TRANSACTION, read_transaction
-from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.found_block import FoundBlock, hex_of
 from p2pool.wire.codec import Reader
 
 _log = Logger(namespace="p2pool.blocks")
@@ -65,10 +65,18 @@ class BlockSpool:
         """One lock per file, so that a slow disk does not finish two actions on it out of order. Bound: one per
         block that is being delivered."""
 
-    async def keep(self, block: FoundBlock) -> bool:
-        """Write a block. Return whether it is on disk."""
+    async def keep(self, block: FoundBlock, written: Callable[[], None] = lambda: None) -> bool:
+        """Write a block. Return whether it is on disk; before that, `written` is called as soon as the block would
+        outlive this process, though not yet the machine."""
         path = self._pending(block.height, block.block_hash)
-        return await self._file_action(path, lambda: _write(path, block), 2 * len(block.data) + 1)
+        new = NewFile(path)
+
+        async def write() -> None:
+            await self._run_in_thread(lambda: _write(new, path, block))
+            written()
+            await self._run_in_thread(lambda: _commit(new, path))
+
+        return await self._file_action(path, write, 2 * len(block.data) + 1)
 
     async def forget(self, height: int, block_hash: int) -> None:
         """Delete the file of a block whose fate is certain."""
@@ -78,7 +86,7 @@ class BlockSpool:
             path.unlink(missing_ok=True)
             _remove_details(path)
 
-        await self._file_action(path, unlink)
+        await self._file_action(path, lambda: self._run_in_thread(unlink))
 
     async def quarantine(self, height: int, block_hash: int) -> Path | None:
         """Quarantine a refused block for people to examine. Return its file, or None if it is not on disk."""
@@ -93,7 +101,8 @@ class BlockSpool:
                 missing = True
             _remove_details(path)
 
-        return kept if await self._file_action(path, rename) and not missing else None
+        moved = await self._file_action(path, lambda: self._run_in_thread(rename))
+        return kept if moved and not missing else None
 
     async def load(self) -> list[FoundBlock]:
         """Return the blocks that an earlier run left, the lowest first. Unreadable files stay, and are logged."""
@@ -125,11 +134,11 @@ class BlockSpool:
                 _log.info("found blocks can be written to disk again")
             self.problem, self._failed_size = None, 0
 
-    async def _file_action(self, path: Path, action: Callable[[], None], size: int = 1) -> bool:
+    async def _file_action(self, path: Path, action: Callable[[], Awaitable[None]], size: int = 1) -> bool:
         lock = self._under_way.setdefault(path, DeferredLock())
         await lock.acquire()
         try:
-            await self._run_in_thread(action)
+            await action()
         except OSError as error:
             problem = f"cannot write {path}: {reason_of(error)}"
             if problem != self.problem:
@@ -197,13 +206,12 @@ def _remove_details(pending: Path) -> None:
         _details_of(pending).unlink(missing_ok=True)
 
 
-def _write(path: Path, block: FoundBlock) -> None:
-    """Write a block, and next to it what is known of it. Raises OSError.
+def _write(new: NewFile, path: Path, block: FoundBlock) -> None:
+    """Write a block, and next to it what is known of it. Raises OSError if the block cannot be written.
 
-    The details come first, so that they are there with the block if the process dies; they are not forced to the
-    disk, which would delay the block by as much again: after a power cut, the block itself has to do.
+    The details are never forced to the disk: after a power cut, the block itself has to do.
     """
-    details = _details_of(path)
+    new.write(hex_of(block.data).encode() + b"\n")
     plain = {
         "version": _VERSION,
         "found": block.time,
@@ -211,11 +219,14 @@ def _write(path: Path, block: FoundBlock) -> None:
         "share_hash": optional_hash_hex(block.share_hash),
         "value_duffs": block.subsidy,
     }
+    with suppress(OSError):  # a disk that does not take them may still take the block, which matters
+        _details_of(path).write_bytes(orjson.dumps(plain) + b"\n")
+
+
+def _commit(new: NewFile, path: Path) -> None:
+    """Put a block that is written on the disk. Raises OSError."""
     try:
-        with suppress(OSError):  # a disk that does not take them may still take the block, which matters
-            path.parent.mkdir(parents=True, exist_ok=True)
-            details.write_bytes(orjson.dumps(plain) + b"\n")
-        write_file(path, block.data.hex().encode() + b"\n")
+        new.commit()
     except OSError:
         _remove_details(path)
         raise

@@ -1,9 +1,9 @@
 """Deliver found blocks into the chain, and report what became of them.
 
-A block is written to disk first, unless that takes more than a moment, then sent on all channels at once:
-submitblock to every daemon, and by p2p to every daemon and to peers of the network. It is sent again until the
-chain has it, every daemon refused it, or another block of its height is buried so deep that nothing can change
-that.
+A block is written to a file first, unless that takes more than a moment, then sent on all channels at once while
+the disk syncs the file: submitblock to every daemon, and by p2p to every daemon and to peers of the network. It is
+sent again until the chain has it, every daemon refused it, or another block of its height is buried so deep that
+nothing can change that.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from p2pool.pool_stats import BlockRecord, BlockStatus
 _log = Logger(namespace="p2pool.blocks")
 
 SEND_PATIENCE = 0.002
-"""Seconds for which the disk may delay a block, which a disk that is not busy takes: another block found meanwhile
-would win. After that, the block is sent while it is being written."""
+"""Seconds for which writing its file may delay a block, should the system not take it at once: another block found
+meanwhile would win. After that, the block is sent while it is being written."""
 SPOOL_PATIENCE = 0.05
 """Seconds for which a slow disk may delay the news of a block that is on its way."""
 FIRST_RETRY, RETRY_PERIOD = 0.25, 2.0
@@ -95,7 +95,7 @@ class BlockSubmitter:
         self._deliveries: dict[int, BlockDelivery] = {}
         """By block hash. Bound: MAX_UNDER_WAY."""
         self._recent: BoundedDict[int, FoundBlock] = BoundedDict(MAX_RECENT)
-        self._written: BoundedSet[int] = BoundedSet(MAX_WRITTEN)
+        self._on_disk: BoundedSet[int] = BoundedSet(MAX_WRITTEN)
         """Hashes of blocks that are on disk; those of an earlier run may be missing."""
         self._tasks: OrderedSet[Deferred[Any]] = OrderedSet()
         """Bound: one per delivery, and one per delivery and daemon."""
@@ -137,7 +137,7 @@ class BlockSubmitter:
     def is_safe(self, block_hash: int) -> bool:
         """Return whether a block that was offered is on disk, or needs no more: its fate is known."""
         delivery, record = self._deliveries.get(block_hash), self._store.records.get(block_hash)
-        if block_hash in self._written or (delivery is not None and delivery.state is DeliveryState.SETTLED):
+        if block_hash in self._on_disk or (delivery is not None and delivery.state is DeliveryState.SETTLED):
             return True
         return delivery is None and record is not None and record.status is not BlockStatus.SENT
 
@@ -195,7 +195,7 @@ class BlockSubmitter:
         block, found = delivery.block, self._reactor.seconds()
         self._keep(delivery)
         try:
-            await wait_at_most(self._reactor, delivery.writing, SEND_PATIENCE)
+            await wait_at_most(self._reactor, delivery.written, SEND_PATIENCE)
             if sent_before:
                 await self._try_to_check(delivery, send_again=False)
             if not delivery.is_over():
@@ -224,13 +224,15 @@ class BlockSubmitter:
 
     async def _write(self, delivery: BlockDelivery) -> None:
         try:
-            delivery.on_disk = await self._spool.keep(delivery.block)
+            delivery.on_disk = await self._spool.keep(delivery.block, delivery.is_written)
             if delivery.on_disk:
-                self._written.add(delivery.block.block_hash)
+                self._on_disk.add(delivery.block.block_hash)
         except CancelledError:
             raise
         except Exception:
             _log.failure("internal error while writing block {height} to disk", height=delivery.block.height)
+        finally:
+            delivery.is_written()
 
     # --- sending -----------------------------------------------------------------------------------------
 

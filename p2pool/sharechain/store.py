@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -68,13 +68,15 @@ _PARSED_TOGETHER = 64
 """Stored shares whose hashes are computed together."""
 _BYTES_TOGETHER = 1_000_000
 """Bytes from which on fewer are: shares may have megabytes."""
+_CACHE_KB = 32 * 1024
+"""SQLite's cache while all shares are read. They are stored by hash and read by height, so that each page is
+needed four or five times; the usual cache of 2 MB has lost most by then."""
 ARCHIVE_BATCH = 1000
 """Shares in one archive file. So many pruned ones wait in the database."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredShare:
-    """A share as it comes back from the store."""
+class StoredShare(NamedTuple):
+    """A share as it comes back from the store. (A tuple, because it is made for each share at the start.)"""
 
     share: Share
     time_seen: float
@@ -99,27 +101,22 @@ class PackedShare(NamedTuple):
         return cls(share.version.type, share.contents, share.absheight, time_seen, own, live)
 
 
-class _Row(NamedTuple):
-    """A share as it is read from the file."""
+_Row = tuple[bytes, float, int, int, int, int, bytes]
+"""What is read of a share from the file: its columns in the order of _COLUMNS."""
+_COLUMNS = "hash, time_seen, verified, own, live, type, contents"
+_TYPE: Final = 5
+_CONTENTS: Final = 6
 
-    key: bytes
-    time_seen: float
-    verified: int
-    own: int
-    live: int
-    type: int
-    contents: bytes
 
-    def stored(self, parsed: ParsedShare | str) -> StoredShare | str:
-        """Return the share that the row is, or why it is none."""
-        name = f"stored share {self.key[::-1].hex()}"
-        if isinstance(parsed, str):
-            return f"{name} {parsed}"
-        if isinstance(parsed, Exception):
-            return f"{name}: {parsed}"
-        if _key(parsed.hash) != self.key:
-            return f"{name} has another hash"
-        return StoredShare(parsed, self.time_seen, bool(self.verified), bool(self.own), bool(self.live))
+def _stored(row: _Row, parsed: ParsedShare | str) -> StoredShare | str:
+    """Return the share that a row is, or why it is none."""
+    key, time_seen, verified, own, live, _, _ = row
+    if isinstance(parsed, Share) and _key(parsed.hash) == key:
+        return StoredShare(parsed, time_seen, bool(verified), bool(own), bool(live))
+    name = f"stored share {key[::-1].hex()}"
+    if isinstance(parsed, str):
+        return f"{name} {parsed}"
+    return f"{name}: {parsed}" if isinstance(parsed, Exception) else f"{name} has another hash"
 
 
 def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
@@ -128,7 +125,7 @@ def _chunks(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
     size = 0
     for row in rows:
         chunk.append(row)
-        size += len(row.contents)
+        size += len(row[_CONTENTS])
         if len(chunk) >= _PARSED_TOGETHER or size >= _BYTES_TOGETHER:
             yield chunk
             chunk, size = [], 0
@@ -223,23 +220,29 @@ class ShareDatabase:
         """Yield all shares of the chain but those that are `held` already, oldest first; a text instead of each
         that is corrupt, or of a type that is not known, and is skipped."""
         for chunk in _chunks(self._rows(held)):
-            packed = [(version, row.contents) for row in chunk if (version := versions.get(row.type)) is not None]
+            known = [versions.get(row[_TYPE]) for row in chunk]
+            packed = [
+                (version, row[_CONTENTS]) for row, version in zip(chunk, known, strict=True) if version is not None
+            ]
             parsed = iter(parse_shares(packed, network))
-            for row in chunk:
-                known = versions.get(row.type) is not None
-                yield row.stored(next(parsed) if known else f"is of type {row.type}, not {versions}")
+            for row, version in zip(chunk, known, strict=True):
+                yield _stored(row, f"is of type {row[_TYPE]}, not {versions}" if version is None else next(parsed))
 
     def _rows(self, held: Collection[int]) -> Iterator[_Row]:
         execute = self._connection.execute
-        query = "SELECT hash, time_seen, verified, own, live, type, contents FROM shares WHERE pruned = 0"
+        query = f"SELECT {_COLUMNS} FROM shares WHERE pruned = 0"
+        (usual,) = execute("PRAGMA cache_size").fetchone()
+        execute(f"PRAGMA cache_size={-_CACHE_KB}")
         if not held:
-            yield from map(_Row._make, execute(f"{query} ORDER BY absheight"))
-            return
-        # The index is enough for this; what is held is not read from the disk again.
-        keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
-        for (key,) in keys:
-            if int.from_bytes(key, "little") not in held:
-                yield from map(_Row._make, execute(f"{query} AND hash = ?", (key,)))
+            yield from execute(f"{query} ORDER BY absheight")
+        else:
+            # The index is enough for this; what is held is not read from the disk again.
+            keys = execute("SELECT hash FROM shares WHERE pruned = 0 ORDER BY absheight").fetchall()
+            for (key,) in keys:
+                if int.from_bytes(key, "little") not in held:
+                    yield from execute(f"{query} AND hash = ?", (key,))
+        execute(f"PRAGMA cache_size={usual}")
+        execute("PRAGMA shrink_memory")
 
     def write(self, batch: Batch) -> None:
         """Write everything in one transaction, which is on the disk at return."""

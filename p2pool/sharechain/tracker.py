@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from typing_extensions import override
 
-from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.steps import finish
 from p2pool.networks.parameters import Network
@@ -39,8 +39,7 @@ TransactionSize = Callable[[int], int | None]
 """Transaction hash -> packed size, None if the transaction is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """When a share came and from whom (None: from this node, or from disk). `live` says whether it came as it was
     found: by a miner of this node, or as the newest share that a peer announced; `requested` if this node asked
     for it."""
@@ -121,7 +120,9 @@ class Tracker(ChainView):
         self.forest = Forest()
         self.verified = Forest()
         self._windows = WeightWindows(self.forest)
-        self._arrivals: dict[int, Arrival] = {}
+        self._arrivals: dict[int, tuple[float, str | None, bool, bool]] = {}
+        """Of each share held, what `Arrival` names. Plain tuples are made faster, and the garbage collector
+        exempts them by itself."""
         self._punishments: dict[int, int] = {}
         """Settled ones of heads. Bound: forgotten with the share."""
         self._refused: BoundedSet[int] = BoundedSet(_REMEMBERED_REFUSALS)
@@ -174,7 +175,7 @@ class Tracker(ChainView):
 
     def arrival(self, share_hash: int) -> Arrival:
         """Return when and from whom a held share came. KeyError if it is not held."""
-        return self._arrivals[share_hash]
+        return Arrival._make(self._arrivals[share_hash])
 
     def add(
         self,
@@ -191,8 +192,7 @@ class Tracker(ChainView):
         node = self.forest.add(share)
         if node.parent is None:
             node.tree.grown = time_seen
-        self._arrivals[share.hash] = arrival = Arrival(time_seen, sender, live, requested)
-        never_in_cycles(arrival)
+        self._arrivals[share.hash] = (time_seen, sender, live, requested)
         self.unverified_bytes += len(share.contents)
         return True
 
@@ -261,7 +261,7 @@ class Tracker(ChainView):
             self.check(share)
         except Exception as error:  # a bug that a hostile share finds must not end all thinking
             thought.refused.append((share, error))
-            thought.arrivals[share.hash] = self._arrivals[share.hash]
+            thought.arrivals[share.hash] = self.arrival(share.hash)
             if not (isinstance(error, ShareInvalid) and error.reason is Reason.NOT_CHECKABLE):
                 self._refused.add(share.hash)
             return False
@@ -330,7 +330,7 @@ class Tracker(ChainView):
         for share in bad:
             if share.hash not in self.forest:
                 continue
-            sender = self._arrivals[share.hash].sender
+            sender = self.arrival(share.hash).sender
             if sender is not None:
                 thought.bad_senders.add(sender)
             if self.forest.can_remove(share.hash):
@@ -407,7 +407,7 @@ class Tracker(ChainView):
                     work_at_5th_parent=0 if fifth is None else fifth.work - tree.work,
                     not_punished=-self._punishment(node.share, transaction_size),
                     total_work=0,
-                    not_time_seen=-self._arrivals[head].time_seen,
+                    not_time_seen=-self.arrival(head).time_seen,
                     share_hash=head,
                 )
             )

@@ -29,6 +29,8 @@ from p2pool.dashd.submission import BlockSubmitter
 from p2pool.networks import DASH_REGTEST
 
 MAGIC = DASH_REGTEST.parent.p2p_magic
+REST = 2.0
+"""Seconds in which the last block leaves, however busy the machine is."""
 reactor: Any = global_reactor
 
 
@@ -71,6 +73,7 @@ async def find_blocks(
         times.append(time.monotonic())
         submitter.offer(block)
         await deferLater(reactor, pause)
+    await deferLater(reactor, REST)
     return times
 
 

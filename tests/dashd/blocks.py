@@ -92,6 +92,11 @@ class Disk:
         except Exception:
             return fail(Failure())
 
+    def do_one(self) -> None:
+        """Run what has waited longest, and hang on."""
+        function, done = self.waiting.pop(0)
+        done.callback(function())
+
     def go_on(self) -> None:
         self.hangs, waiting, self.waiting = False, self.waiting, []
         for function, done in waiting:

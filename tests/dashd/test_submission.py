@@ -1,10 +1,13 @@
-"""Found blocks: on disk first, sent on all channels, seen through until the chain has them or never will."""
+"""Found blocks: written to a file first, sent on all channels, seen through until their fate is known."""
 
 from __future__ import annotations
 
 import errno
 import gc
+import shutil
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +16,10 @@ from twisted.internet.defer import Deferred
 
 from p2pool.dashd.daemon import BlockPosition
 from p2pool.dashd.delivery_log import BEATEN
+from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.rpc import RpcError, RpcTimeout, RpcUnauthorized
 from p2pool.dashd.spool import UNKNOWN as FROM_BEFORE
+from p2pool.dashd.spool import BlockSpool
 from p2pool.dashd.submission import (
     BURIED,
     MAX_UNDER_WAY,
@@ -27,7 +32,7 @@ from p2pool.dashd.submission import (
     STILL_OFFERED,
 )
 from p2pool.pool_stats import BlockRecord, BlockStatus
-from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, FakeLink, Offers
+from tests.dashd.blocks import BLOCK, DATA, DOWN, HASH, Disk, FakeLink, Offers
 from tests.logged import logged
 
 HEX = b"00ff10\n"
@@ -57,12 +62,59 @@ def test_accepted_at_once(tmp_path, log):
     assert made.waiting == HEX  # until it is buried: a daemon may lose it
 
 
-def test_it_is_on_disk_before_it_is_sent(tmp_path):
+def test_it_is_written_before_it_is_sent_and_synced_meanwhile(tmp_path):
+    """A node that dies while it sends has the block at the next start, whether or not the disk was done."""
     made = Offers(tmp_path, [None])
-    written: list[bytes | None] = []
-    made.daemon.submit_block = lambda data: written.append(made.waiting) or _accepted()  # type: ignore[assignment]
+    left: list[list[FoundBlock]] = []
+
+    def submit_block(data: bytes) -> Coroutine[Any, Any, None]:
+        shutil.copytree(made.directory, tmp_path / "left")
+        Deferred.fromCoroutine(BlockSpool(tmp_path / "left", Disk().run).load()).addCallback(left.append)
+        return _accepted()
+
+    made.daemon.submit_block = submit_block  # type: ignore[assignment]
+    made.disk.hangs = True
     made.offer()
-    assert written == [HEX]
+    assert left == []
+    made.disk.do_one()  # the file is written; syncing it hangs
+    assert left == [[BLOCK]]
+    assert made.sent_after == [0.0]
+    assert made.waiting is None
+    made.disk.go_on()
+    assert made.waiting == HEX
+    assert made.ended
+
+
+def test_it_counts_as_safe_once_it_is_synced(tmp_path):
+    """Others are told of the share of a block once a power cut cannot take it."""
+    made = Offers(tmp_path, [Deferred()])
+    made.disk.hangs = True
+    made.offer()
+    made.disk.do_one()
+    assert made.daemon.data == [DATA]
+    assert not made.submitter.is_safe(HASH)
+    made.disk.do_one()
+    assert made.submitter.is_safe(HASH)
+
+
+def test_a_disk_that_fails_while_it_syncs_is_an_alarm_and_is_tried_again(tmp_path, log, monkeypatch):
+    """Sending is not held up by that, and half a file is not left."""
+    made = Offers(tmp_path, [DOWN])
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", _fail)
+        made.offer().wait(1)
+    assert made.daemon.asked[0] == 0.0
+    assert not made.submitter.is_safe(HASH)
+    assert list(made.directory.iterdir()) == []
+    (alarm,) = [line for line in log.lines if "cannot keep a found block on disk" in line]
+    assert "Input/output error" in alarm
+    made.wait(RESEND_PERIOD)
+    assert made.waiting == HEX
+    assert made.submitter.is_safe(HASH)
+
+
+def _fail(descriptor: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_the_world_hears_of_it_once_it_is_on_disk_and_on_its_way(tmp_path):

@@ -251,7 +251,7 @@ def test_refused_while_the_disk_hangs_it_is_kept_as_soon_as_that_goes_on(tmp_pat
 def test_a_block_is_written_once(tmp_path, log, hangs):
     made, writes = Offers(tmp_path, [DOWN]), []
     keep = made.spool.keep
-    made.spool.keep = lambda block: writes.append(block) or keep(block)  # type: ignore[method-assign]
+    made.spool.keep = lambda block, written: writes.append(block) or keep(block, written)  # type: ignore[method-assign]
     made.disk.hangs = hangs
     made.offer().wait(RESEND_PERIOD * 5)
     made.disk.go_on()

@@ -506,3 +506,21 @@ def test_a_file_of_the_second_version_is_brought_up_to_date(path):
     found = stored(path)
     assert [found[share.hash].live for share in SHARES[1:]] == [n % 2 == 1 for n in range(1, len(SHARES))]
     assert all(share.time_seen == NOW for share in found.values())
+
+
+def test_the_larger_cache_is_given_back_when_all_is_read(path, monkeypatch):
+    monkeypatch.setattr(store_module, "_PARSED_TOGETHER", 1)
+    database = ShareDatabase(path)
+    database.write(Batch(shares={share.hash: PackedShare.of(share, NOW, own=False) for share in SHARES}))
+
+    def cache() -> int:
+        (size,) = database._connection.execute("PRAGMA cache_size").fetchone()
+        return int(size)
+
+    usual = cache()
+    reading = database.read(NETWORK)
+    next(reading)
+    assert abs(cache()) > abs(usual)
+    assert len(list(reading)) == len(SHARES) - 1
+    assert cache() == usual
+    database.close()

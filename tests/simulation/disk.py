@@ -5,6 +5,7 @@
 loses
 
 - the content of a file that was not synced before it was renamed: it is empty then, or the old file is back;
+- a part, by chance, of the content of a file that was neither synced nor renamed (`*.new`);
 - a rename whose directory was not synced: the old file is back, or not, by chance;
 - all commits of a database that is not fully synchronous, since it was opened.
 """
@@ -186,6 +187,10 @@ class Disk:
         for rename in self._hollow:
             self._lose_content(rename)
         self._hollow.clear()
+        for path in sorted(self.directory.rglob("*.new")):
+            status = path.stat()
+            if self._synced.get(status.st_ino) != status.st_size:
+                os.truncate(path, self.chance.randint(0, status.st_size))
 
     def remove(self) -> None:
         """Remove the directory."""

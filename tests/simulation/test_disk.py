@@ -77,6 +77,37 @@ assert file.read_bytes() == b""
     )
 
 
+def test_power_cut_takes_part_of_what_was_neither_synced_nor_renamed(tmp_path: Path) -> None:
+    check(
+        tmp_path,
+        """
+sizes = set()
+for _ in range(50):
+    new = file.with_suffix(".new")
+    new.write_bytes(bytes(10))
+    disk.cut_power()
+    sizes.add(new.stat().st_size)
+assert min(sizes) == 0
+assert len(sizes) > 5
+""",
+    )
+
+
+def test_power_cut_spares_what_was_synced_and_not_renamed(tmp_path: Path) -> None:
+    check(
+        tmp_path,
+        """
+new = file.with_suffix(".new")
+with open(new, "wb") as opened:
+    opened.write(bytes(10))
+    opened.flush()
+    os.fsync(opened.fileno())
+disk.cut_power()
+assert new.read_bytes() == bytes(10)
+""",
+    )
+
+
 def test_kill_takes_nothing_that_was_written(tmp_path: Path) -> None:
     check(
         tmp_path,

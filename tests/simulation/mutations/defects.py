@@ -103,8 +103,8 @@ STORAGE: Final = (
         edits=(
             Edit(
                 "p2pool.base.files",
-                "            os.fsync(descriptor)\n        os.replace",
-                "        os.replace",
+                "            os.fsync(self._file.fileno())\n",
+                "",
             ),
         ),
         caught_by=("BlocksArrive",),
@@ -202,8 +202,8 @@ NODE: Final = (
         edits=(
             Edit(
                 "p2pool.sharechain.tracker",
-                "not_time_seen=-self._arrivals[head].time_seen",
-                "not_time_seen=self._arrivals[head].time_seen",
+                "not_time_seen=-self.arrival(head).time_seen",
+                "not_time_seen=self.arrival(head).time_seen",
             ),
         ),
         caught_by=("TheBestShareIsRight",),

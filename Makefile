@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint format bench swarm simulate simulate-many clean
+.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs format bench swarm simulate simulate-many clean
 
 run: $(VENV)/.installed $(VENV)/.built $(COMPILED)
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -58,7 +58,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict -p p2pool
 	$(BIN)/mypy --implicit-reexport --cache-dir .mypy_cache/tests -p tests
+	@$(MAKE) -s --no-print-directory docs
 	@$(MAKE) -s --no-print-directory lint-pages
+
+# The documentation as a site, in build/site. A link that leads nowhere is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file deploy/site/mkdocs.yml
+
+$(VENV)/.installed-docs: requirements-docs.lock $(VENV)/.installed-dev
+	$(PIP_INSTALL) -r requirements-docs.lock
+	@touch $@
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.
 JS := tests/javascript

@@ -15,6 +15,7 @@ import pytest
 
 from p2pool.app.child_settings import GATEWAY
 from p2pool.app.config import load_config
+from p2pool.app.environment_settings import variable_of
 from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.stratum.reputation import REPEATED_LOGIN_COST, Offence
@@ -27,7 +28,17 @@ TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 DOCUMENTS = (*(ROOT / name for name in TOP), *PAGES)
 GUIDES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("alerts.md", "miners.md", "operators.md", "scaling.md")),
+    *(
+        ROOT / "docs" / name
+        for name in (
+            "alerts.md",
+            "first-evening.md",
+            "miners.md",
+            "operators.md",
+            "scaling.md",
+            "troubleshooting.md",
+        )
+    ),
 )
 UNITS = tuple(sorted((ROOT / "docs" / "systemd").glob("*.service")))
 MODULES = (
@@ -212,7 +223,7 @@ def test_every_path_that_is_named_is_served(path):
 
 def test_paths_are_found_and_judged():
     found = named_paths(read(ROOT / "docs" / "operators.md"))
-    assert {"/api/v1/admin/unban", "/static/miner.html", "/dashd_status", "/api/v1/history/series"} <= found
+    assert {"/api/v1/admin/unban", "/dashd_status", "/api/v1/history/series"} <= found
     assert not is_served("/api/v1/nothing")
     assert not is_served("/static/nothing.html")
     assert not is_served("/nothing/...")
@@ -307,13 +318,13 @@ def is_said(quoted: str) -> bool:
 
 
 def table(path: Path, head: str) -> list[list[str]]:
-    """The rows of the table that begins with a head, as cells."""
-    _, _, rest = path.read_text("utf-8").partition(f"\n| {head} |")
-    lines = rest.split("\n\n")[0].splitlines()[2:]
+    """The rows of the tables that begin with a head, as cells."""
+    _, *found = path.read_text("utf-8").split(f"\n| {head} |")
+    lines = [line for rest in found for line in rest.split("\n\n")[0].splitlines()[2:]]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-@of(ROOT / "docs" / "operators.md", ROOT / "docs" / "miners.md")
+@of(ROOT / "docs" / "troubleshooting.md", ROOT / "docs" / "miners.md")
 def test_what_people_are_told_to_look_for_is_what_the_node_says(path):
     quoted = [text for cells in table(path, "message") for text in re.findall(r"`([^`]+)`", cells[0])]
     assert len(quoted) >= 9
@@ -348,7 +359,8 @@ def test_files_of_the_backup_are_files_of_the_node():
 def test_variables_of_the_environment_are_read(path):
     named = set(re.findall(r"\bP2POOL_[A-Z_]+\b", path.read_text("utf-8")))
     built = {node.value for node in ast.walk(parse_module(ROOT / "setup.py")) if isinstance(node, ast.Constant)}
-    assert {name for name in named if name not in texts() and name not in built} == set()
+    settings = {variable_of(each) for each in all_settings().values()}
+    assert {name for name in named - settings if name not in texts() and name not in built} == set()
 
 
 def test_constants_that_limits_name_exist():

@@ -35,6 +35,7 @@ LOCKS = {
     "requirements-build.lock": ["requirements-build.txt"],
     "requirements.lock": ["requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt"],
     "requirements-dev.lock": ["requirements-dev.txt"],
+    "requirements-docs.lock": ["requirements-docs.txt"],
 }
 """Lock files, and the lists that `.ci/lock` makes them of."""
 

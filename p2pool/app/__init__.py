@@ -6,6 +6,7 @@ From the command line to the configuration:
 - `settings`: the groups of settings, and those that belong to no topic
 - `flags`: the command line and its help
 - `settings_file`: the TOML file of --config
+- `environment_settings`: all other settings from the environment
 - `secret_sources`: secrets from files and the environment
 - `legacy_flags`: command lines of legacy p2pool-dash
 - `shown_settings`: the settings that are public

@@ -1,8 +1,9 @@
-"""One frozen `Config` from the command line, the settings file and, for secrets, files and the environment.
+"""One frozen `Config` from the command line, the environment, the settings file and files with secrets.
 
-A flag wins over the settings file, and that over the default; the environment counts if neither has a secret. What
-each setting is, its topic's dataclass declares (`base.settings` explains how): `Config` has the fields of all of
-them. Here are only the values that follow from several settings, and the checks that concern more than one.
+A flag wins over the environment, that over the settings file, and that over the default. For a secret, the
+environment counts if neither a flag nor the settings file has it. What each setting is, its topic's dataclass
+declares (`base.settings` explains how): `Config` has the fields of all of them. Here are only the values that
+follow from several settings, and the checks that concern more than one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.alerts.settings import AlertSettings, check_alerts
+from p2pool.app.environment_settings import read_environment, unknown_variables
 from p2pool.app.flags import parse_command_line
 from p2pool.app.legacy_flags import (
     LegacyOptions,
@@ -150,6 +152,7 @@ def load_config(
     settings = all_settings()
     given, words = parse_command_line(expand_files(argv), default_datadir, gateway=gateway)
     check_positional(words)
+    given = read_environment(settings.values(), environment) | given
     if "config" in given:
         path = settings["config"].parse(given["config"])
         from_file = read_settings_file(path)
@@ -157,6 +160,11 @@ def load_config(
         given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
     config = _checked(_parsed(given), words, default_datadir)
+    notices = [
+        f"the variable {name} in the environment is not a setting: see docs/settings.md"
+        for name in unknown_variables(settings.values(), environment)
+    ]
+    config = replace(config, notices=(*config.notices, *notices))
     return replace(config, given=tuple(given.items())) if config.gateways else config
 
 

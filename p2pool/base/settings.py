@@ -8,14 +8,15 @@ topic's settings completely. Used by the settings modules of the packages and by
             help="adjust each connection's difficulty to one submission in this time",
         )
 
-The flag (`--share-rate`), the key in a settings file (`share-rate`), the type, the range check, the default and
+The flag (`--share-rate`), the key in a settings file (`share-rate`), the variable of the environment
+(`P2POOL_SHARE_RATE`), the type, the range check, the default and
 its mention in `--help`, the entry in /api/v1/config and the row in docs/settings.md all follow from that. The data
 on the way from the operator's words to the value:
 
     Setting                        what a field declares, with the field's name and default (`settings_of`)
     Given(source, text)            one value as it was written; `source` says where, for error messages
-    dict[key, tuple[Given, ...]]   what was written for each flag: the command line before the settings file,
-                                   for secrets also a file of their own and the environment
+    dict[key, tuple[Given, ...]]   what was written for each flag: the command line before the environment, that
+                                   before the settings file; for secrets also a file of their own
     Setting.parse(...)             the value of the field, checked; OperatorError says what to write instead
 
 The dataclasses have no slots, so that `StratumSettings.share_rate` is the default, for whoever needs it elsewhere.

@@ -1,7 +1,7 @@
 """What the answers to `submitblock` mean, as a table: which of them settle a block, and which do not.
 
 `judge` is called by `submission` with each answer of Dash Core. The texts are those of BIP 22 and of Dash Core's
-block validation (v0.12 to v23); docs/operators.md shows the table to operators.
+block validation (v0.12 to v23); docs/troubleshooting.md shows the table to operators.
 
 | answer | meaning | verdict |
 | --- | --- | --- |

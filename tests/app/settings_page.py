@@ -16,11 +16,15 @@ checks that it is up to date. `p2pool-dash --help` prints the same settings, `p2
 - Every setting is a flag. In the TOML file that `--config` names, it is a key with the flag's name without the
   leading dashes: `--share-rate 5` is `share-rate = 5`, a flag without a value is `true`, and a flag that can be
   repeated is a list.
-- A flag overrides the settings file, and the file overrides the default.
+- In the environment, it is a variable with the flag's name in capitals: `--share-rate 5` is
+  `P2POOL_SHARE_RATE=5`, a flag without a value is `true`, and the values of a list are separated by spaces. An
+  empty variable sets nothing.
+- A flag overrides the environment, that overrides the settings file, and that overrides the default.
 - A secret can also be in a file of its own, which its `-file` flag names (on one line; for a list one value per
-  line, where `#` begins a comment), or in an environment variable (for a list, separated by spaces). The
-  environment variable of a single secret is used only if no flag or file gives the secret; a list combines the
-  values of all sources.
+  line, where `#` begins a comment). The table names its environment variable. The variable of a single secret is
+  used only if no flag or file gives the secret; a list of secrets combines the values of all sources.
+- In Kubernetes, set `enableServiceLinks: false`: otherwise, services whose names begin with `p2pool` become
+  variables that look like settings.
 - Prefer a file or the environment for secrets: `ps` shows the words and flags of a command line to everyone on the
   machine.
 - The credentials for dashd's RPC can also be given as the words `[RPCUSER] RPCPASS` on the command line. `@FILE`

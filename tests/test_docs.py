@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from p2pool.app.child_settings import GATEWAY
+from p2pool.app.commands import COMMANDS
 from p2pool.app.config import load_config
 from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
@@ -105,7 +106,7 @@ def node_arguments(command: str) -> list[str] | None:
         is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
         if is_node and (before == "--" or before.endswith("python")):
             after = words[place + 1 :]
-            return after[1:] if after[:1] == [GATEWAY] else after
+            return after[1:] if after[:1] == [GATEWAY] else None if after[:1] and after[0] in COMMANDS else after
     return None
 
 

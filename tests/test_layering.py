@@ -32,7 +32,8 @@ LAYERS: dict[str, int] = {
     "gateway": 7,
     "web": 7,
     "app": 8,
-    "__main__": 9,
+    "operators": 9,
+    "__main__": 10,
 }
 SIBLINGS = {
     ("wire", "base"),

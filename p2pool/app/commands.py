@@ -1,0 +1,11 @@
+"""The commands for operators: the first words of the command line that do not start a node. Package `operators`
+carries them out; the node never imports it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COMMANDS: Final = {
+    "config": "config init [FILE]: write a settings file with every setting in it, commented out",
+}
+"""What help says about each command, by its name."""

@@ -106,7 +106,9 @@ def node_arguments(command: str) -> list[str] | None:
         is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
         if is_node and (before == "--" or before.endswith("python")):
             after = words[place + 1 :]
-            return after[1:] if after[:1] == [GATEWAY] else None if after[:1] and after[0] in COMMANDS else after
+            if after[:1] == [GATEWAY] or after[:1] == ["check"]:
+                return after[1:]
+            return None if after and after[0] in COMMANDS else after
     return None
 
 

@@ -40,7 +40,7 @@ SIBLINGS = {
     ("networks", "dash"),
     ("jobs", "dashd"),
 }
-REACTOR_ALLOWED = {"app/process.py", "app/cli.py"}
+REACTOR_ALLOWED = {"app/process.py", "app/cli.py", "operators/asynchronous.py"}
 PACKAGE = ROOT / "p2pool"
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final = {
+    "check": "check [OPTIONS]: check settings, this machine and Dash Core, and say what to do",
     "config": "config init [FILE]: write a settings file with every setting in it, commented out",
 }
 """What help says about each command, by its name."""

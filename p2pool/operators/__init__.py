@@ -2,5 +2,8 @@
 
 - `main` finds the command that is named, runs it, and turns errors into one line and an exit status.
 - `arguments` reads the command line of a command: its own flags, and those of the node.
+- `check` checks a set-up: `machine_facts` and `dashd_facts` gather facts, `machine_checks` and `dashd_checks`
+  judge them, and `findings` are the results.
+- `asynchronous` runs a coroutine of the node's own code.
 - `settings_template` writes a settings file from the declarations of all settings.
 """

@@ -15,6 +15,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home, parse_path
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 from p2pool.operators.arguments import read_arguments
+from p2pool.operators.check import check
 from p2pool.operators.settings_template import settings_template, write_template
 
 Command = Callable[[Sequence[str], Path], int]
@@ -49,10 +50,11 @@ def _config(arguments: Sequence[str], default_datadir: Path) -> int:
         return 0
     path = parse_path("config init", names[0])
     write_template(path)
-    sys.stdout.write(f"wrote {path}: edit it, then give it to the node as --config {path}\n")
+    sys.stdout.write(f"wrote {path}: edit it, then run p2pool-dash check --config {path}\n")
     return 0
 
 
 _COMMANDS: Final[Mapping[str, Command]] = {
+    "check": check,
     "config": _config,
 }

@@ -8,5 +8,6 @@ from typing import Final
 COMMANDS: Final = {
     "check": "check [OPTIONS]: check settings, this machine and Dash Core, and say what to do",
     "config": "config init [FILE]: write a settings file with every setting in it, commented out",
+    "status": "status [OPTIONS]: show the running node, its miners, Dash Core and warnings on one screen",
 }
 """What help says about each command, by its name."""

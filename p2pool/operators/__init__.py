@@ -5,5 +5,6 @@
 - `check` checks a set-up: `machine_facts` and `dashd_facts` gather facts, `machine_checks` and `dashd_checks`
   judge them, and `findings` are the results.
 - `asynchronous` runs a coroutine of the node's own code.
+- `node_api` asks the running node through its JSON API; `status` shows it on one screen.
 - `settings_template` writes a settings file from the declarations of all settings.
 """

@@ -17,6 +17,7 @@ from p2pool.base.terminal import flush_standard_streams, open_standard_streams, 
 from p2pool.operators.arguments import read_arguments
 from p2pool.operators.check import check
 from p2pool.operators.settings_template import settings_template, write_template
+from p2pool.operators.status import status
 
 Command = Callable[[Sequence[str], Path], int]
 """Carries out a command, given the arguments after its name and the default of --datadir. Returns the exit status.
@@ -57,4 +58,5 @@ def _config(arguments: Sequence[str], default_datadir: Path) -> int:
 _COMMANDS: Final[Mapping[str, Command]] = {
     "check": check,
     "config": _config,
+    "status": status,
 }

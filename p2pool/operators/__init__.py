@@ -4,6 +4,7 @@
 - `arguments` reads the command line of a command: its own flags, and those of the node.
 - `check` checks a set-up: `machine_facts` and `dashd_facts` gather facts, `machine_checks` and `dashd_checks`
   judge them, and `findings` are the results.
+- `backup` saves and restores the data directory; `data_files` are its files, and how each is copied.
 - `asynchronous` runs a coroutine of the node's own code.
 - `node_api` asks the running node through its JSON API; `status` shows it on one screen.
 - `settings_template` writes a settings file from the declarations of all settings.

@@ -15,6 +15,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.paths import default_in_home, parse_path
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
 from p2pool.operators.arguments import read_arguments
+from p2pool.operators.backup import backup, restore
 from p2pool.operators.check import check
 from p2pool.operators.settings_template import settings_template, write_template
 from p2pool.operators.status import status
@@ -56,7 +57,9 @@ def _config(arguments: Sequence[str], default_datadir: Path) -> int:
 
 
 _COMMANDS: Final[Mapping[str, Command]] = {
+    "backup": backup,
     "check": check,
     "config": _config,
+    "restore": restore,
     "status": status,
 }

@@ -9,6 +9,7 @@ COMMANDS: Final = {
     "backup": "backup DIR [OPTIONS]: save the node's data to a new directory, also while it runs",
     "check": "check [OPTIONS]: check settings, this machine and Dash Core, and say what to do",
     "config": "config init [FILE]: write a settings file with every setting in it, commented out",
+    "explain": "explain SHARE|BLOCK|ADDRESS [OPTIONS]: say what the running node knows of it",
     "restore": "restore DIR [OPTIONS]: put a backup into the data directory of a node that does not run",
     "status": "status [OPTIONS]: show the running node, its miners, Dash Core and warnings on one screen",
 }

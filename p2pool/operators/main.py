@@ -17,6 +17,7 @@ from p2pool.base.terminal import flush_standard_streams, open_standard_streams, 
 from p2pool.operators.arguments import read_arguments
 from p2pool.operators.backup import backup, restore
 from p2pool.operators.check import check
+from p2pool.operators.explain import explain
 from p2pool.operators.settings_template import settings_template, write_template
 from p2pool.operators.status import status
 
@@ -60,6 +61,7 @@ _COMMANDS: Final[Mapping[str, Command]] = {
     "backup": backup,
     "check": check,
     "config": _config,
+    "explain": explain,
     "restore": restore,
     "status": status,
 }

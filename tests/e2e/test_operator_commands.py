@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pool.app.config import SIMNET_ADDRESS
 from tests.e2e.forked_command import Result, run_command
 from tests.e2e.process import NodeProcess, wait_for
 
@@ -37,6 +38,10 @@ def test_status_backup_and_restore(tmp_path: Path) -> None:
         assert "height" in shown.output
         views = json.loads(command(first, "status", "--json").output)
         assert views["pool"]["share_chain_height"] >= height
+        best = views["pool"]["best_share"]
+        told = command(first, "explain", best)
+        assert told.output.startswith(f"share {best}\n"), told.errors
+        assert command(first, "explain", SIMNET_ADDRESS).output.startswith(f"address {SIMNET_ADDRESS}\n")
         made = command(first, "backup", str(saved))
         assert made.status == 0, made.errors
         refused = command(first, "restore", str(saved))

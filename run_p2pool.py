@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from p2pool.app.cli import main
+from p2pool.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(default_datadir=Path(__file__).resolve().parent / "data"))

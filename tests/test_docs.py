@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from p2pool.app.child_settings import GATEWAY
+from p2pool.app.commands import COMMANDS
 from p2pool.app.config import load_config
 from p2pool.app.environment_settings import variable_of
 from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
+from p2pool.operators.main import run_command
 from p2pool.stratum.reputation import REPEATED_LOGIN_COST, Offence
 from p2pool.web.admin import admin_actions
 from p2pool.web.api.table import ENDPOINTS
@@ -49,6 +52,8 @@ MODULES = (
 FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/var")
 """What begins so is a file."""
 ADDRESS = "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"
+
+_SWITCHES_OF_COMMANDS = {"--json", "--replace"}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w-])")
@@ -96,6 +101,16 @@ def help_of(module: str, monkeypatch, capsys) -> set[str]:
     return set(_FLAG.findall(capsys.readouterr().out))
 
 
+def flags_of_commands(capsys) -> set[str]:
+    """The flags that commands for operators have besides those of the node."""
+    found: set[str] = set()
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            run_command(command, ["--help"])
+        found |= set(_FLAG.findall(capsys.readouterr().out))
+    return found
+
+
 def parsed(arguments: list[str]) -> None:
     """Fails where the node's parser does not take them."""
     try:
@@ -116,13 +131,17 @@ def node_arguments(command: str) -> list[str] | None:
         is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
         if is_node and (before == "--" or before.endswith("python")):
             after = words[place + 1 :]
-            return after[1:] if after[:1] == [GATEWAY] else after
+            if after and (after[0] == GATEWAY or after[0] in COMMANDS):
+                rest = itertools.dropwhile(lambda word: not word.startswith("-"), after[1:])
+                return [word for word in rest if word not in _SWITCHES_OF_COMMANDS]
+            return after
     return None
 
 
 @of(*DOCUMENTS)
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
     known = flag_names().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
+    known |= flags_of_commands(capsys)
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
     assert named - known - _FLAGS_OF_TOOLS == set()
 

@@ -32,14 +32,15 @@ LAYERS: dict[str, int] = {
     "gateway": 7,
     "web": 7,
     "app": 8,
-    "__main__": 9,
+    "operators": 9,
+    "__main__": 10,
 }
 SIBLINGS = {
     ("wire", "base"),
     ("networks", "dash"),
     ("jobs", "dashd"),
 }
-REACTOR_ALLOWED = {"app/process.py", "app/cli.py"}
+REACTOR_ALLOWED = {"app/process.py", "app/cli.py", "operators/asynchronous.py"}
 PACKAGE = ROOT / "p2pool"
 FILES = sorted(PACKAGE.rglob("*.py"))
 

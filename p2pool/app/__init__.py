@@ -4,7 +4,7 @@ From the command line to the configuration:
 - `cli`: the program, its exit status and its last line
 - `config`: the frozen `Config`, values that follow from several settings, and checks between settings
 - `settings`: the groups of settings, and those that belong to no topic
-- `flags`: the command line and its help
+- `flags`: the command line and its help; `commands`: the names of the commands for operators
 - `settings_file`: the TOML file of --config
 - `environment_settings`: all other settings from the environment
 - `secret_sources`: secrets from files and the environment

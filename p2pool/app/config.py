@@ -149,6 +149,20 @@ def load_config(
 
     Raises OperatorError; `--help`, `--version` and unknown flags end the program as argparse does.
     """
+    given, words = gather_settings(argv, default_datadir, environment, gateway=gateway)
+    config = make_config(given, words, default_datadir)
+    notices = [
+        f"the variable {name} in the environment is not a setting: see docs/settings.md"
+        for name in unknown_variables(all_settings().values(), environment)
+    ]
+    config = replace(config, notices=(*config.notices, *notices))
+    return replace(config, given=tuple(given.items())) if config.gateways else config
+
+
+def gather_settings(
+    argv: Sequence[str], default_datadir: Path, environment: Mapping[str, str], *, gateway: bool = False
+) -> tuple[dict[str, tuple[Given, ...]], tuple[str, ...]]:
+    """Return what is given for each setting, secrets included, and [RPCUSER] RPCPASS. Raises as `load_config`."""
     settings = all_settings()
     given, words = parse_command_line(expand_files(argv), default_datadir, gateway=gateway)
     check_positional(words)
@@ -159,13 +173,12 @@ def load_config(
         _check_login_of_file(path, from_file, environment)
         given = _without_replaced(from_file, given) | given
     add_secrets(given, settings.values(), environment)
-    config = _checked(_parsed(given), words, default_datadir)
-    notices = [
-        f"the variable {name} in the environment is not a setting: see docs/settings.md"
-        for name in unknown_variables(settings.values(), environment)
-    ]
-    config = replace(config, notices=(*config.notices, *notices))
-    return replace(config, given=tuple(given.items())) if config.gateways else config
+    return given, words
+
+
+def make_config(given: Mapping[str, Sequence[Given]], words: tuple[str, ...], default_datadir: Path) -> Config:
+    """Return the configuration of what `gather_settings` returned. Raises OperatorError."""
+    return _checked(_parsed(given), words, default_datadir)
 
 
 def _parsed(given: Mapping[str, Sequence[Given]]) -> Values:

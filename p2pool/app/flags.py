@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from p2pool import __version__
+from p2pool.app.commands import COMMANDS
 from p2pool.app.compiled import describe
 from p2pool.app.settings import GATEWAY_GROUPS, GROUPS, Group, all_settings
 from p2pool.base.settings import Given, Setting
@@ -45,6 +46,9 @@ examples:
   with RPC user and password:        {program} -a YOUR_DASH_ADDRESS rpcuser rpcpassword
   serve miners for a node:           {program} gateway --help
 
+commands (p2pool-dash COMMAND --help explains one):
+{commands}
+
 Then connect X11 miners to  stratum+tcp://THIS_MACHINE:PORT  with a Dash address as the username, and open
 http://THIS_MACHINE:PORT/ in a browser. A TOML file (--config) can set everything that flags can, and is a safer
 place for secrets: other users of this machine can see the command line.
@@ -75,7 +79,7 @@ def build_parser(
         prog=program,
         usage=_GATEWAY_USAGE if gateway else "%(prog)s [OPTIONS] [[RPCUSER] RPCPASS]",
         description=None if only is not None else _GATEWAY_DESCRIPTION if gateway else _DESCRIPTION,
-        epilog=None if only is not None else examples.format(program=program),
+        epilog=None if only is not None else examples.format(program=program, commands=_described_commands()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -113,6 +117,10 @@ def build_parser(
                 help="credentials for dashd's RPC, like --rpcuser and --rpcpassword",
             )
     return parser
+
+
+def _described_commands() -> str:
+    return "\n".join(f"  {text}" for text in COMMANDS.values())
 
 
 def _shown_groups(only: Group | None, *, gateway: bool) -> Sequence[Group]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from p2pool.app.commands import COMMANDS
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import decode_text
 from p2pool.base.settings import Shown, read_integer, setting, settings_of, switch
@@ -15,7 +16,7 @@ from p2pool.base.text import without_login
 from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.networks import NETWORKS
 
-_COMMANDS: Final = frozenset(("start", "stop", "restart", "reload", "status"))
+_INIT_COMMANDS: Final = frozenset(("start", "stop", "restart", "reload"))
 """Of init scripts. None of them is a likely name of an RPC user."""
 _WORDS: Final = frozenset(("run", "daemon", "help", "version", "install", "update", "upgrade"))
 _GATEWAY: Final = ("gateway", "gateways")
@@ -117,8 +118,10 @@ def _problem(word: str, alone: bool) -> str | None:
     lower = word.lower()
     if lower in _GATEWAY:
         return "to start a gateway, write gateway as the first word; to let the node start gateways, --gateways N"
-    if lower in _COMMANDS or (alone and lower in _WORDS):
-        return "there are no commands: the node starts without one, and Ctrl-C or SIGTERM stops it"
+    if lower == "status" or (alone and lower in COMMANDS):
+        return f"to carry out the command {lower}, write it as the first word, before all flags"
+    if lower in _INIT_COMMANDS or (alone and lower in _WORDS):
+        return "there is no such command: the node starts without one, and Ctrl-C or SIGTERM stops it"
     if alone and lower in (*NETWORKS, *_NETWORK_WORDS):
         return f"give the network as --net, one of {', '.join(NETWORKS)}, or the testnet as --testnet"
     if "://" in word:

@@ -57,9 +57,7 @@ class Wallet:
         try:
             answer = await self._call("getnewaddress", LABEL)
         except RpcError as error:
-            known = _REMEDIES.get(error.code)
-            text = known or f"dashd's wallet gives no address ({error}): give -a ADDRESS, or check the wallet"
-            raise WalletProblem(text) from None
+            raise wallet_problem(error) from None
         try:
             return own_address(answer, self._network, taken)
         except ParseError as error:
@@ -84,6 +82,12 @@ class Wallet:
             if error.code != WARMING_UP:
                 raise
             raise RpcUnavailable(f"dashd is not ready: {error.message}") from None
+
+
+def wallet_problem(error: RpcError) -> WalletProblem:
+    """Return the error for a call that the wallet refused."""
+    unknown = f"dashd's wallet gives no address ({error}): give -a ADDRESS, or check the wallet"
+    return WalletProblem(_REMEDIES.get(error.code, unknown))
 
 
 def unusable(answer: object, reason: ParseError) -> UnusableAnswer:

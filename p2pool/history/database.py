@@ -215,6 +215,19 @@ class HistoryDatabase:
         self._series.clear()
 
 
+def try_connection(location: DatabaseLocation) -> None:
+    """Connect to a database server, and change nothing. Raises HistoryProblem."""
+    engine = create_engine(location.url, connect_args=_connect_arguments(location))
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        raise HistoryProblem(f"{location}: {_first_line(error.orig)}") from None
+    except SQLAlchemyError as error:
+        raise HistoryProblem(f"{location}: {_first_line(error)}") from None
+    finally:
+        engine.dispose()
+
+
 class CorruptDatabase(HistoryProblem):
     """The SQLite file is corrupt."""
 

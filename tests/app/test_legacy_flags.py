@@ -83,11 +83,11 @@ def test_credentials_as_words_or_flags(words, credentials):
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
-        (("start",), "there are no commands"),
-        (("-a", MAIN, "START"), "there are no commands"),
-        (("start", "now"), "there are no commands"),
-        (("--debug", "restart"), "there are no commands"),
-        (("help",), "there are no commands"),
+        (("start",), "there is no such command"),
+        (("-a", MAIN, "START"), "there is no such command"),
+        (("start", "now"), "there is no such command"),
+        (("--debug", "restart"), "there is no such command"),
+        (("help",), "there is no such command"),
         (("gateway",), "write gateway as the first word"),
         (("--debug", "Gateway", "now"), "write gateway as the first word"),
         (("gateways",), "--gateways N"),

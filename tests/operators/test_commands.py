@@ -1,0 +1,70 @@
+"""Commands for operators: which words they are, their help, and mistakes in calling them."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from p2pool.__main__ import main
+from p2pool.app.commands import COMMANDS
+from p2pool.operators import main as operators
+from tests.support import ROOT, parse_module
+
+
+def ended(capsys, *words: str) -> tuple[int, str]:
+    """The exit status and all that was printed."""
+    try:
+        status = main(words, ROOT / "nowhere")
+    except SystemExit as end:
+        status = end.code
+    return status, "".join(capsys.readouterr())
+
+
+def test_every_command_is_carried_out():
+    assert set(operators._COMMANDS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(command, capsys):
+    status, text = ended(capsys, command, "--help")
+    assert status == 0
+    assert text.startswith(f"usage: p2pool-dash {command}")
+    assert COMMANDS[command].partition(": ")[2].split()[0] in text
+
+
+def test_help_of_the_node_lists_the_commands(capsys):
+    _, text = ended(capsys, "--help")
+    assert all(f"  {line}\n" in text for line in COMMANDS.values())
+
+
+def test_a_command_is_the_first_word_or_none(capsys):
+    status, text = ended(capsys, "--debug", "config")
+    assert status == 2
+    assert "write it as the first word" in text
+
+
+def test_two_words_are_a_login_still(capsys):
+    """Whoever is called `rpc` may have the password `config`, but then no more than that."""
+    status, text = ended(capsys, "rpc", "config", "--net", "nonsense")
+    assert status == 2
+    assert "--net nonsense" in text
+
+
+def test_the_node_does_not_import_the_commands():
+    importing = [
+        path
+        for path in (ROOT / "p2pool").rglob("*.py")
+        if "operators" not in path.parts and path.stem != "__main__"
+        for node in ast.walk(parse_module(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("p2pool.operators")
+    ]
+    assert importing == []
+
+
+def test_usage_errors(capsys):
+    assert ended(capsys, "config")[0] == 2
+    status, text = ended(capsys, "config", "initialise")
+    assert status == 2
+    assert "config init" in text
+    assert ended(capsys, "config", "init", "a", "b")[0] == 2

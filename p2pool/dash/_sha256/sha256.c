@@ -10,8 +10,6 @@
 #include <cpuid.h>
 #elif SHA256_AARCH64
 #include <sys/auxv.h>
-
-#define HAS_SHA2 (1ul << 6) /* HWCAP_SHA2 of Linux */
 #endif
 
 const char *const sha256_level_names[SHA256_LEVELS] = {"portable", "sha"};
@@ -29,7 +27,7 @@ enum sha256_level sha256_supported(void)
         __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & sha))
         return SHA256_SHA;
 #elif SHA256_AARCH64
-    if (getauxval(AT_HWCAP) & HAS_SHA2)
+    if (getauxval(AT_HWCAP) & HWCAP_SHA2)
         return SHA256_SHA;
 #endif
     return SHA256_PORTABLE;

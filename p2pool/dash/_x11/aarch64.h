@@ -41,10 +41,13 @@ typedef uint8x16_t bits128;
 #define LOW_HALVES(a, b) ((bits128)vzip1q_u64((uint64x2_t)(a), (uint64x2_t)(b)))
 #define HIGH_HALVES(a, b) ((bits128)vzip2q_u64((uint64x2_t)(a), (uint64x2_t)(b)))
 
-/* These processors add a key before they substitute bytes. Here it is zero; the compiler combines the sum with the key
- * after one round and the zero of the next. */
-#define AES_ROUND(state, key) veorq_u8(vaesmcq_u8(vaeseq_u8(state, ZERO4)), key)
+/* The instruction AESE adds a key before it substitutes bytes; that of x86-64 adds it in the end. */
+#define X11_KEY_AND_ROUND(key, state) vaesmcq_u8(vaeseq_u8(state, key))
+#define AES_ROUND(state, key) veorq_u8(X11_KEY_AND_ROUND(ZERO4, state), key)
 #define AES_LAST_ROUND(state, key) veorq_u8(vaeseq_u8(state, ZERO4), key)
+#define AES_TWO_ROUNDS(state, key) X11_KEY_AND_ROUND(key, X11_KEY_AND_ROUND(ZERO4, state))
+#define AES_FOUR_ROUNDS(state, a, b, c, d) \
+    X11_KEY_AND_ROUND(d, X11_KEY_AND_ROUND(c, X11_KEY_AND_ROUND(b, X11_KEY_AND_ROUND(a, state))))
 
 INLINE_WIDE bits128 x11_double4(bits128 bytes)
 {

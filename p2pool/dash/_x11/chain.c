@@ -8,12 +8,10 @@
 
 #if X11_AARCH64
 #include <sys/auxv.h>
-
-#define HAS_AES (1ul << 3) /* HWCAP_AES of Linux */
 #endif
 
-/* The forms of a function, for each level that has one: by the instructions for AES, by wide registers, or both. FOUR is
- * for four messages. */
+/* The forms of a function, for each level that has one: by the instructions for AES, by wide registers, or by both.
+ * FOUR is for four messages. */
 #if X11_X86
 #define LEVEL_NAMES {"portable", "aes", "avx2", "avx512"}
 #define AES(name) {x11_##name, [X11_AES] = x11_##name##_aes}
@@ -72,7 +70,7 @@ enum x11_level x11_supported(void)
         return X11_AVX2;
     return X11_AVX512;
 #elif X11_AARCH64
-    return getauxval(AT_HWCAP) & HAS_AES ? X11_AES : X11_NEON;
+    return getauxval(AT_HWCAP) & HWCAP_AES ? X11_AES : X11_NEON;
 #else
     return X11_PORTABLE;
 #endif

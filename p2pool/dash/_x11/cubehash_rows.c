@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * CubeHash of 64 bytes in rows of four words: of one message with NEON; with AVX2 of four messages, two at a time, whose
- * rows are the halves of a register.
+ * CubeHash of 64 bytes in rows of four words: of one message with NEON; with AVX2 of four messages, two at a time,
+ * whose rows are the halves of a register.
  *
  * Bits 2 and 3 of a word's index choose the register, so that two of the four swaps of a round are changes of names.
  */

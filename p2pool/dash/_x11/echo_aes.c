@@ -13,7 +13,7 @@ enum { ROUNDS = 10, BITS = 512 };
 /* BIG.SubWords for one word: two rounds of AES, the first with a counter as its key. */
 INLINE_AES bits128 sub_word(bits128 word, bits128 counter)
 {
-    return AES_ROUND(AES_ROUND(word, counter), ZERO4);
+    return AES_TWO_ROUNDS(word, counter);
 }
 
 /* BIG.MixColumns for one column. */

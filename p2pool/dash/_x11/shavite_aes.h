@@ -52,11 +52,7 @@ INLINE_AES void shavite_expand_by_words(bits128 key[8])
 /* Four rounds of AES, with a key before each. */
 INLINE_AES bits128 shavite_rounds(bits128 words, const bits128 key[4])
 {
-    words = XOR4(words, key[0]);
-    words = AES_ROUND(words, key[1]);
-    words = AES_ROUND(words, key[2]);
-    words = AES_ROUND(words, key[3]);
-    return AES_ROUND(words, ZERO4);
+    return AES_FOUR_ROUNDS(words, key[0], key[1], key[2], key[3]);
 }
 
 /* The keys of the first round are the message, and what follows it: the bit that ends it, and in the last 18 bytes the

@@ -22,6 +22,10 @@
  *                            the same from the high halves
  *   AES_ROUND(state, key), AES_LAST_ROUND(state, key)
  *                            a round of AES, and one without MixColumns; the key is added in the end
+ *   AES_TWO_ROUNDS(state, key)
+ *                            two rounds, with a key between them
+ *   AES_FOUR_ROUNDS(state, a, b, c, d)
+ *                            four rounds, with a key before each
  */
 #ifndef X11_VECTORS_H
 #define X11_VECTORS_H

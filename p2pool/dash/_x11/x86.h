@@ -63,5 +63,7 @@ typedef __m128i bits128;
 
 #define AES_ROUND(state, key) _mm_aesenc_si128(state, key)
 #define AES_LAST_ROUND(state, key) _mm_aesenclast_si128(state, key)
+#define AES_TWO_ROUNDS(state, key) AES_ROUND(AES_ROUND(state, key), ZERO4)
+#define AES_FOUR_ROUNDS(state, a, b, c, d) AES_TWO_ROUNDS(AES_ROUND(AES_ROUND(XOR4(state, a), b), c), d)
 
 #endif

@@ -30,6 +30,7 @@ typedef uint8x16_t bits128;
 #define NEXT_WORDS(high, low) vextq_u8(low, high, 4)
 #define ROTATE_WORDS(words) vextq_u8(words, words, 4)
 #define SHUFFLE_BYTES(bytes, places) vqtbl1q_u8(bytes, places)
+#define WITH_LAST_BYTE(bytes, byte) vsetq_lane_u8(byte, bytes, 15)
 #define DOUBLE4(bytes) x11_double4(bytes)
 
 #define LOW_BYTES(a, b) vzip1q_u8(a, b)

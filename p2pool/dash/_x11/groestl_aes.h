@@ -85,7 +85,7 @@ INLINE_AES void groestl_round_q(bits128 q[8], int round)
 /* The initial value, of which one byte is not zero: it is in row 6. */
 INLINE_AES bits128 groestl_initial(void)
 {
-    return WORDS4(0, 0, 0, 512 >> 8 << 24);
+    return WITH_LAST_BYTE(ZERO4, 512 >> 8);
 }
 
 /* The rows of 64 bytes of message and the padding of a block of 128. */
@@ -108,7 +108,7 @@ INLINE_AES void groestl_load_rows(bits128 row[8], const uint8_t message[64])
     row[4] = LOW_HALVES(rows45, zero);
     row[5] = HIGH_HALVES(rows45, zero);
     row[6] = LOW_HALVES(rows67, zero);
-    row[7] = HIGH_HALVES(rows67, WORDS4(0, 0, 0, 1 << 24)); /* the number of blocks */
+    row[7] = WITH_LAST_BYTE(HIGH_HALVES(rows67, zero), 1); /* the number of blocks */
 }
 
 /* The last eight columns of a state. */

@@ -15,6 +15,7 @@
  *   ROTATE_WORDS             the first word becomes the last
  *   SHUFFLE_BYTES(bytes, places)
  *                            the bytes at 16 places, each less than 16
+ *   WITH_LAST_BYTE           replaces one byte
  *   DOUBLE4                  each byte, multiplied by x in the field of AES, plus 0x1b
  *   LOW_BYTES, LOW_PAIRS, LOW_WORDS, LOW_HALVES
  *                            units of 1, 2, 4 and 8 bytes from the low halves of two registers in turn

@@ -49,6 +49,7 @@ typedef __m128i bits128;
 #define NEXT_WORDS(high, low) _mm_alignr_epi8(high, low, 4)
 #define ROTATE_WORDS(words) _mm_shuffle_epi32(words, 0x39)
 #define SHUFFLE_BYTES(bytes, places) _mm_shuffle_epi8(bytes, places)
+#define WITH_LAST_BYTE(bytes, byte) _mm_insert_epi8(bytes, byte, 15)
 /* The shuffle gives 0x1b where the highest bit is clear. */
 #define DOUBLE4(bytes) XOR4(_mm_add_epi8(bytes, bytes), _mm_shuffle_epi8(EACH_BYTE(0x1b), bytes))
 

@@ -34,7 +34,8 @@ def length_of(name: str) -> int:
 
 def test_the_functions_are_those_of_x11():
     assert list(_x11.used()) == FUNCTIONS
-    assert ["portable", "aes", "avx2", "avx512"][: len(LEVELS)] == list(LEVELS)
+    all_levels = (["portable", "neon", "aes"], ["portable", "aes", "avx2", "avx512"])
+    assert list(LEVELS) in [levels[: len(LEVELS)] for levels in all_levels]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -108,5 +109,5 @@ def test_other_wrong_arguments_are_refused():
         _x11.step("jh", bytes(80))
     with pytest.raises(ValueError, match="expected 64 bytes, not 63"):
         _x11.step_four("jh", bytes(64), bytes(64), bytes(64), bytes(63))
-    with pytest.raises(ValueError, match="this processor has no 'neon'"):
-        _x11.select("neon")
+    with pytest.raises(ValueError, match="this processor has no 'sse9'"):
+        _x11.select("sse9")

@@ -55,7 +55,7 @@ static void try_four(int number, size_t offset)
 static void try_headers(size_t count)
 {
     struct block headers[16], digests = allocate(count * X11_DIGEST, count % 16);
-    const uint8_t *in[16];
+    const uint8_t *in[16] = {NULL};
     uint8_t expected[X11_DIGEST];
 
     for (size_t i = 0; i < count; i++) {

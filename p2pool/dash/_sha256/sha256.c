@@ -8,6 +8,8 @@
 
 #if SHA256_X86
 #include <cpuid.h>
+#elif SHA256_AARCH64
+#include <sys/auxv.h>
 #endif
 
 const char *const sha256_level_names[SHA256_LEVELS] = {"portable", "sha"};
@@ -24,6 +26,9 @@ enum sha256_level sha256_supported(void)
     if (__get_cpuid(1, &a, &b, &c, &d) && (c & ssse3_and_sse41) == ssse3_and_sse41 &&
         __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & sha))
         return SHA256_SHA;
+#elif SHA256_AARCH64
+    if (getauxval(AT_HWCAP) & HWCAP_SHA2)
+        return SHA256_SHA;
 #endif
     return SHA256_PORTABLE;
 }
@@ -32,7 +37,7 @@ void sha256_select(enum sha256_level level)
 {
     compress = sha256_compress_portable;
     pairs_of = sha256_pairs_portable;
-#if SHA256_X86
+#if SHA256_X86 || SHA256_AARCH64
     if (level == SHA256_SHA) {
         compress = sha256_compress_sha;
         pairs_of = sha256_pairs_sha;

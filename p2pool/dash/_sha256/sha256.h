@@ -16,6 +16,11 @@
 #else
 #define SHA256_X86 0
 #endif
+#if defined(__AARCH64EL__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define SHA256_AARCH64 1
+#else
+#define SHA256_AARCH64 0
+#endif
 
 enum sha256_level { SHA256_PORTABLE, SHA256_SHA, SHA256_LEVELS };
 extern const char *const sha256_level_names[SHA256_LEVELS];
@@ -52,7 +57,7 @@ void merkle_step(uint8_t leaf[SHA256_DIGEST], const uint8_t sibling[SHA256_DIGES
 /* Implementations. */
 void sha256_compress_portable(uint32_t state[8], const uint8_t *blocks, size_t count);
 void sha256_pairs_portable(const uint8_t *pairs, size_t count, uint8_t *digests);
-#if SHA256_X86
+#if SHA256_X86 || SHA256_AARCH64
 void sha256_compress_sha(uint32_t state[8], const uint8_t *blocks, size_t count);
 void sha256_pairs_sha(const uint8_t *pairs, size_t count, uint8_t *digests);
 #endif

@@ -6,32 +6,53 @@
 
 #include <string.h>
 
-#if X11_X86
-#define X86(form) form
-#else
-#define X86(form) NULL
+#if X11_AARCH64
+#include <sys/auxv.h>
 #endif
 
-#define WIDE(name) X86(x11_##name##_avx2), X86(x11_##name##_avx512)
-#define FOUR(name) {NULL, NULL, X86(x11_##name##_x4), X86(x11_##name##_x4_avx512)}
+/* The forms of a function, for each level that has one: by the instructions for AES, by wide registers, or by both.
+ * FOUR is for four messages. */
+#if X11_X86
+#define LEVEL_NAMES {"portable", "aes", "avx2", "avx512"}
+#define AES(name) {x11_##name, [X11_AES] = x11_##name##_aes}
+#define WIDE(name) {x11_##name, [X11_AVX2] = x11_##name##_avx2, [X11_AVX512] = x11_##name##_avx512}
+#define AES_AND_WIDE(name) \
+    {x11_##name, [X11_AES] = x11_##name##_aes, [X11_AVX2] = x11_##name##_avx2, [X11_AVX512] = x11_##name##_avx512}
+#define X86_WIDE(name) WIDE(name)
+#define FOUR(name) {[X11_AVX2] = x11_##name##_x4, [X11_AVX512] = x11_##name##_x4_avx512}
+#define FOUR_AVX2(name) {[X11_AVX2] = x11_##name##_x4}
+#else
+#if X11_AARCH64
+#define LEVEL_NAMES {"portable", "neon", "aes"}
+#define AES(name) {x11_##name, [X11_AES] = x11_##name##_aes}
+#define WIDE(name) {x11_##name, [X11_NEON] = x11_##name##_neon}
+#else
+#define LEVEL_NAMES {"portable"}
+#define AES(name) {x11_##name}
+#define WIDE(name) {x11_##name}
+#endif
+#define AES_AND_WIDE(name) AES(name)
+#define X86_WIDE(name) {x11_##name}
+#define FOUR(name) {NULL}
+#define FOUR_AVX2(name) {NULL}
+#endif
 
-const char *const x11_level_names[X11_LEVELS] = {"portable", "aes", "avx2", "avx512"};
+const char *const x11_level_names[X11_LEVELS] = LEVEL_NAMES;
 
 const struct x11_function x11_functions[X11_FUNCTIONS] = {
     {"blake", X11_HEADER, x11_blake, {x11_blake_80}, FOUR(blake_80)},
-    {"bmw", 64, x11_bmw, {x11_bmw_64}, {NULL, NULL, X86(x11_bmw_64_x4)}},
-    {"groestl", 64, x11_groestl, {x11_groestl_64, X86(x11_groestl_64_aes), WIDE(groestl_64)}, FOUR(groestl_64)},
+    {"bmw", 64, x11_bmw, {x11_bmw_64}, FOUR_AVX2(bmw_64)},
+    {"groestl", 64, x11_groestl, AES_AND_WIDE(groestl_64), FOUR(groestl_64)},
     {"skein", 64, x11_skein, {x11_skein_64}, FOUR(skein_64)},
-    {"jh", 64, x11_jh, {x11_jh_64, NULL, WIDE(jh_64)}, FOUR(jh_64)},
-    {"keccak", 64, x11_keccak, {x11_keccak_64, NULL, WIDE(keccak_64)}, FOUR(keccak_64)},
-    {"luffa", 64, x11_luffa, {x11_luffa_64, NULL, WIDE(luffa_64)}, FOUR(luffa_64)},
-    {"cubehash", 64, x11_cubehash, {x11_cubehash_64, NULL, WIDE(cubehash_64)}, FOUR(cubehash_64)},
-    {"shavite", 64, x11_shavite, {x11_shavite_64, X86(x11_shavite_64_aes)}, FOUR(shavite_64)},
-    {"simd", 64, x11_simd, {x11_simd_64, NULL, WIDE(simd_64)}, FOUR(simd_64)},
-    {"echo", 64, x11_echo, {x11_echo_64, X86(x11_echo_64_aes)}, {NULL}},
+    {"jh", 64, x11_jh, WIDE(jh_64), FOUR(jh_64)},
+    {"keccak", 64, x11_keccak, X86_WIDE(keccak_64), FOUR(keccak_64)},
+    {"luffa", 64, x11_luffa, X86_WIDE(luffa_64), FOUR(luffa_64)},
+    {"cubehash", 64, x11_cubehash, WIDE(cubehash_64), FOUR(cubehash_64)},
+    {"shavite", 64, x11_shavite, AES(shavite_64), FOUR(shavite_64)},
+    {"simd", 64, x11_simd, X86_WIDE(simd_64), FOUR(simd_64)},
+    {"echo", 64, x11_echo, AES(echo_64), {NULL}},
 };
 
-static enum x11_level selected;
 static enum x11_level used[X11_FUNCTIONS];
 static x11_fixed_length *forms[X11_FUNCTIONS];
 static x11_four_messages *forms_of_four[X11_FUNCTIONS];
@@ -48,6 +69,8 @@ enum x11_level x11_supported(void)
         !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq"))
         return X11_AVX2;
     return X11_AVX512;
+#elif X11_AARCH64
+    return getauxval(AT_HWCAP) & HWCAP_AES ? X11_AES : X11_NEON;
 #else
     return X11_PORTABLE;
 #endif
@@ -55,7 +78,6 @@ enum x11_level x11_supported(void)
 
 void x11_select(enum x11_level level)
 {
-    selected = level;
     for (int i = 0; i < X11_FUNCTIONS; i++) {
         used[i] = level;
         while (x11_functions[i].fixed[used[i]] == NULL)
@@ -128,7 +150,7 @@ static void hash_four_headers(const uint8_t *const headers[4], uint8_t digests[4
 void x11_hash_many(const uint8_t *const *headers, size_t count, uint8_t *digests)
 {
     size_t done = 0;
-    if (selected >= X11_AVX2)
+    if (forms_of_four[0] != NULL)
         for (; count - done >= 4; done += 4)
             hash_four_headers(headers + done, digests + done * X11_DIGEST);
     for (; done < count; done++)

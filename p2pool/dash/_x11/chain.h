@@ -11,9 +11,15 @@
 
 enum { X11_HEADER = 80, X11_DIGEST = 32, X11_FUNCTIONS = 11 };
 
-/* Sets of instructions; each includes those before it. X11_AES: AES-NI, SSSE3 and SSE4.1. X11_AVX2: BMI and BMI2 too.
- * X11_AVX512: its parts F, VL, BW and DQ. */
+/* Sets of instructions; each includes those before it. On x86-64, X11_AES is AES-NI, SSSE3 and SSE4.1; X11_AVX2 has BMI
+ * and BMI2 too; X11_AVX512 is its parts F, VL, BW and DQ. All 64-bit ARM processors have NEON; some have AES. */
+#if X11_X86
 enum x11_level { X11_PORTABLE, X11_AES, X11_AVX2, X11_AVX512, X11_LEVELS };
+#elif X11_AARCH64
+enum x11_level { X11_PORTABLE, X11_NEON, X11_AES, X11_LEVELS };
+#else
+enum x11_level { X11_PORTABLE, X11_LEVELS };
+#endif
 
 extern const char *const x11_level_names[X11_LEVELS];
 
@@ -27,7 +33,7 @@ struct x11_function {
     size_t length; /* of the messages that `fixed` and `four` hash */
     x11_any_length *any;
     x11_fixed_length *fixed[X11_LEVELS];
-    x11_four_messages *four[X11_LEVELS]; /* from X11_AVX2 on; all may be NULL */
+    x11_four_messages *four[X11_LEVELS]; /* from X11_AVX2 on, if that exists; all may be NULL */
 };
 
 extern const struct x11_function x11_functions[X11_FUNCTIONS];

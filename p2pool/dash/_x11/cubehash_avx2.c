@@ -11,7 +11,7 @@
 
 #if X11_X86
 
-#include "x86.h"
+#include "vectors.h"
 
 typedef struct {
     __m256i low[2], high[2];

@@ -3,7 +3,7 @@
  * What the *_core.h files are written in, so that one text hashes one message or four.
  *
  * `word` is 64 bits of one message, or a vector of GCC's with 64 bits of each of four; C's operators work on both. A
- * file that includes a core defines X11_FOUR_LANES before for the latter, or X11_ONE_LANE_AVX2 to let the compiler use
+ * file that includes a core defines X11_FOUR_LANES before for the latter, or X11_ONE_LANE_WIDE to let the compiler use
  * the instructions of AVX2 and BMI on one message. CORE goes before each function of a core: it names these
  * instruction sets, because a function is only inlined into callers that may use its instructions. CORE_CALLED goes
  * before large functions that are called more than once for a message: copies would not fit the cache of instructions.
@@ -53,7 +53,7 @@ typedef uint64_t lanes __attribute__((vector_size(32)));
 #define LOGIC(function, a, b, c) \
     (lanes)_mm256_ternarylogic_epi64((__m256i)(a), (__m256i)(b), (__m256i)(c), TRUTH_TABLE(function))
 #endif
-#elif X11_X86 && defined(X11_ONE_LANE_AVX2)
+#elif X11_X86 && defined(X11_ONE_LANE_WIDE)
 #define word uint64_t
 #define CORE ALWAYS_INLINE TARGET_AVX2
 #define CORE_CALLED NEVER_INLINE TARGET_AVX2

@@ -6,7 +6,7 @@
 #define X11_LUFFA_AVX2_H
 
 #include "luffa.h"
-#include "x86.h"
+#include "vectors.h"
 
 /* The S-box on 32 columns of each lane at once: the sequence of instructions of the specification. */
 INLINE_AVX2 void luffa_sub_crumb(__m256i *w0, __m256i *w1, __m256i *w2, __m256i *w3)

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * SHAvite-3 of 64 bytes with AES-NI.
+ * SHAvite-3 of 64 bytes by the instructions for AES.
  */
 #include "shavite.h"
 
-#if X11_X86
+#if X11_X86 || X11_AARCH64
 
 #include "shavite_aes.h"
 
 FOR_AES void x11_shavite_64_aes(const uint8_t message[64], uint8_t digest[64])
 {
     const uint32_t *initial = x11_shavite_initial;
-    __m128i key[8], a = LOAD4(initial), b = LOAD4(initial + 4), c = LOAD4(initial + 8), d = LOAD4(initial + 12);
+    bits128 key[8], a = LOAD4(initial), b = LOAD4(initial + 4), c = LOAD4(initial + 8), d = LOAD4(initial + 12);
 
     shavite_first_keys(key, message);
     UNROLL
     for (int round = 0; round < SHAVITE_ROUNDS; round++) {
-        __m128i moved;
+        bits128 moved;
 
         if (round % 2 == 1)
             shavite_expand_with_aes(key, round);

@@ -9,7 +9,7 @@
 #define X11_SIMD_AVX2_H
 
 #include "simd.h"
-#include "x86.h"
+#include "vectors.h"
 
 #define ADD16(a, b) _mm256_add_epi16(a, b)
 #define SUB16(a, b) _mm256_sub_epi16(a, b)

@@ -7,7 +7,9 @@
  *   x11_NAME        hashes a message of any length: for tests against published vectors
  *   x11_NAME_64     hashes exactly 64 bytes, in portable C (x11_blake_80: 80 bytes, the header)
  *   x11_NAME_64_aes, x11_NAME_64_avx2
- *                   the same for processors that have AES-NI and SSE4.1, or AVX2 as well
+ *                   the same for processors that have instructions for AES, or AVX2 as well
+ *   x11_NAME_64_neon
+ *                   the same for 64-bit ARM processors
  *   x11_NAME_64_x4  hashes four messages of 64 bytes side by side; needs AVX2
  *   x11_NAME_64_avx512, x11_NAME_64_x4_avx512
  *                   the forms for AVX2, compiled for AVX-512: see targets.h
@@ -24,6 +26,11 @@
 #define X11_X86 1
 #else
 #define X11_X86 0
+#endif
+#if defined(__AARCH64EL__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define X11_AARCH64 1
+#else
+#define X11_AARCH64 0
 #endif
 
 #define X11_DECLARE(name) void x11_##name(const uint8_t *message, size_t length, uint8_t digest[64])
@@ -54,16 +61,24 @@ X11_DECLARE_64(shavite_64);
 X11_DECLARE_64(simd_64);
 X11_DECLARE_64(echo_64);
 
-#if X11_X86
+#if X11_X86 || X11_AARCH64
 X11_DECLARE_64(groestl_64_aes);
+X11_DECLARE_64(shavite_64_aes);
+X11_DECLARE_64(echo_64_aes);
+#endif
+
+#if X11_AARCH64
+X11_DECLARE_64(jh_64_neon);
+X11_DECLARE_64(cubehash_64_neon);
+#endif
+
+#if X11_X86
 X11_DECLARE_64(groestl_64_avx2);
 X11_DECLARE_64(jh_64_avx2);
 X11_DECLARE_64(keccak_64_avx2);
 X11_DECLARE_64(luffa_64_avx2);
 X11_DECLARE_64(cubehash_64_avx2);
-X11_DECLARE_64(shavite_64_aes);
 X11_DECLARE_64(simd_64_avx2);
-X11_DECLARE_64(echo_64_aes);
 
 X11_DECLARE_X4(blake_80_x4);
 X11_DECLARE_X4(bmw_64_x4);

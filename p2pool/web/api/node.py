@@ -356,7 +356,7 @@ ENDPOINTS = (
                 "the implementation of X11",
                 provider=text("built-in, or the package that is used: x11_hash or dash_hash"),
                 instructions=text(
-                    "processor instructions that it uses: portable, aes, avx2 or avx512; empty if unknown"
+                    "processor instructions that it uses: portable, neon, aes, avx2 or avx512; empty if unknown"
                 ),
             ),
             **_EFFICIENCY,

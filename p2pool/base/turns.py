@@ -84,7 +84,9 @@ class Turns:
         if client in self._held:
             return
         host = client.host_key
-        self._spent[host] = max(self._spent.get(host, 0.0), self._level - CREDIT)
+        spent, least = self._spent.get(host), max(0.0, self._level - CREDIT)
+        if spent is None or spent < least:
+            self._spent[host] = least
         self._schedule()
         if not self._waiting and self._used < self._turn_time and not self._serve(client):
             return

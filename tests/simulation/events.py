@@ -112,7 +112,7 @@ class EventQueue:
         self._soon: deque[tuple[float, int, SimulatedCall]] = deque()
         """Entries that were due at once when they were made, so in the order of their times: half of all."""
         self._later: dict[int, list[tuple[float, int, SimulatedCall]]] = {}
-        """By second: entries of seconds that have not begun. The heap stays small, and in the processor's cache."""
+        """By second: entries of seconds that have not begun. So the heap stays small."""
         self._second = 0
         """The last one whose entries are in the heap."""
         self._sequence = 0
@@ -150,7 +150,8 @@ class EventQueue:
             self._later.setdefault(second, []).append(entry)
 
     def _begin_second(self, until: float) -> bool:
-        """Put the entries of the next second that has any into the heap; return False if it begins after `until`."""
+        """Put the entries of the next second that has any into the heap; return False if there is none up to
+        `until`."""
         while self._later and self._second < until:
             self._second += 1
             entries = self._later.pop(self._second, None)

@@ -23,6 +23,8 @@ SLICE_STEPS = 50
 """Steps of one slice, however short they are."""
 CREDIT = TURN_TIME
 """Seconds by which a host that was idle is served before those that wait already: so much work is done soon."""
+CARRIED = 0.001
+"""Seconds of work that may count for a later turn as well: so little is not worth a call when the turn begins."""
 _STEP_CHARGE = 1e-6
 """Seconds that a step costs at least: even a step too short to be measured is work."""
 _REMEMBERED_HOSTS = 1024
@@ -72,7 +74,7 @@ class Turns:
         self._level = 0.0
         """The least that any of the waiting hosts has used."""
         self._used = 0.0
-        """Seconds of this turn."""
+        """Seconds of this turn, and up to CARRIED of those before it."""
         self._due = False
 
     def __len__(self) -> int:
@@ -84,10 +86,17 @@ class Turns:
         if client in self._held:
             return
         host = client.host_key
-        self._spent[host] = max(self._spent.get(host, 0.0), self._level - CREDIT)
+        spent, least = self._spent.get(host), max(0.0, self._level - CREDIT)
+        if spent is None or spent < least:
+            self._spent[host] = least
+        if not self._waiting and self._used < self._turn_time:
+            try:
+                if not self._serve(client):
+                    return
+            finally:
+                if self._used > CARRIED:
+                    self._schedule()
         self._schedule()
-        if not self._waiting and self._used < self._turn_time and not self._serve(client):
-            return
         self._held.add(client)
         self._waiting.setdefault(host, deque()).append(client)
         client.hold(True)

@@ -10,6 +10,7 @@ from typing_extensions import override
 from p2pool.base.errors import ParseError
 from p2pool.dash.block import BlockHeader, assemble_block
 from p2pool.dashd.found_block import FoundBlock
+from p2pool.dashd.template import TemplateTransaction
 from p2pool.node import Node, WorkChange
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.ports import PoolPort
@@ -126,6 +127,8 @@ class PeerNews:
         self._block_found = block_found
         self._budget = RefusalBudget(node.network.share_period)
         self._held_back = pool.held_back
+        self._mining: tuple[TemplateTransaction, ...] | None = None
+        """Those of the newest work."""
         hub.broadcaster.mark_sent(node.tracker.forest.nodes)
         transactions.added.subscribe(self._transactions_added)
         node.share_added.subscribe(self._share_added)
@@ -162,7 +165,11 @@ class PeerNews:
             self._hub.broadcaster.broadcast(chain, self._hub.peers)
 
     def _work_changed(self, change: WorkChange) -> None:
-        self._transactions.set_mining((t.hash, t.data) for t in change.context.template.transactions)
+        """Tell peers what blocks of the new work contain. Most often only the share chain has changed."""
+        transactions = change.context.template.transactions
+        if transactions is not self._mining:
+            self._mining = transactions
+            self._transactions.set_mining((t.hash, t.data) for t in transactions)
 
     def _share_refused(self, refusal: RefusedShareSent) -> None:
         """Charge a refused share to its host. A node with other rules relays what this node refuses and is not an

@@ -40,13 +40,13 @@ class ShareBroadcaster:
                 break
             shares.append(share)
         self._sent.update(share.hash for share in shares)
+        sources = [(share, self._sender_of(share.hash)) for share in shares]
         framed: dict[tuple[int, ...], list[bytes]] = {}
         for peer in peers:
             theirs = [
                 share
-                for share in shares
-                if self._sender_of(share.hash) != peer.label
-                and peer.remote.can_learn(share.new_transaction_hashes, self._transactions)
+                for share, sender in sources
+                if sender != peer.label and peer.remote.can_learn(share.new_transaction_hashes, self._transactions)
             ]
             if not theirs:
                 continue

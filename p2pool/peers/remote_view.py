@@ -149,10 +149,11 @@ class RemoteView:
                 lacking[tx_hash] = data
         if self._remembered_size + sum(counted_size(data) for data in lacking.values()) > MAX_REMEMBERED:
             return
-        kept = self._remember(sender, lacking, ahead=False)
+        kept = self._remember(sender, lacking, ahead=False) if lacking else []
         for data in framed:
             sender.send_framed(data)
-        self._forget(sender, kept)
+        if kept:
+            self._forget(sender, kept)
 
 
 def share_messages(envelopes: Sequence[Envelope]) -> list[Shares]:

@@ -120,6 +120,8 @@ class PeerSession:
     ) -> None:
         self.host, self.port, self.incoming = host, port, incoming
         self.host_key = host_key(host)
+        self.label = host_and_port(host, port)
+        """What logs and the tracker call the peer."""
         self.state = PeerState.AWAITING_VERSION
         self.version: PeerVersion | None = None
         """What the peer reported of itself; it stays when the connection has ended."""
@@ -140,11 +142,6 @@ class PeerSession:
         """What the peer has this node keep."""
         self._too_long_logged = False
         self._addresses = AddressAllowance(now)
-
-    @property
-    def label(self) -> str:
-        """Return the peer, as logs and the tracker name it."""
-        return host_and_port(self.host, self.port)
 
     def software(self, most: int) -> str:
         """Return what the peer calls its software, fit for logs and pages, at most `most` characters; empty

@@ -25,11 +25,9 @@ class ShareSender(Protocol):
     """The connection on which shares came, as far as their intake needs it. Implemented by `PeerSession`."""
 
     host_key: str
+    label: str
+    """What logs and the tracker call the peer."""
     remembered: RememberedTransactions
-
-    @property
-    def label(self) -> str:
-        """Return the peer, as logs and the tracker name it."""
 
     def software(self, most: int) -> str:
         """Return what the peer calls its software, at most `most` characters."""

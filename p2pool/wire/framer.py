@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from struct import Struct
 
 from p2pool.base.errors import ParseError
 
 _COMMAND_SIZE = 12
-_HEADER_SIZE = _COMMAND_SIZE + 4 + 4
+_HEADER = Struct("<12sI4s")
+"""Command, length and checksum, after the prefix."""
+_HEADER_SIZE = _HEADER.size
 
 
 class ChecksumError(ParseError):
@@ -86,15 +89,17 @@ class Framer:
         The time is that of one payload's checksum, or of skipping what is not a message.
         """
         buffer = self._buffer
-        head = len(self._prefix) + _HEADER_SIZE
+        if not buffer:
+            return None
+        offset = len(self._prefix)
+        head = offset + _HEADER_SIZE
         while True:
             if not self._seek_prefix():
                 return None
             if len(buffer) < head:
                 return None
-            offset = len(self._prefix)
-            raw_command = bytes(buffer[offset : offset + _COMMAND_SIZE]).rstrip(b"\x00")
-            length = int.from_bytes(buffer[offset + 12 : offset + 16], "little")
+            padded, length, checksum = _HEADER.unpack_from(buffer, offset)
+            raw_command = padded.rstrip(b"\x00")
             if length > self._max_payload:
                 wanted = self._heads.get(raw_command.decode("latin-1"), 0)
                 if len(buffer) < head + wanted:
@@ -106,7 +111,6 @@ class Framer:
                 continue
             if len(buffer) < head + length:
                 return None
-            checksum = bytes(buffer[offset + 16 : head])
             payload = bytes(buffer[head : head + length])
             del buffer[: head + length]
             if checksum != _checksum(payload):

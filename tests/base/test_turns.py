@@ -74,6 +74,32 @@ def test_short_work_of_one_is_done_at_once(reactor, turns):
     assert len(turns) == 0
 
 
+def test_short_work_begins_no_turn_until_it_adds_up(reactor, turns):
+    clients = [Sender(reactor, "a", 0.0001, 3) for _ in range(4)]
+    for client in clients[:3]:
+        turns.submit(client)
+    assert not reactor.soon
+    turns.submit(clients[3])
+    assert len(reactor.soon) == 1
+    reactor.run()
+    assert all(client.done == [0, 1, 2] for client in clients)
+    long = Sender(reactor, "b", 0.001, 100)
+    before = reactor.now
+    turns.submit(long)
+    assert reactor.now - before <= 0.0131
+
+
+def test_work_that_fails_is_counted_too(reactor, turns):
+    class Failing(Sender):
+        def step(self) -> bool:
+            super().step()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        turns.submit(Failing(reactor, "a", 0.002, 1))
+    assert len(reactor.soon) == 1
+
+
 def test_long_work_is_held_and_done_in_later_turns_in_order(reactor, turns):
     client = Sender(reactor, "a", 0.001, 100)
     turns.submit(client)

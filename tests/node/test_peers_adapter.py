@@ -73,6 +73,19 @@ def test_the_node_learns_how_large_the_transactions_of_others_are():
     assert member.node._transaction_size(0xABC) == 321
 
 
+@pytest.mark.usefixtures("log")
+def test_the_transactions_of_a_template_are_gone_through_once_for_all_work_on_it():
+    member = with_chain(Member(Moment(), 1, SHORT), 5).join()
+    passed = []
+    member.transactions.set_mining = lambda transactions: passed.append(dict(transactions))
+    for number in (1, 2, 1):
+        member.node.set_template(real_template(number))
+        member.node.renew_work()
+        member.node.renew_work()
+    first, second = transaction(1).data, transaction(2).data
+    assert [list(each.values()) for each in passed] == [[first], [second], [first]]
+
+
 # --- what peers ask of the node ----------------------------------------------------------------------------------
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
@@ -108,6 +109,12 @@ class EventQueue:
         """Called inside an `except` clause for an exception that an event's function did not catch."""
         self._seed = seed
         self._heap: list[tuple[float, int, SimulatedCall]] = []
+        self._soon: deque[tuple[float, int, SimulatedCall]] = deque()
+        """Entries that were due at once when they were made, so in the order of their times: half of all."""
+        self._later: dict[int, list[tuple[float, int, SimulatedCall]]] = {}
+        """By second: entries of seconds that have not begun. So the heap stays small."""
+        self._second = 0
+        """The last one whose entries are in the heap."""
         self._sequence = 0
         self._at_end: list[Callable[[], None]] = []
         self.watchers: list[Callable[[], None]] = []
@@ -129,14 +136,36 @@ class EventQueue:
         """Let a function be called at a time that is not over."""
         call = SimulatedCall(self, owner, time, function, arguments, named)
         self._sequence = call.sequence = sequence = self._sequence + 1
-        heappush(self._heap, (time, sequence, call))
+        if time == self.now:
+            self._soon.append((time, sequence, call))
+        else:
+            self._add((time, sequence, call))
         return call
+
+    def _add(self, entry: tuple[float, int, SimulatedCall]) -> None:
+        second = int(entry[0])
+        if second <= self._second:
+            heappush(self._heap, entry)
+        else:
+            self._later.setdefault(second, []).append(entry)
+
+    def _begin_second(self, until: float) -> bool:
+        """Put the entries of the next second that has any into the heap; return False if there is none up to
+        `until`."""
+        while self._later and self._second < until:
+            self._second += 1
+            entries = self._later.pop(self._second, None)
+            if entries is not None:
+                heapify(entries)
+                self._heap = entries
+                return True
+        return False
 
     def move(self, call: SimulatedCall, time: float) -> None:
         """Let a call come at another time. Its former entry is skipped."""
         call.time = time
         self._sequence = call.sequence = sequence = self._sequence + 1
-        heappush(self._heap, (time, sequence, call))
+        self._add((time, sequence, call))
 
     def at_end_of_event(self, function: Callable[[], None]) -> None:
         """Call a function when the event under way is over, still at its time."""
@@ -144,9 +173,19 @@ class EventQueue:
 
     def run(self, until: float) -> None:
         """Let everything happen up to a time, which is then now."""
-        heap, at_end, watchers = self._heap, self._at_end, self.watchers
-        while heap and heap[0][0] <= until:
-            time, sequence, call = heappop(heap)
+        heap, soon, at_end, watchers = self._heap, self._soon, self._at_end, self.watchers
+        while True:
+            if soon and soon[0][0] <= until and not (heap and heap[0] < soon[0]):
+                time, sequence, call = soon.popleft()
+            elif heap:
+                if heap[0][0] > until:
+                    break
+                time, sequence, call = heappop(heap)
+            elif self._begin_second(until):
+                heap = self._heap
+                continue
+            else:
+                break
             if call.sequence != sequence or not call.owner.alive:
                 continue
             self.now = time
@@ -158,7 +197,10 @@ class EventQueue:
             self.owner = call.owner
             call.sequence = _DONE
             try:
-                call.function(*call.arguments, **call.named)
+                if call.named:
+                    call.function(*call.arguments, **call.named)
+                else:
+                    call.function(*call.arguments)
             except Exception:
                 self.failed()
             while at_end:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tests.simulation.events import EventQueue
@@ -49,7 +50,7 @@ class Internet:
         """Addresses by host name."""
         self.delivered: Callable[[Host, Host, bytes], None] = lambda source, target, data: None
         """Called for all bytes that arrive."""
-        self._latency = latency
+        self._latency = lru_cache(latency)
         self._chance: random.Random = events.chance("network")
         self._cut: set[tuple[str, str]] = set()
         """Pairs of addresses from the first of which nothing reaches the second."""

@@ -16,6 +16,8 @@ from tests.simulation.network import Host
 
 KEPT = 2_000
 """Log lines that are kept for a failure's report."""
+AT_ONCE = 500
+"""Lines that are hashed together: hashing each by itself takes longer than making it."""
 
 
 class Trace:
@@ -24,6 +26,7 @@ class Trace:
     def __init__(self, events: EventQueue, *, show: Callable[[str], None] | None = None) -> None:
         self._events = events
         self._hash = hashlib.blake2b(digest_size=16)
+        self._unhashed: list[str] = []
         self._show = show
         self.directory = "-"
         """Where the world's disks are: another place in each run, which the hash must not depend on."""
@@ -33,8 +36,14 @@ class Trace:
 
     def delivered(self, source: Host, target: Host, data: bytes) -> None:
         """Take bytes that arrived."""
-        text = f"{self._events.now!r} {source.name} {target.name} {zlib.crc32(data)}\n"
-        self._hash.update(text.encode())
+        unhashed = self._unhashed
+        unhashed.append(f"{self._events.now!r} {source.name} {target.name} {zlib.crc32(data)}\n")
+        if len(unhashed) >= AT_ONCE:
+            self._hash_lines()
+
+    def _hash_lines(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def log(self, event: dict[str, Any]) -> None:
         """Take a log event of Twisted."""
@@ -54,7 +63,7 @@ class Trace:
         """Note something that happened."""
         line = f"{_clock(self._events.now)} {process:<6} {text}"
         if event is None or "log_failure" not in event:
-            self._hash.update(line.replace(self.directory, "").encode() + b"\n")
+            self._unhashed.append(line.replace(self.directory, "") + "\n")
         self.lines.append(line)
         if self._show is not None:
             self._show(line)
@@ -70,6 +79,7 @@ class Trace:
     @property
     def digest(self) -> str:
         """Return the hash so far."""
+        self._hash_lines()
         return self._hash.hexdigest()
 
 

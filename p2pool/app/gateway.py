@@ -40,6 +40,7 @@ from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
+from p2pool.web.health import NO_BROKER, NO_WORK, Missing
 
 PREPARE_TIME: Final = 10.0
 """Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
@@ -145,7 +146,7 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        site = gateway_site(self._environment, config, stats=self.stats, health=self._health)
+        site = gateway_site(self._environment, config, stats=self.stats, health=self._health, missing=self.missing)
         self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
@@ -238,7 +239,7 @@ class GatewayApp:
     # --- web ---------------------------------------------------------------------------------------------
 
     def _health(self) -> dict[str, object]:
-        """Return what /healthz says."""
+        """Return what /healthz says in addition to that the gateway is alive."""
         problem = self.work.problem()
         return {
             "gateway": self.name,
@@ -251,3 +252,9 @@ class GatewayApp:
             "incomplete_blocks": self.blocks.waiting,
             "dashd": self.daemons.problem,
         }
+
+    def missing(self) -> list[Missing]:
+        """Return what keeps miners from getting fresh work, for /readyz."""
+        if self.work.problem() is None:
+            return []
+        return [NO_WORK if self.broker.problem is None else NO_BROKER]

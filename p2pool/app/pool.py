@@ -31,6 +31,7 @@ from p2pool.node.persistence import Persistence
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.upcoming_work import is_newer_work_coming
+from p2pool.web.health import LOADING_SHARES, NO_DASHD, NO_WORK, STOPPING, Missing
 
 if TYPE_CHECKING:
     from p2pool.app.broker import BrokerAssembly
@@ -52,6 +53,7 @@ class Pool:
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
         self.stopping = False
+        self._loaded = False
         self._starting = DeferredLock()
         """Held while services are started, after the shares were loaded: they stop between two of them only."""
         self.node = Node(
@@ -134,6 +136,7 @@ class Pool:
     async def load(self) -> None:
         """Load the stored shares. Raises OperatorError."""
         await self.persistence.start()
+        self._loaded = True
         best = self.node.best_share
         if best is not None:
             height = self.node.tracker.height(best)
@@ -200,6 +203,17 @@ class Pool:
     def _work_problem(self) -> str | None:
         """Return why there is no fresh work for miners; None while there is."""
         return self.dashd.problem or self.node.work_problem
+
+    def missing(self) -> list[Missing]:
+        """Return what keeps miners from getting fresh work, for /readyz; costs next to nothing."""
+        if self.stopping:
+            return [STOPPING]
+        if not self._loaded:
+            return [LOADING_SHARES]
+        found = [] if self.dashd.problem is None else [NO_DASHD]
+        found += self.peers.missing()
+        has_work = self.node.context is not None and self.node.work_problem is None
+        return found if found or has_work else [NO_WORK]
 
     # --- stop --------------------------------------------------------------------------------------------
 

@@ -144,6 +144,7 @@ class App:
             look_ups=pool.peers.look_ups,
             census=pool.peers.hub.census,
             listening=self._listening,
+            missing=pool.missing,
             settings=shown_settings(config),
         )
 

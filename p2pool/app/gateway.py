@@ -17,6 +17,7 @@ from p2pool.app.gateway_daemons import GatewayDaemons
 from p2pool.app.gateway_web import gateway_site
 from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stopping import stop_part
@@ -103,6 +104,9 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.service_status = ServiceStatus(
+            environment, self.stats, height=lambda: self._height, missing=self.missing
+        )
         self.broker.changed.subscribe(self._broker_changed)
         self._broker_started = False
         self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
@@ -154,6 +158,7 @@ class GatewayApp:
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+        self.service_status.start()
         self.node_watch.start()
 
     @property
@@ -180,6 +185,7 @@ class GatewayApp:
         """Close the ports and connections; what the node has not stored yet is on disk."""
         _log.info("stopping")
         self.process_watch.stop()
+        self.service_status.stop()
         self.node_watch.stop()
         await self._end(self.stratum.stop)
         await self._end(self.sender.stop)
@@ -228,6 +234,12 @@ class GatewayApp:
             self.blocks.offer(message)
         finally:
             self.sender.send(message)
+
+    @property
+    def _height(self) -> int | None:
+        """Return the height of the block that miners work on; None without work."""
+        context = self.work.context
+        return None if context is None else context.template.height
 
     def _identity(self) -> GatewayIdentity:
         """Return what the node shows of this gateway."""

@@ -22,6 +22,7 @@ from p2pool.app.leftover_gateways import warn_of_leftovers
 from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.pool import Pool, is_first_confirmation
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shown_settings import shown_settings
 from p2pool.app.simnet import SimnetAssembly
 from p2pool.app.status_log import StatusLog
@@ -106,6 +107,9 @@ class App:
         )
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, pool.dashd.advice)
+        self.service_status = ServiceStatus(
+            environment, pool.stats, height=lambda: self._height, missing=pool.missing
+        )
         self.live = LiveService(
             environment,
             origins=config.ws_allow_origin,
@@ -217,6 +221,7 @@ class App:
         if bench is not None:
             self._timers.append(Timer(self.reactor, PERIOD, bench.log_summary, name="log the timings", now=False))
         self.status_log.start()
+        self.service_status.start()
         self.process_watch.start()
         if config.embeds_simnet:
             self.simnet.start_miners(self.pool.stratum.host, self.pool.stratum.port)
@@ -236,6 +241,12 @@ class App:
     def _block_changed(self, record: BlockRecord) -> None:
         if is_first_confirmation(record):
             _log.info("see the block and who it pays at {url}", url=self._url)
+
+    @property
+    def _height(self) -> int | None:
+        """Return the height of the block that miners work on; None before the first template."""
+        template = self.pool.node.template
+        return None if template is None else template.height
 
     @property
     def _url(self) -> str:
@@ -308,6 +319,7 @@ class App:
         for timer in self._timers:
             timer.stop()
         self.status_log.stop()
+        self.service_status.stop()
         self.process_watch.stop()
         self.live.stop()
         for miner in self.simnet.miners:

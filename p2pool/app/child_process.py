@@ -14,7 +14,6 @@ from typing import Final
 from twisted.internet.interfaces import IReactorFromThreads
 
 import p2pool
-from p2pool.base.service_manager import helper_environment
 
 MAX_LINE: Final = 1_000
 """Characters of a line of output; longer ones are cut into several."""
@@ -46,7 +45,7 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**helper_environment(environment), "PYTHONPATH": _python_path()},
+            env={**environment, "PYTHONPATH": _python_path()},
         )
         threading.Thread(target=self._watch, name="child", daemon=True).start()
 

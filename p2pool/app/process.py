@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
 from p2pool.app.gateway_children import GatewayChildren
-from p2pool.app.logs import Logging, start_logging
+from p2pool.app.logs import FORMATS, Logging, start_logging
 from p2pool.app.program_runner import Program, ProgramRunner
 from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
@@ -77,7 +77,12 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
         children=children,
     )
     logging.append(
-        start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
+        start_logging(
+            config.log_path,
+            config.debug,
+            open_terminal(None) if config.no_console else None,
+            form=FORMATS[config.log_format],
+        )
     )
     report_built_in("X11", x11.PROBLEM)
     report_built_in("SHA-256", sha256.PROBLEM)

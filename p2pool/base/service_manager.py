@@ -58,12 +58,6 @@ def successor_environment(environment: Mapping[str, str] = os.environ) -> dict[s
     return {name: value for name, value in environment.items() if name != WATCHDOG_PROCESS}
 
 
-def helper_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process that must not speak for the service."""
-    hidden = (SOCKET, WATCHDOG_PROCESS, WATCHDOG_TIME)
-    return {name: value for name, value in environment.items() if name not in hidden}
-
-
 class MainProcess:
     """This process as the main process of a service. The reactor resets the watchdog, so that systemd restarts a
     process whose reactor hangs; `period` gives None without a watchdog."""

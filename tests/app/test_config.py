@@ -284,6 +284,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             address = "{TEST}"
             datadir = "{tmp_path}"
             logfile = "{tmp_path}/log"
+            log-format = "json"
             debug = true
             bench = false
             give-author = 2
@@ -367,6 +368,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         key_hash=KEY_HASH,
         datadir=tmp_path / "dash_regtest",
         logfile=tmp_path / "log",
+        log_format="json",
         debug=True,
         bench=False,
         worker_endpoint=("0.0.0.0", 7),
@@ -460,7 +462,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 75, "a new setting: does the file know it?"
+    assert len(settable) == 76, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):
@@ -675,3 +677,11 @@ def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
 @pytest.mark.parametrize("host", ["dash_core", "a..b", "[::1]", "h:1", ""])
 def test_a_host_that_cannot_be_one(host):
     assert "neither an IP address nor the name of a host" in refusal("--dashd-address", host)
+
+
+def test_a_log_needs_a_place(tmp_path):
+    assert load_config(["-a", MAIN, "--logfile", "-"], tmp_path, {}).log_path == Path("-")
+    with pytest.raises(OperatorError, match="--no-console with --logfile - would leave no log"):
+        load_config(["-a", MAIN, "--logfile", "-", "--no-console"], tmp_path, {})
+    with pytest.raises(OperatorError, match="--log-format xml: give one of text, json"):
+        load_config(["-a", MAIN, "--log-format", "xml"], tmp_path, {})

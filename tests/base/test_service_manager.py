@@ -7,7 +7,6 @@ from twisted.internet.task import Clock
 
 from p2pool.base.service_manager import (
     MainProcess,
-    helper_environment,
     notify_service_manager,
     successor_environment,
     watchdog_period,
@@ -32,8 +31,6 @@ def test_the_watchdog_is_reset_twice_in_its_time_by_the_process_that_is_watched(
     assert watchdog_period(WATCHED, 8) is None
     assert watchdog_period(successor_environment(WATCHED), 8) == 15.0
     assert watchdog_period({**WATCHED, "NOTIFY_SOCKET": ""}, 7) is None
-    assert watchdog_period(helper_environment(WATCHED), 7) is None
-    assert helper_environment(WATCHED) == {"HOME": "/"}
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "x", "1e9", "1000"])

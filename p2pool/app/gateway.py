@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
-from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -20,7 +18,7 @@ from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
-from p2pool.app.stopping import stop_part
+from p2pool.app.stopping import StopTimes
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
@@ -47,6 +45,8 @@ PREPARE_TIME: Final = 10.0
 """Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
 RECONNECT_TIME: Final = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
+MINERS_END, SENDER_END, NETWORK_END, DISK_END = 2.0, 4.0, 7.0, 9.2
+"""Seconds after a signal by which miners, the last solutions, connections, and the disk have to be done."""
 _log = Logger(namespace="p2pool.gateway")
 
 
@@ -174,32 +174,33 @@ class GatewayApp:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
         asked = self.stratum.prepare_handover(whole=whole)
-        await self._end(self.sessions.pause)
+        times = StopTimes(self._environment.reactor, bounded=False)
+        await times.part(self.sessions.pause, by=MINERS_END)
         if asked:
             await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
         handed = self.stratum.hand_over(whole=whole)
-        await self.stop()
+        await self._stop(times)
         return handed
 
     async def stop(self) -> None:
         """Close the ports and connections; what the node has not stored yet is on disk."""
+        await self._stop(StopTimes(self._environment.reactor, bounded=True))
+
+    async def _stop(self, times: StopTimes) -> None:
         _log.info("stopping")
         self.process_watch.stop()
         self.service_status.stop()
         self.node_watch.stop()
-        await self._end(self.stratum.stop)
-        await self._end(self.sender.stop)
+        await times.part(self.stratum.stop, by=MINERS_END)
+        await times.part(self.sender.stop, by=SENDER_END)
         self.work.transactions.stop()
-        await self._end(self.daemons.stop)
         # At the same time: a broker that hangs holds up each of them.
-        for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
-            await ending
-        await self._end(self.sender.disk.finished)  # another process may use the directory then
+        await times.together(
+            self.daemons.stop, self.shared.stop, self.sessions.stop, self.sums.stop, by=NETWORK_END
+        )
+        await times.part(self.sender.disk.finished, by=DISK_END)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
-
-    async def _end(self, stop: Callable[[], Any]) -> None:
-        await stop_part(self._environment.reactor, stop)
 
     def fetch_transactions(self, handed: HandedOver) -> None:
         """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on

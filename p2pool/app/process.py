@@ -20,6 +20,7 @@ from p2pool.app.logs import FORMATS, Logging, start_logging
 from p2pool.app.program_runner import Program, ProgramRunner
 from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
+from p2pool.app.stopping import ForcedEnd
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
 from p2pool.base.observable import Event
@@ -92,7 +93,9 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     hung_up: Event[str] = Event()
     hung_up.subscribe(lambda name: _reopen_log(logging[0], name))
     # Before anything that starts a thread.
-    SignalWatch(reactor, stop=stop, reopen=hung_up.fire, replace=runner.replace).start()
+    SignalWatch(
+        reactor, stop=stop, reopen=hung_up.fire, replace=runner.replace, stopping=ForcedEnd().begin
+    ).start()
     runner.construct()
     if config.supervised:
         stop_at_end_of_input(lambda: stop(""))

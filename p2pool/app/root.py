@@ -20,13 +20,13 @@ from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.leftover_gateways import warn_of_leftovers
 from p2pool.app.own_gateways import OwnGateways
-from p2pool.app.pool import Pool, is_first_confirmation
+from p2pool.app.pool import DISK_END, Pool, is_first_confirmation
 from p2pool.app.process_watch import ProcessWatch
 from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shown_settings import shown_settings
 from p2pool.app.simnet import SimnetAssembly
 from p2pool.app.status_log import StatusLog
-from p2pool.app.stopping import STOP_TIME, stop_part
+from p2pool.app.stopping import StopTimes
 from p2pool.app.web import WebAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
@@ -45,8 +45,11 @@ REFRESH_PERIOD = 1.0
 """Seconds between two renderings of all pages."""
 RECONNECT_TIME = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
-CHILDREN_STOP_TIME = 15.0
+CHILDREN_STOP_TIME = 6.0
 """Seconds that the gateways of this machine have to stop, and to be killed if they do not."""
+MONITORING_END, CHILDREN_END = 4.0, 4.5
+"""Seconds after a signal by which what people see, and the gateways of this machine, have to be done. Gateways
+that are not are waited for again at the end."""
 _log = Logger(namespace="p2pool")
 
 
@@ -299,22 +302,24 @@ class App:
         asked = stratum.prepare_handover(whole=whole)
         if self.children is not None:
             self.children.keep()
-        await self._stop_monitoring()
+        times = StopTimes(self.reactor, bounded=False)
+        await self._stop_monitoring(times)
         if asked:
             await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
         handed = stratum.hand_over(whole=whole)
-        await self._stop_pool()
+        await self._stop_pool(times)
         return handed
 
     async def stop(self) -> None:
         """Stop everything: miners, connections, blocks under way, shares, the simulation, in this order."""
-        await self._stop_monitoring()
-        await self._stop_pool()
+        times = StopTimes(self.reactor, bounded=True)
+        await self._stop_monitoring(times)
+        await self._stop_pool(times)
 
-    async def _stop_monitoring(self) -> None:
+    async def _stop_monitoring(self, times: StopTimes) -> None:
         """Stop what shows the pool to people, and the embedded miners."""
         _log.info("stopping")
-        await self.pool.interrupt()
+        await self.pool.interrupt(times)
         self.alerts.service.leave()
         for timer in self._timers:
             timer.stop()
@@ -322,21 +327,19 @@ class App:
         self.service_status.stop()
         self.process_watch.stop()
         self.live.stop()
-        for miner in self.simnet.miners:
-            await self._stop_part(miner.stopService)
+        await times.together(*(miner.stopService for miner in self.simnet.miners), by=MONITORING_END)
         if self.children is not None:
-            await self._stop_part(self.children.stop, CHILDREN_STOP_TIME)
-        await self._stop_part(self.web.stop)
+            await times.part(self.children.stop, CHILDREN_STOP_TIME, by=CHILDREN_END)
+        await times.part(self.web.stop, by=CHILDREN_END)
 
-    async def _stop_pool(self) -> None:
+    async def _stop_pool(self, times: StopTimes) -> None:
         """Stop what mines, and write what is not on disk yet."""
-        await self.pool.stop()
-        for stop in (self.history.stop, self.simnet.stop_daemon, self.alerts.service.stop):
-            await self._stop_part(stop)
+        await self.pool.stop(times)
+        stops: list[Callable[[], Any]] = [self.history.stop, self.simnet.stop_daemon, self.alerts.service.stop]
+        if self.children is not None:
+            stops.append(self.children.stop)
+        await times.together(*stops, by=DISK_END)
         _log.info("stopped")
-
-    async def _stop_part(self, stop: Callable[[], Any], limit: float = STOP_TIME) -> None:
-        await stop_part(self.reactor, stop, limit)
 
 
 def built_in_pages() -> Path:

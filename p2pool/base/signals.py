@@ -57,11 +57,15 @@ class SignalWatch:
         stop: Callable[[str], object],
         reopen: Callable[[str], object],
         replace: Callable[[str], object] | None = None,
+        stopping: Callable[[], object] = lambda: None,
     ) -> None:
+        """Take what is called; `stopping` is called first if the program is to stop, in the thread of the
+        signals."""
         self._reactor = reactor
         self._stop = stop
         self._reopen = reopen
         self._replace = replace
+        self._stopping = stopping
 
     def start(self) -> None:
         """Block the signals in this thread and those that it starts, and wait for them in one of their own.
@@ -87,6 +91,7 @@ class SignalWatch:
             # Logged here, not by the reactor: it may hang.
             _log.warn("SIGQUIT received: stack of each thread follows", details=describe_threads())
         if number in STOPPING:
+            self._stopping()
             self._reactor.callFromThread(self._stop, name)
         elif number in REOPENING:
             self._reactor.callFromThread(self._reopen, name)

@@ -10,7 +10,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import SIMNET_ADDRESS, load_config
-from p2pool.app.pool import Pool
+from p2pool.app.pool import DISK_END, NETWORK_END, Pool
+from p2pool.app.stopping import END_TIME, StopTimes
 from p2pool.dash.address import encode_address
 from p2pool.networks import DASH
 from tests.environment import make_environment
@@ -124,6 +125,27 @@ def test_a_disk_that_takes_five_seconds_for_a_write_gets_the_last_shares(pool, m
     assert not stopped.called
     written.callback(None)
     assert stopped.called
+
+
+def test_after_a_signal_everything_may_hang_and_the_shares_have_time_still(pool, monkeypatch):
+    clock = pool.environment.reactor
+    begun: dict[str, float] = {}
+    for name in ("persistence", "merged", "dashd", "peers", "stratum"):
+
+        def stop(name: str = name) -> Deferred[None]:
+            begun[name] = clock.seconds()
+            return Deferred()
+
+        monkeypatch.setattr(getattr(pool, name), "stop", stop)
+    times, began = StopTimes(clock, bounded=True), clock.seconds()
+    pool._starting.acquire()
+    with logged():
+        stopped = ensureDeferred(pool.stop(times))
+        clock.pump([0.1] * 100)
+    assert stopped.called
+    assert begun["persistence"] - began <= NETWORK_END + 0.2
+    assert DISK_END - NETWORK_END >= 2, "a write takes a second or less"
+    assert DISK_END < END_TIME
 
 
 def test_shares_are_written_last_and_miners_leave_first(pool, monkeypatch):

@@ -44,7 +44,7 @@ class ServiceStatus:
         self._timer = Timer(self._environment.reactor, PERIOD, self.tell, name="tell systemd the status")
 
     def stop(self) -> None:
-        """Tell nothing more."""
+        """Stop telling the status."""
         if self._timer is not None:
             self._timer.stop()
 

@@ -40,8 +40,8 @@ async def stop_part(reactor: IReactorTime, stop: Callable[[], Any], limit: float
 
 class StopTimes:
     """The time of one stop. If it is `bounded`, as after a signal, a part has until `by` seconds after the
-    beginning, and the parts before it cannot take more. Else each has its own limit, as while another process waits
-    to take over."""
+    beginning, and the parts before it cannot take more. Else each has its own limit, as while another process
+    waits to take over."""
 
     def __init__(self, reactor: IReactorTime, *, bounded: bool) -> None:
         self._reactor = reactor

@@ -8,6 +8,7 @@ From the command line to the configuration:
 - `settings_file`: the TOML file of --config
 - `secret_sources`: secrets from files and the environment
 - `legacy_flags`: command lines of legacy p2pool-dash
+- `reload`: settings that are read again while the program runs
 - `shown_settings`: the settings that are public
 
 Around the node:

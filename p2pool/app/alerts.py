@@ -69,6 +69,11 @@ class AlertsAssembly:
             directory=config.datadir,
         )
 
+    def apply(self, config: Config) -> None:
+        """Use the settings of `reload.LIVE_ALERTS` from now on."""
+        self._config = config
+        self.service.set_rules(config.alerts.rules)
+
     def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Subscribe to the pool's blocks and to bans of miners' hosts."""
         book.loaded.subscribe(self.service.blocks_restored)

@@ -20,6 +20,7 @@ from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
 from p2pool.app.stopping import StopTimes
 from p2pool.app.stratum import StratumAssembly
+from p2pool.app.web import apply_keys
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -39,6 +40,7 @@ from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
+from p2pool.web.access import Access
 from p2pool.web.health import NO_BROKER, NO_WORK, Missing
 
 PREPARE_TIME: Final = 10.0
@@ -109,6 +111,8 @@ class GatewayApp:
         )
         self.broker.changed.subscribe(self._broker_changed)
         self._broker_started = False
+        self._access: Access | None = None
+        """Who may read /metrics, once the ports are open."""
         self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
 
     # --- life --------------------------------------------------------------------------------------------
@@ -151,6 +155,7 @@ class GatewayApp:
         await self.sender.start()
         await self.sessions.start()
         site = gateway_site(self._environment, config, stats=self.stats, health=self._health, missing=self.missing)
+        self._access = site.access
         self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
@@ -208,6 +213,17 @@ class GatewayApp:
         contexts = sorted(handed.record.miners.jobs.contexts, key=lambda context: context.created)
         for context in contexts:
             self.work.transactions.request(previous_block_of(context.template), context.transactions_key)
+
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the gateway runs: see `reload`."""
+        self.config = config
+        self.stratum.apply(config)
+        if self._access is not None:
+            apply_keys(self._access, config)
+
+    async def reload_certificates(self) -> list[str]:
+        """Load a TLS certificate whose files have changed. Return whose it is."""
+        return ["stratum"] if await self.stratum.reload_certificate() else []
 
     # --- events ------------------------------------------------------------------------------------------
 

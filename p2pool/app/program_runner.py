@@ -57,6 +57,12 @@ class Program(Protocol):
     async def stop(self) -> None:
         """Stop all services, leaving nothing behind."""
 
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the program runs: see `reload`."""
+
+    async def reload_certificates(self) -> list[str]:
+        """Load TLS certificates whose files have changed. Return whose they are."""
+
 
 class ProgramRunner:
     """The program of this process, from its start to its end. `make` constructs it; `fail` ends the process
@@ -90,6 +96,11 @@ class ProgramRunner:
         """Whether the program has started, so that it can be handed over."""
         self._successor: threading.Thread | None = None
         """Waits for the end of the process that a signal started."""
+
+    @property
+    def running(self) -> Program | None:
+        """Return the program while it runs here; None while it starts, and after it was handed over."""
+        return self._program if self._running else None
 
     def construct(self) -> None:
         """Construct the program: after the log and the signals, before the reactor runs. Raises OperatorError."""

@@ -27,7 +27,7 @@ from p2pool.app.shown_settings import shown_settings
 from p2pool.app.simnet import SimnetAssembly
 from p2pool.app.status_log import StatusLog
 from p2pool.app.stopping import StopTimes
-from p2pool.app.web import WebAssembly
+from p2pool.app.web import WebAssembly, apply_keys
 from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
@@ -108,6 +108,7 @@ class App:
             alerts=self.alerts,
             gateways=None if pool.shared is None else pool.shared.sender,
         )
+        self._shown = shown_settings(config)
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, pool.dashd.advice)
         self.service_status = ServiceStatus(
@@ -140,7 +141,7 @@ class App:
             ports=self._ports,
             process_memory=self.process_watch.memory,
             ban_duration=config.ban_duration,
-            stratum_limits=pool.stratum.limits,
+            stratum_limits=lambda: pool.stratum.limits,
             web_password=config.web_password is not None,
             broadcaster_enabled=not config.disable_broadcaster,
             alerts=self.alerts.service.figures,
@@ -152,7 +153,7 @@ class App:
             census=pool.peers.hub.census,
             listening=self._listening,
             missing=pool.missing,
-            settings=shown_settings(config),
+            settings=self._shown,
         )
 
     # --- start -------------------------------------------------------------------------------------------
@@ -281,6 +282,21 @@ class App:
         clock, slices = self.environment.clock, self._cooperator
         await slices.cooperate(self.views.refreshing(clock())).whenDone()
         await slices.cooperate(self.live.refreshing(self.views, clock())).whenDone()
+
+    # --- settings that change ------------------------------------------------------------------------------
+
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the node runs: see `reload`."""
+        self.config = config
+        self.pool.stratum.apply(config)
+        apply_keys(self.web.access, config)
+        self.alerts.apply(config)
+        self._shown.update(shown_settings(config))
+
+    async def reload_certificates(self) -> list[str]:
+        """Load TLS certificates whose files have changed. Return whose they are."""
+        found = (("stratum", self.pool.stratum), ("web", self.web))
+        return [whose for whose, part in found if await part.reload_certificate()]
 
     # --- stop --------------------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class Sources:
     """Bytes of memory that the process uses; None if unknown."""
     ban_duration: float = StratumSettings.ban_duration
     """Seconds."""
-    stratum_limits: StratumLimits = StratumLimits()
+    stratum_limits: Callable[[], StratumLimits] = StratumLimits
     web_password: bool = False
     """Set if pages need user and password."""
     broadcaster_enabled: bool = True

@@ -571,7 +571,7 @@ def test_help_names_every_flag_and_the_default_directory(capsys, directory):
 def test_a_missing_package_of_the_broker_is_named_with_the_command_that_installs_it(
     monkeypatch, capsys, tmp_path, package
 ):
-    def run_gateway(config):
+    def run_gateway(config, load):
         raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
     monkeypatch.setattr(process, "run_gateway", run_gateway)
@@ -597,14 +597,15 @@ def test_version_and_unknown_flags(capsys):
 
 
 def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(process, "run", lambda config: seen.append(config) or 7)
+    seen, again = [], []
+    monkeypatch.setattr(process, "run", lambda config, load: (seen.append(config), again.append(load()), 7)[2])
     assert cli.main(["-a", MAIN], tmp_path) == 7
     assert seen[0].datadir == tmp_path / "dash"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["p2pool-dash", "--net", "simnet"])
     assert cli.main() == 7
     assert seen[1].datadir == tmp_path / ".p2pool-dash" / "simnet"
+    assert again == seen
 
 
 @pytest.mark.parametrize(
@@ -612,7 +613,7 @@ def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
     [(OperatorError("it is so"), 2), (OperatorError("it is so", 1), 1), (ImportError("it is so"), 2)],
 )
 def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
-    def run(config):
+    def run(config, load):
         raise error
 
     monkeypatch.setattr(process, "run", run)

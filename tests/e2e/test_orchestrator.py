@@ -18,6 +18,7 @@ from tests.support import ROOT
 
 pytestmark = pytest.mark.e2e
 WATCHDOG_TIME = 2.0
+KEY = "0123456789abcdef-key"
 STOP_TIME = 10.0
 """Seconds within which SIGTERM ends the node, as docs/operators.md promises."""
 
@@ -130,6 +131,32 @@ def test_a_lost_dashd_is_seen_by_readyz_and_does_not_hold_up_the_end(tmp_path):
             assert node.wait_for_end(30) == 0, node.output
             assert time.monotonic() - began < STOP_TIME
             dash.process.send_signal(signal.SIGCONT)
+
+
+def test_settings_are_read_again_at_hangup(tmp_path, manager):
+    settings = tmp_path / "p2pool.toml"
+    settings.write_text("simnet-miners = 0\n")
+    with NodeProcess(tmp_path, "--config", str(settings)) as node:
+        wait_for("ready node", lambda: status_of(node, "readyz") == 200)
+        assert status_of(node, "metrics") == 200
+        wait_for("running node", lambda: manager.has("STATUS=0 miners"))
+        settings.write_text(
+            'simnet-miners = 0\nfee = 2\nban-allow = ["192.0.2.0/24"]\n'
+            f'api-key = ["{KEY}"]\napi-key-endpoints = "/metrics"\n'
+        )
+        node.process.send_signal(signal.SIGHUP)
+        line = node.wait_for_line("SIGHUP: settings read; changed: ")
+        assert set(line.partition("changed: ")[2].split(", ")) == {"api-key", "api-key-endpoints", "ban-allow"}
+        assert node.wait_for_line("that need a restart").endswith(": fee")
+        assert status_of(node, "metrics") == 401
+        assert node.get("api/v1/config")["settings"]["ban-allow"]
+        settings.write_text("fee = much\n")
+        node.process.send_signal(signal.SIGHUP)
+        node.wait_for_line("SIGHUP: the settings cannot be used, nothing is changed: ")
+        assert status_of(node, "metrics") == 401
+        assert manager.has("RELOADING=1")
+        assert manager.has("MONOTONIC_USEC=")
+        node.interrupt()
 
 
 def test_a_hung_reactor_does_not_hold_up_the_end(tmp_path):

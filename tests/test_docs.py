@@ -212,7 +212,7 @@ def named_paths(document: Document) -> set[str]:
 
 @cache
 def served() -> list[re.Pattern[str]]:
-    """The paths of the node, and that of gateways alone."""
+    """The paths of the node."""
     actions = [f"/api/v1/admin/{name}" for name in admin_actions(None, None, None)] + ["/api/v1/admin/alert-test"]
     files = [f"/static/{path.name}" for path in (ROOT / "web-static").iterdir()]
     paths = [
@@ -222,7 +222,6 @@ def served() -> list[re.Pattern[str]]:
         "/metrics",
         "/ws",
         "/api/openapi.json",
-        "/healthz",
     ]
     return [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in paths]
 

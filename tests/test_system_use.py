@@ -46,6 +46,7 @@ ALLOWED: Final = {
     "base/handover_socket.py": "blocks, in the thread of a take-over",
     "app/process.py": "makes the process: its reactor and its time",
     "app/program_runner.py": "waits for a process that takes over, in a thread",
+    "app/stopping.py": "ends the process when all else hangs, in a thread",
     "app/take_over.py": "answers a process that takes over, in a thread",
     "app/child_process.py": "waits for the end of a gateway's process, in a thread",
     "app/logs.py": "a lock: threads log, too",

@@ -110,6 +110,10 @@ class Alerts:
         """Set when attempts were cancelled because the node is stopping."""
         self._testing = False
 
+    def set_rules(self, rules: Rules) -> None:
+        """Decide by these rules from now on which events people are notified of, and when."""
+        self._grouper.rules = rules
+
     # --- life --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -9,12 +9,14 @@ From the command line to the configuration:
 - `environment_settings`: all other settings from the environment
 - `secret_sources`: secrets from files and the environment
 - `legacy_flags`: command lines of legacy p2pool-dash
+- `reload`: settings that are read again while the program runs
 - `shown_settings`: the settings that are public
 
 Around the node:
 - `process`: the node as a process: reactor, log, signals and exit status
 - `root`: class `App`, which constructs, connects, starts and stops everything
 - `pool`: class `Pool`, the part of it that mines; `stopping`: stops parts one by one, whatever one of them does
+- `service_status`: the status line of systemd
 - `logs`, `status_log`, `bench_log`: the log, lines about the node as a whole, and what --bench adds
 - `compiled`: the modules that can be compiled, and whether they are
 - `process_watch`: measures the process: delays, memory, files and threads

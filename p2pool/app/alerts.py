@@ -6,7 +6,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
@@ -18,6 +17,7 @@ from p2pool.alerts.service import POLL_PERIOD, AlertPorts, Alerts, TrialResult
 from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.app.config import Config
+from p2pool.app.settings import STANDARD_OUTPUT
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.paths import MAX_PATH
@@ -69,6 +69,11 @@ class AlertsAssembly:
             directory=config.datadir,
         )
 
+    def apply(self, config: Config) -> None:
+        """Use the settings of `reload.LIVE_ALERTS` from now on."""
+        self._config = config
+        self.service.set_rules(config.alerts.rules)
+
     def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Subscribe to the pool's blocks and to bans of miners' hosts."""
         book.loaded.subscribe(self.service.blocks_restored)
@@ -87,10 +92,10 @@ class AlertsAssembly:
 
     def _identity(self) -> NodeIdentity:
         config = self._config
-        log: Path = config.log_path
+        log = "its standard output" if config.log_path == STANDARD_OUTPUT else str(config.log_path)
         node = config.alerts.node or printable(socket.gethostname())
         return NodeIdentity(
-            node, config.network.name, config.alerts.page or self._page(), printable(str(log), MAX_PATH)
+            node, config.network.name, config.alerts.page or self._page(), printable(log, MAX_PATH)
         )
 
     def test(self, destination: str) -> Deferred[dict[str, object]]:

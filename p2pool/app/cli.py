@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,18 +33,16 @@ def main(argv: Sequence[str] | None = None, default_datadir: Path | None = None)
     gateway = words[:1] == [GATEWAY]
     try:
         check_compiled()
-        config = load_config(
-            words[gateway:],
-            default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir,
-            gateway=gateway,
-        )
+        directory = default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir
+        load = partial(load_config, words[gateway:], directory, gateway=gateway)
+        config = load()
         # Imported late: a wrong flag is reported at once, and the reactor is installed only here.
         from p2pool.net.lean_reactor import install
 
         install()  # before the next import, which may install another one
         from p2pool.app.process import run, run_gateway
 
-        return run_gateway(config) if gateway else run(config)
+        return run_gateway(config, load) if gateway else run(config, load)
     except (OperatorError, ImportError) as error:
         open_terminal(sys.stderr).write(f"p2pool-dash: {error}{_how_to_install(error)}\n")
         return error.exit_status if isinstance(error, OperatorError) else 2

@@ -26,7 +26,7 @@ from p2pool.app.legacy_flags import (
     network_name,
 )
 from p2pool.app.secret_sources import add_secrets
-from p2pool.app.settings import LOG_NAME, GeneralSettings, StartOptions, all_settings
+from p2pool.app.settings import LOG_NAME, STANDARD_OUTPUT, GeneralSettings, StartOptions, all_settings
 from p2pool.app.settings_file import read_settings_file
 from p2pool.base.errors import OperatorError
 from p2pool.base.paths import parse_path
@@ -108,7 +108,7 @@ class Config(
 
     @property
     def log_path(self) -> Path:
-        """Return the file that the log is written to."""
+        """Return the file that the log is written to, or STANDARD_OUTPUT."""
         return self.logfile or self.datadir / LOG_NAME
 
     @property
@@ -240,6 +240,8 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
         values["stats_db"] = default_location(values["datadir"])
     _check_simnet(values, network)
     config = Config(network=network, notices=tuple(notices), **values)
+    if config.no_console and config.log_path == STANDARD_OUTPUT:
+        raise OperatorError("--no-console with --logfile - would leave no log: leave one of them out")
     _check_difficulties(config)
     _check_tls(config)
     _check_web(config)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
-from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -17,10 +15,12 @@ from p2pool.app.gateway_daemons import GatewayDaemons
 from p2pool.app.gateway_web import gateway_site
 from p2pool.app.handover import HandedOver
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shared_pool import SharedPool
 from p2pool.app.shared_sessions import SharedSessions
-from p2pool.app.stopping import stop_part
+from p2pool.app.stopping import StopTimes
 from p2pool.app.stratum import StratumAssembly
+from p2pool.app.web import apply_keys
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -40,11 +40,15 @@ from p2pool.gateway.template_transactions import previous_block_of
 from p2pool.gateway.work_codec import WorkChangeSent
 from p2pool.net.worker_port import WebConnections
 from p2pool.pool_stats import PoolStats
+from p2pool.web.access import Access
+from p2pool.web.health import NO_BROKER, NO_WORK, Missing
 
 PREPARE_TIME: Final = 10.0
 """Seconds that the broker has to answer a gateway that takes over, before the earlier process is asked to stop."""
 RECONNECT_TIME: Final = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
+MINERS_END, SENDER_END, NETWORK_END, DISK_END = 2.0, 4.0, 7.0, 9.2
+"""Seconds after a signal by which miners, the last solutions, connections, and the disk have to be done."""
 _log = Logger(namespace="p2pool.gateway")
 
 
@@ -102,8 +106,13 @@ class GatewayApp:
             is_gateway=True,
         )
         self.process_watch = ProcessWatch(environment, self.stats)
+        self.service_status = ServiceStatus(
+            environment, self.stats, height=lambda: self._height, missing=self.missing
+        )
         self.broker.changed.subscribe(self._broker_changed)
         self._broker_started = False
+        self._access: Access | None = None
+        """Who may read /metrics, once the ports are open."""
         self.node_watch = NodeWatch(environment, problem=self.work.problem, network=config.network.name)
 
     # --- life --------------------------------------------------------------------------------------------
@@ -145,7 +154,8 @@ class GatewayApp:
         await self.daemons.start()
         await self.sender.start()
         await self.sessions.start()
-        site = gateway_site(self._environment, config, stats=self.stats, health=self._health)
+        site = gateway_site(self._environment, config, stats=self.stats, health=self._health, missing=self.missing)
+        self._access = site.access
         self.stratum.listen(site, dashboard="", browsers=WebConnections(config.web_trusted_proxy))
         names = self._names
         self.broker.follow(StreamReader(names.work, names.taken, names.counted), self._came)
@@ -153,6 +163,7 @@ class GatewayApp:
         self.shared.start()
         self.stratum.start()
         self.process_watch.start()
+        self.service_status.start()
         self.node_watch.start()
 
     @property
@@ -168,31 +179,33 @@ class GatewayApp:
         """Stop everything but the miners' connections and ports, and return these for another process; unless
         `whole`, miners have to reconnect."""
         asked = self.stratum.prepare_handover(whole=whole)
-        await self._end(self.sessions.pause)
+        times = StopTimes(self._environment.reactor, bounded=False)
+        await times.part(self.sessions.pause, by=MINERS_END)
         if asked:
             await deferLater(self._environment.reactor, RECONNECT_TIME, lambda: None)
         handed = self.stratum.hand_over(whole=whole)
-        await self.stop()
+        await self._stop(times)
         return handed
 
     async def stop(self) -> None:
         """Close the ports and connections; what the node has not stored yet is on disk."""
+        await self._stop(StopTimes(self._environment.reactor, bounded=True))
+
+    async def _stop(self, times: StopTimes) -> None:
         _log.info("stopping")
         self.process_watch.stop()
+        self.service_status.stop()
         self.node_watch.stop()
-        await self._end(self.stratum.stop)
-        await self._end(self.sender.stop)
+        await times.part(self.stratum.stop, by=MINERS_END)
+        await times.part(self.sender.stop, by=SENDER_END)
         self.work.transactions.stop()
-        await self._end(self.daemons.stop)
         # At the same time: a broker that hangs holds up each of them.
-        for ending in [ensureDeferred(self._end(each.stop)) for each in (self.shared, self.sessions, self.sums)]:
-            await ending
-        await self._end(self.sender.disk.finished)  # another process may use the directory then
+        await times.together(
+            self.daemons.stop, self.shared.stop, self.sessions.stop, self.sums.stop, by=NETWORK_END
+        )
+        await times.part(self.sender.disk.finished, by=DISK_END)  # another process may use the directory then
         self.broker.stop()
         _log.info("stopped")
-
-    async def _end(self, stop: Callable[[], Any]) -> None:
-        await stop_part(self._environment.reactor, stop)
 
     def fetch_transactions(self, handed: HandedOver) -> None:
         """Fetch the transactions of the work that miners of an earlier process still have: a block may be found on
@@ -200,6 +213,17 @@ class GatewayApp:
         contexts = sorted(handed.record.miners.jobs.contexts, key=lambda context: context.created)
         for context in contexts:
             self.work.transactions.request(previous_block_of(context.template), context.transactions_key)
+
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the gateway runs: see `reload`."""
+        self.config = config
+        self.stratum.apply(config)
+        if self._access is not None:
+            apply_keys(self._access, config)
+
+    async def reload_certificates(self) -> list[str]:
+        """Load a TLS certificate whose files have changed. Return whose it is."""
+        return ["stratum"] if await self.stratum.reload_certificate() else []
 
     # --- events ------------------------------------------------------------------------------------------
 
@@ -228,6 +252,12 @@ class GatewayApp:
         finally:
             self.sender.send(message)
 
+    @property
+    def _height(self) -> int | None:
+        """Return the height of the block that miners work on; None without work."""
+        context = self.work.context
+        return None if context is None else context.template.height
+
     def _identity(self) -> GatewayIdentity:
         """Return what the node shows of this gateway."""
         host = self.config.worker_host
@@ -238,7 +268,7 @@ class GatewayApp:
     # --- web ---------------------------------------------------------------------------------------------
 
     def _health(self) -> dict[str, object]:
-        """Return what /healthz says."""
+        """Return what /healthz says in addition to that the gateway is alive."""
         problem = self.work.problem()
         return {
             "gateway": self.name,
@@ -251,3 +281,9 @@ class GatewayApp:
             "incomplete_blocks": self.blocks.waiting,
             "dashd": self.daemons.problem,
         }
+
+    def missing(self) -> list[Missing]:
+        """Return what keeps miners from getting fresh work, for /readyz."""
+        if self.work.problem() is None:
+            return []
+        return [NO_WORK if self.broker.problem is None else NO_BROKER]

@@ -29,9 +29,9 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before a gateway that ended is started again: doubled each time."""
 SETTLED_AFTER: Final = 60.0
 """Seconds after which a gateway counts as running: when it ends then, the waits begin again."""
-STOP_TIME: Final = 6.0
+STOP_TIME: Final = 4.0
 """Seconds that gateways have to stop in order before they are killed."""
-KILL_TIME: Final = 2.0
+KILL_TIME: Final = 1.0
 """Seconds in which the end of a killed process is noticed."""
 LEAVE_TIME: Final = 600.0
 """Seconds in which the gateways of a process that took over from the node can take over from this node's."""

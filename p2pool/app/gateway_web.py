@@ -1,9 +1,9 @@
-"""What a gateway shows of itself on its worker port: /healthz and /metrics, to those whom the settings of the web
-let see it."""
+"""What a gateway shows of itself on its worker port: /healthz and /readyz to everybody, /metrics to those whom the
+settings of the web let see it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,8 +18,10 @@ from p2pool.app.web import web_access
 from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
 from p2pool.pool_stats import PoolStats
+from p2pool.web.health import Missing, liveness, readiness, readiness_status
 from p2pool.web.metrics import render_metrics
-from p2pool.web.resources import GetResource, StatusAndBody, answer_later, answer_now
+from p2pool.web.request import WebRequest
+from p2pool.web.resources import GetResource, StatusAndBody, answer_later
 from p2pool.web.site import METRICS_TYPE, GuardedSite
 
 PERIOD: Final = 1.0
@@ -27,13 +29,19 @@ PERIOD: Final = 1.0
 
 
 def gateway_site(
-    environment: Environment, config: Config, *, stats: PoolStats, health: Callable[[], dict[str, object]]
+    environment: Environment,
+    config: Config,
+    *,
+    stats: PoolStats,
+    health: Callable[[], dict[str, object]],
+    missing: Callable[[], Sequence[Missing]],
 ) -> GuardedSite:
-    """Return the site of a gateway; `health` returns what /healthz says, with the status
-    503 unless there is "work"."""
+    """Return the site of a gateway. `health` returns what /healthz says besides that it is alive, unless the
+    web is restricted: it may name addresses. `missing` is what keeps miners from getting work, for /readyz."""
     root = Resource()
     root.putChild(b"", _Hint())
     root.putChild(b"healthz", _Health(health))
+    root.putChild(b"readyz", _Readiness(missing))
     root.putChild(b"metrics", _Metrics(MetricsText(environment, stats, config.metrics_max_workers)))
     return GuardedSite(environment, root, web_access(config))
 
@@ -47,7 +55,8 @@ class _Hint(GetResource):
     def answer(self, request: Request) -> StatusAndBody:
         return (
             200,
-            b"This is a gateway of a p2pool-dash node, which has the pages; here are /healthz and /metrics\n",
+            b"This is a gateway of a p2pool-dash node, which has the pages; here are /healthz, /readyz and "
+            b"/metrics\n",
         )
 
 
@@ -61,12 +70,22 @@ class _Health(GetResource):
         self._health = health
 
     @override
-    def render_GET(self, request: Request) -> bytes | int:
-        health = self._health()
-        status = 200 if health["work"] else 503
-        body = answer_now(request, self.content_type, (status, orjson.dumps(health)))
-        request.setHeader(b"Content-Type", self.content_type)
-        return body
+    def answer(self, request: Request) -> StatusAndBody:
+        details = self._health() if isinstance(request, WebRequest) and request.is_open else {}
+        return 200, orjson.dumps(liveness() | details)
+
+
+class _Readiness(GetResource):
+    """The resource that answers /readyz."""
+
+    def __init__(self, missing: Callable[[], Sequence[Missing]]) -> None:
+        super().__init__()
+        self._missing = missing
+
+    @override
+    def answer(self, request: Request) -> StatusAndBody:
+        answer = readiness(self._missing())
+        return readiness_status(answer), orjson.dumps(answer)
 
 
 class _Metrics(GetResource):

@@ -1,16 +1,21 @@
-"""Logging: one line an event, on the terminal and in a bounded set of files."""
+"""Logging: one line an event, as text or JSON, on the terminal and in a bounded set of files, or to standard
+output alone."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
+import math
 import os
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Final, TextIO
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -24,6 +29,7 @@ from twisted.logger import (
 )
 from zope.interface import provider
 
+from p2pool.app.settings import STANDARD_OUTPUT
 from p2pool.base.errors import OperatorError
 from p2pool.base.terminal import open_terminal
 
@@ -35,8 +41,8 @@ _log = Logger(namespace="p2pool")
 def format_line(event: LogEvent) -> str:
     """Return `2026-01-31 12:00:00.123Z info  [node] text`, in UTC. A failure's traceback and the field `details`
     follow on lines of their own, indented so that nothing inside can pass for another event."""
-    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-    level = getattr(event.get("log_level"), "name", "info")
+    when = _time(event).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+    level = _level(event)
     source = str(event.get("log_namespace", "-")).removeprefix("p2pool.")
     text = _one_line(formatEvent(event).replace("\r", " ").replace("\n", " "))
     failure = event.get("log_failure")
@@ -55,15 +61,83 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def format_json(event: LogEvent) -> str:
+    """Return an event as a JSON object on one line, in ASCII: `time` (UTC), `level`, `namespace`, `message`, and,
+    if there are any, `fields` (those of the event that are text, numbers, true, false or null), `details` and
+    `traceback`."""
+    failure = event.get("log_failure")
+    line: dict[str, Any] = {
+        "time": _time(event).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "level": _level(event),
+        "namespace": str(event.get("log_namespace", "-")),
+        "message": formatEvent(event),
+    }
+    fields = {name: value for name, value in event.items() if _is_own(name) and _is_plain(value)}
+    if fields:
+        line["fields"] = fields
+    if "details" in event:
+        line["details"] = str(event["details"])
+    if failure is not None:
+        line["traceback"] = failure.getTraceback().rstrip()
+    return json.dumps(line).replace("\x7f", "\\u007f") + "\n"
+
+
+def _time(event: LogEvent) -> datetime:
+    return datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+
+
+def _level(event: LogEvent) -> str:
+    return str(getattr(event.get("log_level"), "name", "info"))
+
+
+def _is_own(name: str) -> bool:
+    """Return whether an event's field is its own, not the logger's."""
+    return not name.startswith("log_") and name != "details"
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value is the same in JSON."""
+    return value is None or type(value) in (str, int, bool) or (type(value) is float and math.isfinite(value))
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """How lines look: those of events, and the one in place of others that could not be written, of their number
+    and the reason."""
+
+    event: Callable[[LogEvent], str]
+    missing: Callable[[int, str], str]
+
+
+def _missing_text(count: int, why: str) -> str:
+    return f"({count} lines are missing here: {why})\n"
+
+
+def _missing_json(count: int, why: str) -> str:
+    return json.dumps({"level": "warn", "message": f"{count} lines are missing here: {why}"}) + "\n"
+
+
+FORMATS: Final = {"text": LogFormat(format_line, _missing_text), "json": LogFormat(format_json, _missing_json)}
+"""By the name that --log-format takes."""
+
+
 class WatchedLogFile:
     """A log file that is rotated at a size, and that follows its name: it is reopened when another program
     renamed or removed it, and by `reopen`. Until a new one can be opened the old one is used. Lines that a full
     disk does not take are dropped whole, and counted."""
 
-    def __init__(self, path: Path, *, rotate_at: int, keep: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rotate_at: int,
+        keep: int,
+        missing: Callable[[int, str], str] = _missing_text,
+    ) -> None:
         """Open or make the file at `path`; beyond `rotate_at` bytes it becomes `path`.1, and `keep` of those are
-        kept. Raises OSError."""
+        kept. `missing` makes the line in place of others. Raises OSError."""
         self.path = path
+        self._missing = missing
         self._rotate_at = rotate_at
         self._keep = keep
         self._lock = threading.RLock()
@@ -94,7 +168,7 @@ class WatchedLogFile:
                 with contextlib.suppress(OSError):
                     self._rotate()
             if self._dropped:
-                text = f"({self._dropped} lines are missing here: they could not be written)\n{text}"
+                text = self._missing(self._dropped, "they could not be written") + text
             self._append(text.encode("utf-8", "backslashreplace"))
 
     def _rotate(self) -> None:
@@ -142,7 +216,7 @@ class WatchedLogFile:
 class Logging:
     """The logging of this program, which can be changed while it runs."""
 
-    def __init__(self, file: WatchedLogFile, predicate: LogLevelFilterPredicate) -> None:
+    def __init__(self, file: WatchedLogFile | None, predicate: LogLevelFilterPredicate) -> None:
         self._file = file
         self._predicate = predicate
 
@@ -152,6 +226,8 @@ class Logging:
 
     def reopen(self) -> None:
         """Open the log file by its name again, after a rotation by another program."""
+        if self._file is None:
+            return
         try:
             self._file.reopen()
         except OSError as error:
@@ -162,19 +238,27 @@ class Logging:
             )
 
 
-def start_logging(logfile: Path, debug: bool, terminal: TextIO | None = None) -> Logging:
-    """Send events to the terminal (standard error unless given) and the file. Raises OperatorError when the file
-    cannot be written."""
-    try:
-        file = WatchedLogFile(logfile, rotate_at=LOG_SIZE, keep=LOG_FILES)
-    except OSError as error:
-        raise OperatorError(f"--logfile: cannot write {logfile}: {error.strerror}") from None
-    screen = open_terminal(sys.stderr if terminal is None else terminal)
+def start_logging(
+    logfile: Path, debug: bool, terminal: TextIO | None = None, *, form: LogFormat = FORMATS["text"]
+) -> Logging:
+    """Send events to the terminal (standard error unless given) and the file; for STANDARD_OUTPUT only there.
+    Raises OperatorError when the file cannot be written."""
+    file: WatchedLogFile | None = None
+    if logfile == STANDARD_OUTPUT:
+        stream = sys.stdout
+    else:
+        stream = sys.stderr if terminal is None else terminal
+        try:
+            file = WatchedLogFile(logfile, rotate_at=LOG_SIZE, keep=LOG_FILES, missing=form.missing)
+        except OSError as error:
+            raise OperatorError(f"--logfile: cannot write {logfile}: {error.strerror}") from None
+    screen = open_terminal(stream, lambda count: form.missing(count, "the output was not read"))
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
-        line = format_line(event)
-        file.write(line)
+        line = form.event(event)
+        if file is not None:
+            file.write(line)
         screen.write(line)
 
     predicate = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)

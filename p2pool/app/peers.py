@@ -36,6 +36,7 @@ from p2pool.peers.port_mapping import PortMapping
 from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from p2pool.share.share import Share
+from p2pool.web.health import DOWNLOADING_SHARES, NO_PEERS, Missing
 
 _log = Logger(namespace="p2pool.peers")
 
@@ -223,6 +224,14 @@ class PeersAssembly:
         if self._node.best_share is None:
             return "the share chain is being downloaded"
         return None
+
+    def missing(self) -> list[Missing]:
+        """Return what is missing for work, for /readyz; nothing on a network that needs no other nodes."""
+        if not self._config.network.persist:
+            return []
+        if not self.hub.peers:
+            return [NO_PEERS]
+        return [DOWNLOADING_SHARES] if self._node.best_share is None else []
 
     def _punish(self, label: str, why: str) -> None:
         session = self.hub.session_of(label)

@@ -17,7 +17,7 @@ from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
-from p2pool.app.stopping import STOP_TIME, stop_part
+from p2pool.app.stopping import StopTimes
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
 from p2pool.base.text import format_dash
@@ -31,13 +31,16 @@ from p2pool.node.persistence import Persistence
 from p2pool.pool_stats import BlockRecord, BlockStatus, PoolStats
 from p2pool.sharechain.tracker import Tracker
 from p2pool.stratum.upcoming_work import is_newer_work_coming
+from p2pool.web.health import LOADING_SHARES, NO_DASHD, NO_WORK, STOPPING, Missing
 
 if TYPE_CHECKING:
     from p2pool.app.broker import BrokerAssembly
 
 SHARES_STOP_TIME: Final = 12.0
-"""Seconds that the shares have to get to the disk. If a write takes some seconds, the last shares wait for the one
-that is under way, and need another. All parts together stay within the TimeoutStopSec of docs/systemd."""
+"""Seconds that the shares have to get to the disk while another process takes over. If a write takes some seconds,
+the last shares wait for the one that is under way, and need another."""
+START_END, MINERS_END, NETWORK_END, DISK_END = 1.5, 5.0, 7.0, 9.2
+"""Seconds after a signal by which a start under way, miners, connections, and at last the disk have to be done."""
 _log = Logger(namespace="p2pool")
 
 
@@ -52,6 +55,7 @@ class Pool:
         self.payouts = payout_addresses(config, environment.chance)
         self.payout_service: PayoutService | None = None
         self.stopping = False
+        self._loaded = False
         self._starting = DeferredLock()
         """Held while services are started, after the shares were loaded: they stop between two of them only."""
         self.node = Node(
@@ -134,6 +138,7 @@ class Pool:
     async def load(self) -> None:
         """Load the stored shares. Raises OperatorError."""
         await self.persistence.start()
+        self._loaded = True
         best = self.node.best_share
         if best is not None:
             height = self.node.tracker.height(best)
@@ -201,32 +206,42 @@ class Pool:
         """Return why there is no fresh work for miners; None while there is."""
         return self.dashd.problem or self.node.work_problem
 
+    def missing(self) -> list[Missing]:
+        """Return what keeps miners from getting fresh work, for /readyz; costs next to nothing."""
+        if self.stopping:
+            return [STOPPING]
+        if not self._loaded:
+            return [LOADING_SHARES]
+        found = [] if self.dashd.problem is None else [NO_DASHD]
+        found += self.peers.missing()
+        has_work = self.node.context is not None and self.node.work_problem is None
+        return found if found or has_work else [NO_WORK]
+
     # --- stop --------------------------------------------------------------------------------------------
 
     def _is_stopping(self) -> bool:
         return self.stopping
 
-    async def interrupt(self) -> None:
+    def _unbounded(self) -> StopTimes:
+        return StopTimes(self.environment.reactor, bounded=False)
+
+    async def interrupt(self, times: StopTimes | None = None) -> None:
         """Start no more services, and wait until the one that is being started has started."""
         if not self.stopping:
             self.stopping = True
-            await self._stop(self._starting.acquire)
+            await (times or self._unbounded()).part(self._starting.acquire, by=START_END)
 
-    async def stop(self) -> None:
+    async def stop(self, times: StopTimes | None = None) -> None:
         """Stop everything: miners, connections, blocks under way, and at last the shares, all of which are on disk
-        when this returns."""
-        await self.interrupt()
-        await self._stop(self.stratum.stop)
+        when this returns, unless the disk hangs."""
+        times = times or self._unbounded()
+        await self.interrupt(times)
+        await times.part(self.stratum.stop, by=MINERS_END)
         if self.payout_service is not None:
             self.payout_service.stop()
-        if self.gateways is not None:
-            await self._stop(self.gateways.stop)
-        for service in (self.peers, self.dashd, self.merged):
-            await self._stop(service.stop)
-        await self._stop(self.persistence.stop, SHARES_STOP_TIME)
-
-    async def _stop(self, stop: Callable[[], Any], limit: float = STOP_TIME) -> None:
-        await stop_part(self.environment.reactor, stop, limit)
+        gateways = () if self.gateways is None else (self.gateways.stop,)
+        await times.together(*gateways, self.peers.stop, self.dashd.stop, self.merged.stop, by=NETWORK_END)
+        await times.part(self.persistence.stop, SHARES_STOP_TIME, by=DISK_END)
 
 
 def is_first_confirmation(record: BlockRecord) -> bool:

@@ -16,14 +16,16 @@ from twisted.python.failure import Failure
 
 from p2pool.app.config import Config
 from p2pool.app.gateway_children import GatewayChildren
-from p2pool.app.logs import Logging, start_logging
+from p2pool.app.logs import FORMATS, Logging, start_logging
 from p2pool.app.program_runner import Program, ProgramRunner
+from p2pool.app.reload import Reloader
 from p2pool.app.root import App
 from p2pool.app.state_files import check_state_files
+from p2pool.app.stopping import ForcedEnd
 from p2pool.base.environment import Environment, IReactor, real_environment
 from p2pool.base.errors import OperatorError
-from p2pool.base.observable import Event
-from p2pool.base.signals import SignalWatch
+from p2pool.base.service_manager import MainProcess
+from p2pool.base.signals import RELOADING, SignalWatch
 from p2pool.base.supervised import BEAT_PERIOD, beat, stop_at_end_of_input
 from p2pool.base.terminal import open_terminal
 from p2pool.base.timer import Timer
@@ -33,23 +35,31 @@ from p2pool.dash import sha256
 _log = Logger(namespace="p2pool")
 
 
-def run(config: Config) -> int:
+Load = Callable[[], Config]
+"""Reads the settings again, as at the start. Raises OperatorError."""
+Make = Callable[[Config, Environment, Logging, GatewayChildren | None], Program]
+
+
+def run(config: Config, load: Load) -> int:
     """Run the node until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
     return _run(
         config,
-        lambda environment, logging, children: App(config, environment, logging.set_level, children=children),
+        load,
+        lambda config, environment, logging, children: App(
+            config, environment, logging.set_level, children=children
+        ),
     )
 
 
-def run_gateway(config: Config) -> int:
+def run_gateway(config: Config, load: Load) -> int:
     """Run a gateway until it is interrupted. Return the exit status. Raises OperatorError if it cannot start."""
     # Imported late: only gateways need the packages of the broker.
     from p2pool.app.gateway import GatewayApp
 
-    return _run(config, lambda environment, *_: GatewayApp(config, environment))
+    return _run(config, load, lambda config, environment, *_: GatewayApp(config, environment))
 
 
-def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren | None], Program]) -> int:
+def _run(config: Config, load: Load, make: Make) -> int:
     from twisted.internet import reactor as global_reactor
 
     reactor: IReactor = cast(IReactor, global_reactor)
@@ -68,26 +78,35 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     environment = real_environment(reactor)
     logging: list[Logging] = []
     children = GatewayChildren(reactor, config.gateways) if config.gateways else None
+    main = MainProcess(environment)
+    reloader = Reloader(
+        environment,
+        config,
+        load=load,
+        set_level=lambda level: logging[0].set_level(level),  # noqa: PLW0108  # it is made below
+        program=lambda: runner.running,
+        main=main,
+    )
     runner = ProgramRunner(
         config,
         environment,
-        make=lambda: make(environment, logging[0], children),
+        make=lambda: make(reloader.config, environment, logging[0], children),
         fail=failed,
         end=lambda: stop(""),
         children=children,
+        main=main,
     )
     logging.append(
-        start_logging(config.log_path, config.debug, open_terminal(None) if config.no_console else None)
+        start_logging(
+            config.log_path,
+            config.debug,
+            open_terminal(None) if config.no_console else None,
+            form=FORMATS[config.log_format],
+        )
     )
-    report_built_in("X11", x11.PROBLEM)
-    report_built_in("SHA-256", sha256.PROBLEM)
-    for notice in config.notices:
-        _log.warn("settings: {notice}", notice=notice)
-    check_state_files(config.datadir)
-    hung_up: Event[str] = Event()
-    hung_up.subscribe(lambda name: _reopen_log(logging[0], name))
+    _report_start(config)
     # Before anything that starts a thread.
-    SignalWatch(reactor, stop=stop, reopen=hung_up.fire, replace=runner.replace).start()
+    _watch_signals(reactor, stop=stop, runner=runner, reloader=reloader, logging=logging[0])
     runner.construct()
     if config.supervised:
         stop_at_end_of_input(lambda: stop(""))
@@ -99,6 +118,34 @@ def _run(config: Config, make: Callable[[Environment, Logging, GatewayChildren |
     if failures:
         raise failures[0]
     return 0
+
+
+def _report_start(config: Config) -> None:
+    """Log what the operator should know before anything starts. Raises OperatorError for state files that cannot
+    be used."""
+    report_built_in("X11", x11.PROBLEM)
+    report_built_in("SHA-256", sha256.PROBLEM)
+    for notice in config.notices:
+        _log.warn("settings: {notice}", notice=notice)
+    check_state_files(config.datadir)
+
+
+def _watch_signals(
+    reactor: IReactor,
+    *,
+    stop: Callable[[str], None],
+    runner: ProgramRunner,
+    reloader: Reloader,
+    logging: Logging,
+) -> None:
+    """Act on signals from now on."""
+
+    def reopen(name: str) -> None:
+        _reopen_log(logging, name)
+        if name == RELOADING.name:
+            reloader.reload(name)
+
+    SignalWatch(reactor, stop=stop, reopen=reopen, replace=runner.replace, stopping=ForcedEnd().begin).start()
 
 
 def report_built_in(algorithm: str, problem: str) -> None:

@@ -21,7 +21,7 @@ from p2pool.app.handover import HandedOver
 from p2pool.app.take_over import FormerEnded, HandoverClient, HandoverServer
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError
-from p2pool.base.service_manager import notify_service_manager
+from p2pool.base.service_manager import MainProcess, successor_environment
 from p2pool.base.supervised import show_serving
 
 WORK_TIME: Final = 30.0
@@ -57,11 +57,17 @@ class Program(Protocol):
     async def stop(self) -> None:
         """Stop all services, leaving nothing behind."""
 
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the program runs: see `reload`."""
+
+    async def reload_certificates(self) -> list[str]:
+        """Load TLS certificates whose files have changed. Return whose they are."""
+
 
 class ProgramRunner:
     """The program of this process, from its start to its end. `make` constructs it; `fail` ends the process
-    because of an error, `end` without one. `children` are its gateways, which stay when it is handed over.
-    Implements `take_over.Replaceable`."""
+    because of an error, `end` without one. `children` are its gateways, which stay when it is handed over; `main`
+    tells the service manager. Implements `take_over.Replaceable`."""
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class ProgramRunner:
         fail: Callable[[Failure], None],
         end: Callable[[], None],
         children: GatewayChildren | None = None,
+        main: MainProcess | None = None,
     ) -> None:
         """Raise OperatorError if the data directory cannot be used."""
         self._config = config
@@ -80,6 +87,7 @@ class ProgramRunner:
         self._fail = fail
         self._end = end
         self._children = children
+        self._main = MainProcess(environment) if main is None else main
         self._former = HandoverClient.find(config.datadir, config.network) if config.take_over else None
         """The process that this one replaces."""
         self._directory = None if self._former is not None else DataDirectory(config.datadir)
@@ -88,6 +96,11 @@ class ProgramRunner:
         """Whether the program has started, so that it can be handed over."""
         self._successor: threading.Thread | None = None
         """Waits for the end of the process that a signal started."""
+
+    @property
+    def running(self) -> Program | None:
+        """Return the program while it runs here; None while it starts, and after it was handed over."""
+        return self._program if self._running else None
 
     def construct(self) -> None:
         """Construct the program: after the log and the signals, before the reactor runs. Raises OperatorError."""
@@ -109,13 +122,14 @@ class ProgramRunner:
         if self._config.take_over and handed is None and not self._config.supervised:
             _log.info("--take-over: no process to take over from; starting as usual")
         if former is None or handed is None:
-            notify_service_manager("READY=1")
+            self._main.started()
             await self._start_program(None)
         else:
             await self._start_program(handed)
             if not await self._wait_for_work(handed, WORK_TIME):
                 raise OperatorError(f"--take-over: no work within {WORK_TIME:g} s", 1)
             await self._environment.run_in_daemon_thread(former.confirm)
+            self._main.took_over()
             self._adopt(handed)
         self._running = True
         if self._config.supervised:
@@ -175,6 +189,7 @@ class ProgramRunner:
         """Stop the program, unless another process has it."""
         program, self._program = self._program, None
         self._running = False
+        self._main.stopping()
         if program is not None:
             await program.stop()
         elif self._children is not None:
@@ -201,8 +216,14 @@ class ProgramRunner:
             return
         command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != FLAG), FLAG]
         _log.info("{name} received: starting a process that takes over", name=name)
-        self._successor = threading.Thread(target=_run_and_reap, args=(command,), name="successor", daemon=True)
+        self._main.reloading()
+        self._successor = threading.Thread(target=self._run, args=(command,), name="successor", daemon=True)
         self._successor.start()
+
+    def _run(self, command: list[str]) -> None:
+        """Run the process that is to take over; called in a thread. It returns if this process goes on."""
+        _run_and_reap(command)
+        self._main.reloaded()
 
     def hand_over(self, whole: bool, answer: Callable[[HandedOver | None], None]) -> None:
         """Stop all services, and answer with the miners' connections, or with None before the start."""
@@ -230,7 +251,7 @@ class ProgramRunner:
     def leave(self, process: int) -> None:
         """End this process: `process` serves the miners now."""
         _log.info("process {process} serves the miners now", process=process)
-        notify_service_manager(f"MAINPID={process}")
+        self._main.replaced_by(process)
         gc.enable()
         ensureDeferred(self._leave(process)).addErrback(self._fail)
 
@@ -265,7 +286,7 @@ class ProgramRunner:
 def _run_and_reap(command: list[str]) -> None:
     """Run a process, and take its exit status when it ends before this one."""
     try:
-        status = subprocess.run(command, check=False).returncode
+        status = subprocess.run(command, check=False, env=successor_environment()).returncode
     except OSError as error:
         _log.error("cannot start the process that takes over: {why}", why=error)
         return

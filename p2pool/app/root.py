@@ -20,13 +20,14 @@ from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.leftover_gateways import warn_of_leftovers
 from p2pool.app.own_gateways import OwnGateways
-from p2pool.app.pool import Pool, is_first_confirmation
+from p2pool.app.pool import DISK_END, Pool, is_first_confirmation
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shown_settings import shown_settings
 from p2pool.app.simnet import SimnetAssembly
 from p2pool.app.status_log import StatusLog
-from p2pool.app.stopping import STOP_TIME, stop_part
-from p2pool.app.web import WebAssembly
+from p2pool.app.stopping import StopTimes
+from p2pool.app.web import WebAssembly, apply_keys
 from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
@@ -44,8 +45,11 @@ REFRESH_PERIOD = 1.0
 """Seconds between two renderings of all pages."""
 RECONNECT_TIME = 1.0
 """Seconds that miners who were asked to reconnect have for it, before another process takes over."""
-CHILDREN_STOP_TIME = 15.0
+CHILDREN_STOP_TIME = 6.0
 """Seconds that the gateways of this machine have to stop, and to be killed if they do not."""
+MONITORING_END, CHILDREN_END = 4.0, 4.5
+"""Seconds after a signal by which what people see, and the gateways of this machine, have to be done. Gateways
+that are not are waited for again at the end."""
 _log = Logger(namespace="p2pool")
 
 
@@ -104,8 +108,12 @@ class App:
             alerts=self.alerts,
             gateways=None if pool.shared is None else pool.shared.sender,
         )
+        self._shown = shown_settings(config)
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, pool.dashd.advice)
+        self.service_status = ServiceStatus(
+            environment, pool.stats, height=lambda: self._height, missing=pool.missing
+        )
         self.live = LiveService(
             environment,
             origins=config.ws_allow_origin,
@@ -133,7 +141,7 @@ class App:
             ports=self._ports,
             process_memory=self.process_watch.memory,
             ban_duration=config.ban_duration,
-            stratum_limits=pool.stratum.limits,
+            stratum_limits=lambda: pool.stratum.limits,
             web_password=config.web_password is not None,
             broadcaster_enabled=not config.disable_broadcaster,
             alerts=self.alerts.service.figures,
@@ -144,7 +152,8 @@ class App:
             look_ups=pool.peers.look_ups,
             census=pool.peers.hub.census,
             listening=self._listening,
-            settings=shown_settings(config),
+            missing=pool.missing,
+            settings=self._shown,
         )
 
     # --- start -------------------------------------------------------------------------------------------
@@ -216,6 +225,7 @@ class App:
         if bench is not None:
             self._timers.append(Timer(self.reactor, PERIOD, bench.log_summary, name="log the timings", now=False))
         self.status_log.start()
+        self.service_status.start()
         self.process_watch.start()
         if config.embeds_simnet:
             self.simnet.start_miners(self.pool.stratum.host, self.pool.stratum.port)
@@ -235,6 +245,12 @@ class App:
     def _block_changed(self, record: BlockRecord) -> None:
         if is_first_confirmation(record):
             _log.info("see the block and who it pays at {url}", url=self._url)
+
+    @property
+    def _height(self) -> int | None:
+        """Return the height of the block that miners work on; None before the first template."""
+        template = self.pool.node.template
+        return None if template is None else template.height
 
     @property
     def _url(self) -> str:
@@ -267,6 +283,21 @@ class App:
         await slices.cooperate(self.views.refreshing(clock())).whenDone()
         await slices.cooperate(self.live.refreshing(self.views, clock())).whenDone()
 
+    # --- settings that change ------------------------------------------------------------------------------
+
+    def apply(self, config: Config) -> None:
+        """Use the settings that can be changed while the node runs: see `reload`."""
+        self.config = config
+        self.pool.stratum.apply(config)
+        apply_keys(self.web.access, config)
+        self.alerts.apply(config)
+        self._shown.update(shown_settings(config))
+
+    async def reload_certificates(self) -> list[str]:
+        """Load TLS certificates whose files have changed. Return whose they are."""
+        found = (("stratum", self.pool.stratum), ("web", self.web))
+        return [whose for whose, part in found if await part.reload_certificate()]
+
     # --- stop --------------------------------------------------------------------------------------------
 
     @property
@@ -287,43 +318,44 @@ class App:
         asked = stratum.prepare_handover(whole=whole)
         if self.children is not None:
             self.children.keep()
-        await self._stop_monitoring()
+        times = StopTimes(self.reactor, bounded=False)
+        await self._stop_monitoring(times)
         if asked:
             await deferLater(self.reactor, RECONNECT_TIME, lambda: None)
         handed = stratum.hand_over(whole=whole)
-        await self._stop_pool()
+        await self._stop_pool(times)
         return handed
 
     async def stop(self) -> None:
         """Stop everything: miners, connections, blocks under way, shares, the simulation, in this order."""
-        await self._stop_monitoring()
-        await self._stop_pool()
+        times = StopTimes(self.reactor, bounded=True)
+        await self._stop_monitoring(times)
+        await self._stop_pool(times)
 
-    async def _stop_monitoring(self) -> None:
+    async def _stop_monitoring(self, times: StopTimes) -> None:
         """Stop what shows the pool to people, and the embedded miners."""
         _log.info("stopping")
-        await self.pool.interrupt()
+        await self.pool.interrupt(times)
         self.alerts.service.leave()
         for timer in self._timers:
             timer.stop()
         self.status_log.stop()
+        self.service_status.stop()
         self.process_watch.stop()
         self.live.stop()
-        for miner in self.simnet.miners:
-            await self._stop_part(miner.stopService)
+        await times.together(*(miner.stopService for miner in self.simnet.miners), by=MONITORING_END)
         if self.children is not None:
-            await self._stop_part(self.children.stop, CHILDREN_STOP_TIME)
-        await self._stop_part(self.web.stop)
+            await times.part(self.children.stop, CHILDREN_STOP_TIME, by=CHILDREN_END)
+        await times.part(self.web.stop, by=CHILDREN_END)
 
-    async def _stop_pool(self) -> None:
+    async def _stop_pool(self, times: StopTimes) -> None:
         """Stop what mines, and write what is not on disk yet."""
-        await self.pool.stop()
-        for stop in (self.history.stop, self.simnet.stop_daemon, self.alerts.service.stop):
-            await self._stop_part(stop)
+        await self.pool.stop(times)
+        stops: list[Callable[[], Any]] = [self.history.stop, self.simnet.stop_daemon, self.alerts.service.stop]
+        if self.children is not None:
+            stops.append(self.children.stop)
+        await times.together(*stops, by=DISK_END)
         _log.info("stopped")
-
-    async def _stop_part(self, stop: Callable[[], Any], limit: float = STOP_TIME) -> None:
-        await stop_part(self.reactor, stop, limit)
 
 
 def built_in_pages() -> Path:

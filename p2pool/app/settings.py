@@ -27,6 +27,8 @@ DATADIR_NAME: Final = ".p2pool-dash"
 """The directory in the home directory that --datadir is by default."""
 LOG_NAME: Final = "log"
 """The log's name in the data directory of a network."""
+STANDARD_OUTPUT: Final = Path("-")
+"""What stands for it in place of the log file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,15 @@ class GeneralSettings:
         metavar="FILE",
         read=read_path,
         shown=Shown.PRESENCE,
-        help="write the log to this file as well as to the console",
+        help="write the log to this file as well as to the console; -: to standard output only",
         default_text=f"DATADIR/NET/{LOG_NAME}",
+    )
+    log_format: str = setting(
+        "text",
+        metavar="FORM",
+        read=one_of(("text", "json")),
+        shown=Shown.VALUE,
+        help="lines of the log: text, or json for one JSON object on each line",
     )
     debug: bool = switch(help="log debug messages as well")
     bench: bool = switch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -266,9 +267,19 @@ class StratumAssembly:
         ]
 
     async def _check_certificate(self) -> None:
-        """Use a renewed certificate without a restart. In a thread, since checking a long key takes time."""
-        if self._certificate is not None:
-            await self._run_in_thread(self._certificate.reload_if_changed)
+        await self.reload_certificate()
+
+    async def reload_certificate(self) -> bool:
+        """Use a renewed certificate without a restart. In a thread, since checking a long key takes time. Return
+        whether there is one."""
+        if self._certificate is None:
+            return False
+        return await self._run_in_thread(self._certificate.reload_if_changed)
+
+    def apply(self, config: Config) -> None:
+        """Use the networks of the settings that are never banned from now on."""
+        self.server.guard.allow(config.ban_allow)
+        self.limits = replace(self.limits, never_banned=len(config.ban_allow))
 
     # --- work --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,9 +122,13 @@ class WebAssembly:
         return self.access.watchable(admitted, views)
 
     async def _check_certificate(self) -> None:
-        """Load a renewed certificate, without a restart."""
-        if self._certificate is not None:
-            await self._run_in_thread(self._certificate.reload_if_changed)
+        await self.reload_certificate()
+
+    async def reload_certificate(self) -> bool:
+        """Load a renewed certificate, without a restart. Return whether there is one."""
+        if self._certificate is None:
+            return False
+        return await self._run_in_thread(self._certificate.reload_if_changed)
 
     @property
     def url(self) -> str | None:
@@ -164,6 +169,11 @@ def web_access(config: Config) -> Access:
             host_names=known_host_names(config, socket.gethostname()),
         )
     )
+
+
+def apply_keys(access: Access, config: Config) -> None:
+    """Use the API keys of the settings from now on, and the paths that need one."""
+    access.settings = replace(access.settings, keys=config.api_keys, key_endpoints=config.api_key_endpoints)
 
 
 def known_host_names(config: Config, machine: str) -> frozenset[str]:

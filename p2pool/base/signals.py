@@ -1,4 +1,5 @@
-"""Signal handling: which signals stop the program in order, which reopen the log, and which are ignored.
+"""Signal handling: which signals stop the program in order, which reopen the log and have settings read again, and
+which are ignored.
 
 The system's default for most signals is to end the process at once. A closed terminal sends SIGHUP to what runs
 in it, tools for rotating logs send SIGHUP or SIGUSR1, Ctrl-\\ sends SIGQUIT. The node waits for signals in a
@@ -22,6 +23,8 @@ from p2pool.base.environment import IReactor
 STOPPING: Final = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGXCPU))
 """SIGXCPU: the limit of processor time (`ulimit -t`) is reached; SIGKILL follows."""
 REOPENING: Final = frozenset((signal.SIGHUP, signal.SIGUSR1))
+RELOADING: Final = signal.SIGHUP
+"""The one of them at which settings are read again as well."""
 REPLACING: Final = signal.SIGUSR2
 """Starts a new process that takes over; without one that can, the signal is ignored."""
 _HARMLESS_NAMES: Final = ("SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR", "SIGSTKFLT")
@@ -57,11 +60,15 @@ class SignalWatch:
         stop: Callable[[str], object],
         reopen: Callable[[str], object],
         replace: Callable[[str], object] | None = None,
+        stopping: Callable[[], object] = lambda: None,
     ) -> None:
+        """Take what is called; `stopping` is called first if the program is to stop, in the thread of the
+        signals."""
         self._reactor = reactor
         self._stop = stop
         self._reopen = reopen
         self._replace = replace
+        self._stopping = stopping
 
     def start(self) -> None:
         """Block the signals in this thread and those that it starts, and wait for them in one of their own.
@@ -87,6 +94,7 @@ class SignalWatch:
             # Logged here, not by the reactor: it may hang.
             _log.warn("SIGQUIT received: stack of each thread follows", details=describe_threads())
         if number in STOPPING:
+            self._stopping()
             self._reactor.callFromThread(self._stop, name)
         elif number in REOPENING:
             self._reactor.callFromThread(self._reopen, name)

@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import TextIO, cast
 
 from typing_extensions import override
@@ -18,9 +19,15 @@ _PIECE = 4096
 """Bytes written at once: a pipe that is ready takes so many without blocking (PIPE_BUF)."""
 
 
-def open_terminal(stream: TextIO | None) -> TextIO:
-    """Return a `Terminal` that writes to `stream`; None means a closed one."""
-    return cast(TextIO, Terminal(stream))
+def note_dropped(count: int) -> str:
+    """Return the line in place of texts that were dropped."""
+    return f"({count} lines are missing here: the output was not read)\n"
+
+
+def open_terminal(stream: TextIO | None, note: Callable[[int], str] = note_dropped) -> TextIO:
+    """Return a `Terminal` that writes to `stream`; None means a closed one. `note` makes the line in place of
+    texts that were dropped, of their number."""
+    return cast(TextIO, Terminal(stream, note))
 
 
 class Terminal(io.TextIOBase):
@@ -30,8 +37,9 @@ class Terminal(io.TextIOBase):
     dropped texts is shown when the stream takes some again.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, note: Callable[[int], str] = note_dropped) -> None:
         self._stream = stream
+        self._note = note
         self._dropped = 0
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._descriptor: int | None = None
@@ -68,7 +76,7 @@ class Terminal(io.TextIOBase):
 
     def _write_descriptor(self, descriptor: int, text: str) -> None:
         if self._dropped:
-            text = f"({self._dropped} lines are missing here: the output was not read)\n{text}"
+            text = self._note(self._dropped) + text
         data = memoryview(text.encode(self._encoding, "backslashreplace"))
         while data:
             if not _takes_more(descriptor):

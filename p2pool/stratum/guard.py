@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -394,6 +394,12 @@ class Guard:
     def never_banned(self, host: str) -> bool:
         """Return whether a host is loopback or on the allow-list."""
         return _is_exempt(host_key(host), self.settings.allowed)
+
+    def allow(self, networks: tuple[IPNetwork, ...]) -> None:
+        """Never ban these networks from now on, and lift the bans of hosts in them."""
+        self.settings = replace(self.settings, allowed=networks)
+        for key in [key for key in self._bans if _is_exempt(key, networks)]:
+            self.unban(key)
 
     def is_banned(self, key: str, now: float) -> bool:
         """Return whether a host is banned at `now`."""

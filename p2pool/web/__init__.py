@@ -5,6 +5,7 @@ Serving:
   `redirects`, `rendering`: files, redirects, ETags and compression
 - `request`: the rules of HTTP for all requests; `access`, `auth`, `client_address`, `known_hosts`, `rate_limit`:
   who may ask for what, and how often; `settings` are those of the web
+- `health`: what orchestrators are told without a password
 - `admin`, `audit`: actions of operators, and their log
 
 Figures:

@@ -18,6 +18,7 @@ from p2pool.base.hosts import IpNetwork, host_key, is_in
 from p2pool.base.text import printable
 from p2pool.web.auth import HashedSecret, find_key, presented_key, presented_login
 from p2pool.web.client_address import client_address
+from p2pool.web.health import HEALTH_PATHS
 from p2pool.web.known_hosts import KnownHosts
 from p2pool.web.rate_limit import HostBuckets
 from p2pool.web.settings import WebSettings
@@ -149,6 +150,8 @@ class Access:
             wait = self._requests.take(host, now)
             if wait:
                 return _too_many(wait, f"more than {settings.rate_limit:g} requests per second from {host}")
+        if asked.path in HEALTH_PATHS:  # orchestrators have no credentials
+            return Admitted(client, None, settings.password is None and not settings.key_endpoints)
         paths = _covered_by(asked.path)
         is_admin = ADMIN_PREFIX in paths
         needs_key = self._needs_key(paths)

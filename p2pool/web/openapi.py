@@ -64,9 +64,10 @@ def _parameter(parameter: EndpointParameter) -> dict[str, Any]:
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     kind = _JSON if endpoint.content_type == JSON_TYPE else endpoint.content_type.decode().partition(";")[0]
-    answers: dict[str, Any] = {
-        "200": {"description": "the figures", "content": {kind: {"schema": endpoint.schema}}}
-    }
+    content = {kind: {"schema": endpoint.schema}}
+    answers: dict[str, Any] = {"200": {"description": "the figures", "content": content}}
+    if endpoint.status_of is not None:
+        answers["503"] = {"description": "something is missing", "content": content}
     words: dict[str, list[str]] = {}
     for refusal in endpoint.every_error():
         line = f"`{refusal.code}`: {refusal.text}"

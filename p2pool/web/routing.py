@@ -56,7 +56,9 @@ class _LookUp(GetResource):
             return answer_now(request, JSON_TYPE, _refusal(refused))
         if isinstance(found, Deferred):
             return answer_later(request, self.content_type, found.addCallbacks(_answer, _refused))
-        return answer_now(request, self.content_type, _answer(found))
+        status_of = endpoint.status_of
+        status, body = _answer(found)
+        return answer_now(request, self.content_type, (status if status_of is None else status_of(found), body))
 
 
 def _answer(found: object) -> tuple[int, bytes]:

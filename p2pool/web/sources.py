@@ -19,6 +19,7 @@ from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.stratum.settings import StratumSettings
 from p2pool.web.access import WebRateFigures
+from p2pool.web.health import Missing
 from p2pool.web.settings import WebSettings
 from p2pool.web.view_cache import ViewCache
 from p2pool.web.worker_index import WorkerIndex
@@ -90,7 +91,7 @@ class Sources:
     """Bytes of memory that the process uses; None if unknown."""
     ban_duration: float = StratumSettings.ban_duration
     """Seconds."""
-    stratum_limits: StratumLimits = StratumLimits()
+    stratum_limits: Callable[[], StratumLimits] = StratumLimits
     web_password: bool = False
     """Set if pages need user and password."""
     broadcaster_enabled: bool = True
@@ -109,6 +110,8 @@ class Sources:
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
     listening: Callable[[], Sequence[OpenPort]] = tuple
+    missing: Callable[[], Sequence[Missing]] = tuple
+    """What keeps miners from getting work; asked at each request for /readyz."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the operator has set, by the flag's name, fit for the public."""
     cache: ViewCache = field(default_factory=ViewCache, repr=False, compare=False)

@@ -22,3 +22,19 @@ def test_a_log_whose_path_is_no_text_can_be_named(tmp_path):
     )
     log = alerting._identity().log
     assert log.encode("utf-8").endswith(b"/caf?/simnet/log")
+
+
+def test_rules_and_names_can_be_changed_while_the_node_runs(tmp_path):
+    mail = ["--net", "simnet", "--alert-email", "a@b.example", "--alert-smtp-server", "h.example"]
+    alerting = AlertsAssembly(
+        make_environment(),
+        load_config(mail, tmp_path, {}),
+        stats=PoolStats(0.0),
+        page=lambda: "http://p/",
+        ban_of=lambda host: None,
+    )
+    changed = [*mail, "--alert-node", "north", "--alert-group", "77", "--alert-page", "https://pool.example/"]
+    alerting.apply(load_config(changed, tmp_path, {}))
+    identity = alerting._identity()
+    assert (identity.node, identity.page) == ("north", "https://pool.example/")
+    assert alerting.service._grouper.rules.group == 77

@@ -284,6 +284,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             address = "{TEST}"
             datadir = "{tmp_path}"
             logfile = "{tmp_path}/log"
+            log-format = "json"
             debug = true
             bench = false
             give-author = 2
@@ -367,6 +368,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         key_hash=KEY_HASH,
         datadir=tmp_path / "dash_regtest",
         logfile=tmp_path / "log",
+        log_format="json",
         debug=True,
         bench=False,
         worker_endpoint=("0.0.0.0", 7),
@@ -460,7 +462,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 75, "a new setting: does the file know it?"
+    assert len(settable) == 76, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):
@@ -569,7 +571,7 @@ def test_help_names_every_flag_and_the_default_directory(capsys, directory):
 def test_a_missing_package_of_the_broker_is_named_with_the_command_that_installs_it(
     monkeypatch, capsys, tmp_path, package
 ):
-    def run_gateway(config):
+    def run_gateway(config, load):
         raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
     monkeypatch.setattr(process, "run_gateway", run_gateway)
@@ -595,14 +597,15 @@ def test_version_and_unknown_flags(capsys):
 
 
 def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(process, "run", lambda config: seen.append(config) or 7)
+    seen, again = [], []
+    monkeypatch.setattr(process, "run", lambda config, load: (seen.append(config), again.append(load()), 7)[2])
     assert cli.main(["-a", MAIN], tmp_path) == 7
     assert seen[0].datadir == tmp_path / "dash"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["p2pool-dash", "--net", "simnet"])
     assert cli.main() == 7
     assert seen[1].datadir == tmp_path / ".p2pool-dash" / "simnet"
+    assert again == seen
 
 
 @pytest.mark.parametrize(
@@ -610,7 +613,7 @@ def test_main_runs_what_it_was_told(monkeypatch, tmp_path):
     [(OperatorError("it is so"), 2), (OperatorError("it is so", 1), 1), (ImportError("it is so"), 2)],
 )
 def test_main_says_one_line(monkeypatch, capsys, tmp_path, error, status):
-    def run(config):
+    def run(config, load):
         raise error
 
     monkeypatch.setattr(process, "run", run)
@@ -675,3 +678,11 @@ def test_the_number_of_daemons_is_bounded_and_each_is_named_once():
 @pytest.mark.parametrize("host", ["dash_core", "a..b", "[::1]", "h:1", ""])
 def test_a_host_that_cannot_be_one(host):
     assert "neither an IP address nor the name of a host" in refusal("--dashd-address", host)
+
+
+def test_a_log_needs_a_place(tmp_path):
+    assert load_config(["-a", MAIN, "--logfile", "-"], tmp_path, {}).log_path == Path("-")
+    with pytest.raises(OperatorError, match="--no-console with --logfile - would leave no log"):
+        load_config(["-a", MAIN, "--logfile", "-", "--no-console"], tmp_path, {})
+    with pytest.raises(OperatorError, match="--log-format xml: give one of text, json"):
+        load_config(["-a", MAIN, "--log-format", "xml"], tmp_path, {})

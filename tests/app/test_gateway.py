@@ -23,3 +23,12 @@ def test_what_waits_is_delivered_when_the_broker_is_back_and_not_when_it_is_lost
     assert delivered == []
     app.broker.changed.fire(None)
     assert delivered == [True]
+
+
+def test_a_gateway_without_work_names_the_broker_if_that_is_why(tmp_path):
+    app = gateway(tmp_path)
+    assert [each.code for each in app.missing()] == ["no_broker"]
+    app.broker.problem = None
+    assert [each.code for each in app.missing()] == ["no_work"]
+    app.work.problem = lambda: None  # type: ignore[method-assign]
+    assert app.missing() == []

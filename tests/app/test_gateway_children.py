@@ -148,7 +148,7 @@ def test_one_that_does_not_stop_is_killed():
     with logged() as log:
         machine.clock.advance(STOP_TIME)
     assert machine.started[1].signals == ["SIGTERM", "SIGKILL"]
-    assert log.lines == ["gateway 2 (process 1001) did not stop within 6 s: killing it"]
+    assert log.lines == ["gateway 2 (process 1001) did not stop within 4 s: killing it"]
     machine.started[1].end(-9)
     assert done == [None]
 

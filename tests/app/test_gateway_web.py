@@ -15,6 +15,7 @@ from p2pool.app.config import Config, load_config
 from p2pool.app.gateway_web import PERIOD, gateway_site
 from p2pool.base.environment import Environment
 from p2pool.pool_stats import PoolStats
+from p2pool.web.health import NO_BROKER, Missing
 from tests.environment import make_environment
 from tests.web.pages import Answer, take_apart
 
@@ -25,7 +26,7 @@ class Web:
     """The site of a gateway with one worker."""
 
     def __init__(self, *flags: str) -> None:
-        self.has_work = True
+        self.lacks: list[Missing] = []
         self.clock = Clock()
         self.clock.advance(1000)
         self.environment: Environment = make_environment(self.clock)
@@ -33,7 +34,11 @@ class Web:
         self.stats.record_worker_on("me.rig", difficulty=1.0, now=1.0)
         self.config: Config = load_config(["--net", "simnet", "--broker", "redis://h", *flags], Path("/d"), {})
         self.site = gateway_site(
-            self.environment, self.config, stats=self.stats, health=lambda: {"work": self.has_work}
+            self.environment,
+            self.config,
+            stats=self.stats,
+            health=lambda: {"problem": "no connection to 192.0.2.1"},
+            missing=lambda: self.lacks,
         )
 
     def ask(self, path: str, *headers: str, method: str = "GET") -> StringTransport:
@@ -57,21 +62,26 @@ class Web:
 def test_health_and_metrics_are_open_without_settings():
     web = Web()
     health = web.get("/healthz")
-    assert (health.status, json.loads(health.body)) == (200, {"work": True})
+    expected = {"alive": True, "problem": "no connection to 192.0.2.1"}
+    assert (health.status, json.loads(health.body)) == (200, expected)
+    assert health.headers["content-type"] == "application/json"
     metrics = web.get("/metrics")
     assert metrics.status == 200
     assert b'worker="me.rig"' in metrics.body
     assert web.get("/metrics", method="HEAD").status == 200
     assert web.get("/other").status == 404
-    assert b"/healthz and /metrics" in web.get("/").body
+    assert b"/healthz, /readyz and /metrics" in web.get("/").body
 
 
 def test_load_balancers_see_by_the_status_that_there_is_no_work():
     web = Web()
-    web.has_work = False
-    health = web.get("/healthz")
-    assert (health.status, json.loads(health.body)) == (503, {"work": False})
-    assert health.headers["content-type"] == "application/json"
+    assert (web.get("/readyz").status, web.get("/readyz").json) == (200, {"ready": True, "missing": []})
+    web.lacks = [NO_BROKER]
+    ready = web.get("/readyz")
+    told = {"code": "no_broker", "message": NO_BROKER.message}
+    assert (ready.status, ready.json) == (503, {"ready": False, "missing": [told]})
+    assert web.get("/healthz").status == 200, "a restart would not help"
+    assert web.get("/readyz", method="HEAD").status == 503
 
 
 @pytest.mark.parametrize(
@@ -83,6 +93,19 @@ def test_they_are_as_closed_as_the_node_s_pages(flags):
     assert web.get("/metrics").status == 401
     assert b"me.rig" not in web.get("/metrics").body
     assert web.get("/metrics", f"X-API-Key: {KEY}").status == (200 if "--api-key" in flags else 401)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--web-password", "me:a long password"), ("--api-key-endpoints", "/*", "--api-key", KEY)],
+)
+def test_orchestrators_need_no_password_and_learn_no_addresses(flags):
+    web = Web(*flags)
+    health = web.get("/healthz")
+    assert (health.status, json.loads(health.body)) == (200, {"alive": True})
+    assert web.get("/readyz").status == 200
+    assert web.get("/healthz/").status == 401
+    assert web.get("/healthz/../metrics").status == 401
 
 
 def test_the_rate_of_requests_is_limited_as_at_the_node():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import sys
@@ -16,7 +17,8 @@ from twisted.logger import LogLevel, globalLogBeginner
 from twisted.python.failure import Failure
 
 from p2pool.app import logs
-from p2pool.app.logs import format_line, start_logging
+from p2pool.app.logs import FORMATS, format_json, format_line, start_logging
+from p2pool.app.settings import STANDARD_OUTPUT
 from p2pool.base.errors import OperatorError
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -84,8 +86,8 @@ def observer(monkeypatch):
 
     monkeypatch.setattr(globalLogBeginner, "beginLoggingTo", begin)
 
-    def start(path, debug=False, terminal=None):
-        start_logging(path, debug, terminal or io.StringIO())
+    def start(path, debug=False, terminal=None, form="text"):
+        start_logging(path, debug, terminal or io.StringIO(), form=FORMATS[form])
         return taken[-1]
 
     return start
@@ -302,3 +304,74 @@ def test_the_level_can_be_changed_while_the_node_runs(monkeypatch, tmp_path):
         assert len(terminal.getvalue().splitlines()) == shown, level
         taken[0](event("noise", log_level=LogLevel.debug, log_namespace="twisted.web"))
         assert "noise" not in terminal.getvalue()
+
+
+# --- JSON --------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_as_json_has_stable_keys():
+    line = format_json(event("share 5 accepted", height=5, rate=1.5, own=True, worker=None))
+    assert line == (
+        '{"time": "2023-11-14T22:13:20.120000Z", "level": "info", "namespace": "p2pool.node", '
+        '"message": "share 5 accepted", "fields": '
+        '{"text": "share 5 accepted", "height": 5, "rate": 1.5, "own": true, "worker": null}}\n'
+    )
+    assert list(json.loads(format_json({}))) == ["time", "level", "namespace", "message"]
+
+
+def test_fields_that_json_does_not_have_are_left_out():
+    odd = event("x", data=b"1", when=float("nan"), most=float("inf"), thing=object(), many=[1], level="mine")
+    read = json.loads(format_json(odd))
+    assert read["fields"] == {"text": "x", "level": "mine"}
+    assert read["level"] == "info"
+
+
+def test_tracebacks_and_details_are_keys_of_their_own():
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        read = json.loads(format_json(event("it failed", log_failure=Failure(), details="1\n2")))
+    assert "ValueError: a\nb" in read["traceback"]
+    assert read["details"] == "1\n2"
+    assert set(read["fields"]) == {"text"}
+
+
+@given(ANY_TEXT)
+def test_any_text_stays_one_object_on_one_line(text):
+    line = format_json(event(text, other=text))
+    assert line.endswith("\n")
+    assert line[:-1].isascii()
+    assert line[:-1].isprintable()
+    assert json.loads(line)["fields"]["other"] == text
+
+
+def test_file_and_terminal_get_json(observer, tmp_path):
+    terminal, path = io.StringIO(), tmp_path / "log"
+    observe = observer(path, terminal=terminal, form="json")
+    observe(event("one"))
+    assert json.loads(path.read_text())["message"] == "one"
+    assert path.read_text() == terminal.getvalue()
+
+
+def test_the_line_about_missing_lines_is_an_object_too():
+    line = FORMATS["json"].missing(3, "the output was not read")
+    assert line.endswith("}\n")
+    assert json.loads(line)["message"] == "3 lines are missing here: the output was not read"
+
+
+def test_standard_output_alone(observer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    logging: list = []
+    monkeypatch.setattr(
+        globalLogBeginner, "beginLoggingTo", lambda observers, **options: logging.extend(observers)
+    )
+    reopened = start_logging(STANDARD_OUTPUT, False)
+    logging[0](event("to standard output"))
+    assert "to standard output" in out.getvalue()
+    assert err.getvalue() == ""
+    assert list(tmp_path.iterdir()) == []
+    reopened.reopen()
+    assert list(tmp_path.iterdir()) == []

@@ -10,9 +10,15 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from p2pool.app.config import SIMNET_ADDRESS, load_config
-from p2pool.app.pool import Pool
+from p2pool.app.pool import DISK_END, NETWORK_END, Pool
+from p2pool.app.stopping import END_TIME, StopTimes
+from p2pool.dash.address import encode_address
+from p2pool.networks import DASH
 from tests.environment import make_environment
 from tests.logged import logged
+from tests.support import make_template
+
+MAINNET_ADDRESS = encode_address(DASH.parent.addresses.pubkey_hash, bytes(20))
 
 
 class Reactor(MemoryReactorClock):
@@ -40,6 +46,40 @@ def note_starts(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(pool.dashd, "start", start_dash_core)
     monkeypatch.setattr(pool.stratum, "start", lambda: started.append("miners"))
     return started
+
+
+def codes(pool: Pool) -> list[str]:
+    return [each.code for each in pool.missing()]
+
+
+def test_what_is_missing_for_work(pool, monkeypatch):
+    assert codes(pool) == ["loading_shares"]
+    pool.listen(Factory())
+    ensureDeferred(pool.load())
+    assert codes(pool) == ["no_dashd"]
+    monkeypatch.setattr(type(pool.dashd), "problem", None)
+    assert codes(pool) == ["no_work"]
+    pool.node.set_template(make_template())
+    assert codes(pool) == []
+    monkeypatch.setattr(type(pool.dashd), "problem", "no contact for 3 s")
+    assert codes(pool) == ["no_dashd"], "the work from before is still there, but not fresh"
+    ensureDeferred(pool.interrupt())
+    assert codes(pool) == ["stopping"]
+    ensureDeferred(pool.stop())
+
+
+def test_other_nodes_are_missing_where_the_network_needs_them(tmp_path, monkeypatch):
+    config = load_config(["-a", MAINNET_ADDRESS, "--datadir", str(tmp_path)], tmp_path)
+    config.datadir.mkdir(parents=True, exist_ok=True)
+    pool = Pool(make_environment(Reactor()), config)
+    pool.listen(Factory())
+    ensureDeferred(pool.load())
+    monkeypatch.setattr(type(pool.dashd), "problem", None)
+    assert codes(pool) == ["no_peers"]
+    monkeypatch.setattr(type(pool.peers.hub), "peers", [object()])
+    assert codes(pool) == ["downloading_shares"]
+    monkeypatch.undo()
+    ensureDeferred(pool.stop())
 
 
 def test_services_start_after_those_that_need_to_be_first(pool, monkeypatch):
@@ -85,6 +125,27 @@ def test_a_disk_that_takes_five_seconds_for_a_write_gets_the_last_shares(pool, m
     assert not stopped.called
     written.callback(None)
     assert stopped.called
+
+
+def test_after_a_signal_everything_may_hang_and_the_shares_have_time_still(pool, monkeypatch):
+    clock = pool.environment.reactor
+    begun: dict[str, float] = {}
+    for name in ("persistence", "merged", "dashd", "peers", "stratum"):
+
+        def stop(name: str = name) -> Deferred[None]:
+            begun[name] = clock.seconds()
+            return Deferred()
+
+        monkeypatch.setattr(getattr(pool, name), "stop", stop)
+    times, began = StopTimes(clock, bounded=True), clock.seconds()
+    pool._starting.acquire()
+    with logged():
+        stopped = ensureDeferred(pool.stop(times))
+        clock.pump([0.1] * 100)
+    assert stopped.called
+    assert begun["persistence"] - began <= NETWORK_END + 0.2
+    assert DISK_END - NETWORK_END >= 2, "a write takes a second or less"
+    assert DISK_END < END_TIME
 
 
 def test_shares_are_written_last_and_miners_leave_first(pool, monkeypatch):

@@ -16,6 +16,7 @@ from p2pool.app.handover import HandedOver, HandoverRecord
 from p2pool.app.program_runner import RECOVERY_TIME, WORK_TIME, ProgramRunner
 from p2pool.app.take_over import FormerEnded
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.service_manager import MainProcess
 from p2pool.stratum.handover_export import export_miners
 from tests.environment import make_environment
 from tests.logged import logged
@@ -117,6 +118,8 @@ class Rig:
         children: FakeChildren | None = None,
     ) -> None:
         self.life: list = []
+        self.told: list[str] = []
+        """What the service manager was told."""
         self.failures: list = []
         self.programs: list[FakeProgram] = []
         self.clock = Clock()
@@ -129,6 +132,7 @@ class Rig:
             fail=lambda failure: self.failures.append(failure.value),
             end=lambda: self.life.append("end"),
             children=children,  # type: ignore[arg-type]
+            main=MainProcess(make_environment(self.clock), notify=self.told.append, period=lambda: 15.0),
         )
         self.runner.construct()
         self.program = self.programs[0]
@@ -320,6 +324,71 @@ def test_a_signal_before_the_start_is_ignored(tmp_path, monkeypatch):
     with logged() as log:
         rig.runner.replace("SIGUSR2")
     assert log.lines == ["SIGUSR2 received: ignored, since the program has not started"]
+    rig.runner.release()
+
+
+# --- the service manager ----------------------------------------------------------------------------------------
+
+
+def test_a_start_and_a_stop_are_told(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    ensureDeferred(rig.runner.stop())
+    assert [told.partition("\n")[0] for told in rig.told] == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+    rig.runner.release()
+
+
+def test_a_process_that_takes_over_tells_nothing_before_it_has(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=Former())
+    rig.program.has_work = False
+    rig.runner.start()
+    rig.clock.advance(1)
+    assert rig.told == []
+    rig.program.has_work = True
+    rig.clock.advance(1)
+    assert rig.told == ["WATCHDOG=1"]
+    rig.runner.release()
+
+
+def test_one_that_fails_to_take_over_tells_nothing(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch, "--take-over", former=Former())
+    rig.program.error = OperatorError("the port is in use")
+    rig.runner.start()
+    ensureDeferred(rig.runner.stop())
+    assert rig.told == []
+    rig.runner.release()
+
+
+def test_a_process_that_is_replaced_names_the_other_one_last(tmp_path, monkeypatch):
+    rig = Rig(tmp_path, monkeypatch)
+    rig.runner.start()
+    rig.hand_over()
+    rig.clock.advance(15)
+    rig.runner.leave(77)
+    rig.clock.advance(60)
+    ensureDeferred(rig.runner.stop())
+    assert rig.told[-2:] == ["WATCHDOG=1", "MAINPID=77\nREADY=1\nWATCHDOG=1"]
+    rig.runner.release()
+
+
+def test_a_take_over_that_fails_ends_the_reload(tmp_path, monkeypatch):
+    rig, environments = Rig(tmp_path, monkeypatch), []
+    rig.runner.start()
+
+    def run(command, *, check, env):
+        environments.append(env)
+        raise OSError("no memory")
+
+    monkeypatch.setattr(program_runner.subprocess, "run", run)
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    monkeypatch.setattr(program_runner, "successor_environment", lambda: {"for": "the successor"})
+    with logged():
+        rig.runner.replace("SIGUSR2")
+        successor = rig.runner._successor
+        assert successor is not None
+        successor.join(30)
+    assert [told.partition("\n")[0] for told in rig.told[2:]] == ["RELOADING=1", "READY=1"]
+    assert environments == [{"for": "the successor"}]
     rig.runner.release()
 
 

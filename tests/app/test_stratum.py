@@ -112,3 +112,18 @@ def test_a_node_with_gateways_keeps_the_ports_for_them_and_shows_them(tmp_path):
     ]
     assert (tmp_path / "simnet" / "stratum-cert.pem").exists()
     ensureDeferred(farm.mining.stop())
+
+
+def test_networks_that_are_allowed_later_are_not_banned_any_more(farm, tmp_path):
+    guard = farm.mining.server.guard
+    with logged():
+        for host in ("192.0.2.7", "198.51.100.7"):
+            guard.ban(host, now=NOW, seconds=60, reason="test")
+    flags = ["--net", "simnet", "-a", SIMNET_ADDRESS, "--ban-allow", "192.0.2.0/24"]
+    with logged() as log:
+        farm.mining.apply(load_config(flags, tmp_path, {}))
+    assert log.lines == ["lifted the ban of 192.0.2.7"]
+    assert guard.never_banned("192.0.2.8")
+    assert guard.ban_of("192.0.2.7") is None
+    assert guard.ban_of("198.51.100.7") is not None
+    assert farm.mining.limits.never_banned == 1

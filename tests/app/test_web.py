@@ -11,10 +11,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from p2pool.app.config import load_config
-from p2pool.app.web import CERTIFICATE_PERIOD, WebAssembly
+from p2pool.app.web import CERTIFICATE_PERIOD, WebAssembly, apply_keys, web_access
 from p2pool.base.errors import OperatorError
 from p2pool.net.first_bytes import HintFactory
 from p2pool.net.worker_port import WebPort
+from p2pool.web.access import AccessDenied, AccessRequest, Admitted
 from p2pool.web.site import WebSite
 from tests.chains import NOW
 from tests.environment import make_environment
@@ -99,3 +100,18 @@ def test_an_action_reaches_the_operator_and_the_audit_log_in_the_data_directory(
     assert web.operator.done == [("log-level", "debug")]
     assert json.loads((web.data / "audit.log").read_bytes())["action"] == "log-level"
     assert web.pages.access.figures().requests == 1
+
+
+def test_keys_can_be_changed_while_the_node_runs(tmp_path):
+    flags = ["--net", "simnet", "--api-key", KEY, "--web-rate-limit", "7"]
+    access = web_access(load_config(flags, tmp_path, {}))
+    other = ["--net", "simnet", "--api-key", KEY + "2", "--api-key-endpoints", "/metrics", "--web-rate-limit", "9"]
+    apply_keys(access, load_config(other, tmp_path, {}))
+    headers = {"x-api-key": [KEY]}
+    asked = AccessRequest("192.0.2.1", b"/metrics", lambda name: headers.get(name, []))
+    denied = access.judge(asked, 0.0)
+    assert isinstance(denied, AccessDenied)
+    assert denied.code == "wrong_api_key"
+    headers["x-api-key"] = [KEY + "2"]
+    assert isinstance(access.judge(asked, 0.0), Admitted)
+    assert access.settings.rate_limit == 7

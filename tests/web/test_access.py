@@ -33,6 +33,19 @@ def make(tmp_path):
     return lambda **settings: Guarded(tmp_path, **settings)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_orchestrators_need_no_key_and_no_password(make, method):
+    for settings in ({"password": secret(LOGIN)}, {"keys": (secret(KEY),), "key_endpoints": ("/*",)}):
+        pool = make(**settings)
+        for path in ("/healthz", "/readyz"):
+            for headers in ((), (BAD,), (basic("x:y"),), ("Host: strange.example",)):
+                answer = pool.ask(path, method, *headers)
+                assert answer.status == 200, path
+                assert "access-control-allow-origin" not in answer.headers
+        for path in ("/healthz/", "/readyz/x", "/readyz/../metrics", "//healthz", "/%68ealthz", "/metrics"):
+            assert pool.ask(path, method).status == 401, path
+
+
 # --- keys --------------------------------------------------------------------------------------------------------
 
 

@@ -296,7 +296,7 @@ def test_what_is_shown_of_fast_workers_is_bounded(monkeypatch):
 
 
 def test_the_limits_are_those_in_force():
-    pool = with_sources(Pool(), stratum_limits=StratumLimits(500, 20, 5.0, 64.0, 3))
+    pool = with_sources(Pool(), stratum_limits=lambda: StratumLimits(500, 20, 5.0, 64.0, 3))
     pool.refresh()
     assert pool.ask("/stratum_security").json["limits"] == {
         "max_submissions_per_sec": 100,
@@ -312,7 +312,7 @@ def test_the_limits_are_those_in_force():
 
 def test_what_guards_the_node():
     limits = StratumLimits(max_connections_per_host=20, never_banned=3)
-    pool = with_sources(Pool(), stratum_limits=limits, web_password=True, ban_duration=60.0)
+    pool = with_sources(Pool(), stratum_limits=lambda: limits, web_password=True, ban_duration=60.0)
     rates = replace(pool.site.access.figures(), rate=4.0, burst=20.0)
     with_sources(pool, web_rates=lambda: rates).refresh()
     assert pool.ask("/security_config").json == {

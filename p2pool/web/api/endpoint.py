@@ -133,6 +133,10 @@ class Endpoint:
     parameters: tuple[EndpointParameter, ...] = ()
     refusals: tuple[ErrorResponse, ...] = ()
     content_type: bytes = JSON_TYPE
+    answers_always: bool = False
+    """Whether it is answered in any state of the node, also before the first figures."""
+    status_of: Callable[[Any], int] | None = None
+    """Of a look-up: the HTTP status of an answer, 200 or 503; None if it is always 200."""
 
     @property
     def key(self) -> str:
@@ -152,7 +156,7 @@ class Endpoint:
     def every_error(self) -> list[ErrorResponse]:
         """Return all errors that the endpoint may answer."""
         of_parameters = [ErrorResponse(each.status, each.code, each.message) for each in self.parameters]
-        return [*of_parameters, *self.refusals, STARTING]
+        return [*of_parameters, *self.refusals, *(() if self.answers_always else (STARTING,))]
 
 
 # --- parameters that several endpoints have -----------------------------------------------------------------

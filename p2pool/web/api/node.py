@@ -239,7 +239,7 @@ def web_rate_stats(snapshot: Snapshot) -> dict[str, Any]:
 def security_config(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /security_config: what guards this node, without names and addresses. Workers are
     never banned or exempted by their names here, and no pace of submissions is forbidden."""
-    rates, limits = snapshot.sources.web_rates(), snapshot.sources.stratum_limits
+    rates, limits = snapshot.sources.web_rates(), snapshot.sources.stratum_limits()
     rate = None if rates is None else rates.rate
     return {
         "web_auth_enabled": snapshot.sources.web_password,

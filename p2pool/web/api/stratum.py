@@ -211,7 +211,7 @@ def stratum_security(snapshot: Snapshot) -> dict[str, Any]:
     recent, rate, limits = (
         security.recent_submission_rate,
         security.submission_rate,
-        snapshot.sources.stratum_limits,
+        snapshot.sources.stratum_limits(),
     )
     burst, most = recent / rate if rate else 0.0, limits.max_connections / limits.share_rate
     fast = snapshot.cache.pace.fast_workers(pool)

@@ -14,6 +14,7 @@ from p2pool.web.api import (
     chain,
     coinbase,
     dashd,
+    health,
     history,
     legacy_blocks,
     node,
@@ -32,7 +33,7 @@ from p2pool.web.api.endpoint import Endpoint
 
 TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
-    "node": (*node.ENDPOINTS, *operation.ENDPOINTS),
+    "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
     "workers": workers.ENDPOINTS,
     "stratum": stratum.ENDPOINTS,
     "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS),

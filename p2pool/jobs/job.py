@@ -11,6 +11,7 @@ from p2pool.dash.merkle import walk_branch
 from p2pool.dash.pow import x11_digest
 from p2pool.dash.script import p2pkh_script
 from p2pool.dash.target import bits_to_target
+from p2pool.jobs.coinbases import FinderCoinbase
 from p2pool.jobs.context import WorkContext
 from p2pool.share.errors import ShareInvalid
 from p2pool.share.generation import PayeeFields, SolvedHeader
@@ -30,19 +31,22 @@ class Job:
     """The work of one payee on one WorkContext, with everything that is needed to judge a submission.
 
     `coinb1` + 8 bytes of extranonce + `coinb2` is the generation transaction, most of which is the context's:
-    a job takes about half a kilobyte, however many payees there are. Another process that has the same context
+    a job takes some hundred bytes, however many payees there are. Another process that has the same context
     makes the same job of `payee`, `share_target`, `share_timestamp` and `timestamp`.
     """
 
     __slots__ = (
         "_absorbed",
+        "_coinbase",
+        "_donation",
+        "_nonce",
+        "_ref_hash",
+        "_stale_info",
         "aux_target",
         "bits",
         "block_target",
-        "coinbase",
         "context",
-        "payee",
-        "ref_hash",
+        "key_hash",
         "share_target",
         "share_timestamp",
         "timestamp",
@@ -60,32 +64,59 @@ class Job:
     ) -> None:
         template = context.template
         self.context = context
-        self.payee = payee
+        self.key_hash = payee.key_hash
+        """The 20 bytes of the payee."""
+        self._donation, self._stale_info, self._nonce = payee.donation, payee.stale_info, payee.nonce
         self.share_timestamp = share_timestamp
         self.bits = context.parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)
-        self.block_target = template.target
+        self.block_target = context.block_target
         self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version
-        self.coinbase = context.coinbases.of(p2pkh_script(payee.key_hash))
-        self.ref_hash = ref_hash_of(context.packer.ref_bytes(self.share_info), (), context.network)
+        self._coinbase: FinderCoinbase | None = context.coinbases.of(p2pkh_script(payee.key_hash))
+        self._ref_hash: bytes | None = self._make_ref_hash(payee)
         self._absorbed: Prefix | None = None
         """SHA-256 with `coinb1`, once there is a submission."""
 
+    def shrink(self) -> None:
+        """Drop what can be computed again: hardly any submission comes for a job once there is newer work."""
+        self._coinbase = self._ref_hash = self._absorbed = None
+
     @property
-    def key_hash(self) -> bytes:
-        """Return the 20 bytes of the payee."""
-        return self.payee.key_hash
+    def payee(self) -> PayeeFields:
+        """Return whom the job pays, and what else differs between the jobs of a context."""
+        return PayeeFields(self.key_hash, self._donation, self._stale_info, self._nonce)
+
+    @property
+    def coinbase(self) -> FinderCoinbase:
+        """Return what the payee changes in the generation transaction."""
+        coinbase = self._coinbase
+        if coinbase is None:
+            coinbase = self._coinbase = self.context.coinbases.of(p2pkh_script(self.key_hash))
+        return coinbase
+
+    @property
+    def ref_hash(self) -> bytes:
+        """Return the 32 bytes by which the generation transaction commits to the share."""
+        ref_hash = self._ref_hash
+        if ref_hash is None:
+            ref_hash = self._ref_hash = self._make_ref_hash(self.payee)
+        return ref_hash
+
+    def _make_ref_hash(self, payee: PayeeFields) -> bytes:
+        context = self.context
+        return ref_hash_of(context.packer.ref_bytes(self._make_share_info(payee)), (), context.network)
+
+    def _make_share_info(self, payee: PayeeFields) -> bytes:
+        context = self.context
+        timestamp = context.parent.timestamp_for(self.share_timestamp, context.network)
+        return context.packer.share_info(payee, self.bits, timestamp)
 
     @property
     def share_info(self) -> bytes:
         """Return the bytes of the share that are fixed before the work is done."""
-        context, share_timestamp = self.context, self.share_timestamp
-        parent = context.parent
-        return context.packer.share_info(
-            self.payee, self.bits, parent.timestamp_for(share_timestamp, context.network)
-        )
+        return self._make_share_info(self.payee)
 
     @property
     def gentx_prefix(self) -> bytes:

@@ -139,10 +139,15 @@ def _pack_refs(refs: Iterable[tuple[int, int]]) -> bytes:
 class Packer16:
     """Packs shares of type 16. What all payees on one tip have in common is packed once."""
 
-    __slots__ = ("_before_nonce", "_middle", "_packed_payload", "_parent", "_subsidy")
+    __slots__ = (
+        "_before_nonce", "_bits", "_chain", "_middle", "_packed_payload", "_parent", "_subsidy", "_timestamp",
+    )  # fmt: skip
 
     def __init__(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> None:
         self._parent = parent
+        self._bits = self._timestamp = -1
+        self._chain = b""
+        """The end of share_info for these bits and this timestamp: most jobs of a second have the same."""
         self._before_nonce = b"".join(
             (
                 (data.previous_hash or 0).to_bytes(32, "little"),
@@ -170,7 +175,11 @@ class Packer16:
 
     def share_info(self, payee: PayeeFields, bits: int, timestamp: int) -> bytes:
         """Return the bytes that are fixed before the work is done."""
-        parent = self._parent
+        if bits != self._bits or timestamp != self._timestamp:
+            parent = self._parent
+            abswork = parent.abswork_for(bits).to_bytes(16, "little")
+            self._chain = _CHAIN.pack(bits, timestamp, parent.absheight, abswork)
+            self._bits, self._timestamp = bits, timestamp
         return b"".join(
             (
                 self._before_nonce,
@@ -178,7 +187,7 @@ class Packer16:
                 payee.key_hash,
                 _TERMS.pack(self._subsidy, payee.donation, payee.stale_info),
                 self._middle,
-                _CHAIN.pack(bits, timestamp, parent.absheight, parent.abswork_for(bits).to_bytes(16, "little")),
+                self._chain,
             )
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from p2pool.base.bounded import BoundedDict
 from p2pool.base.fair import FairShares
 from p2pool.dash.target import difficulty_to_target, target_to_difficulty
 from p2pool.jobs.context import WorkContext
@@ -73,6 +73,12 @@ def pseudoshare_limit(share_target: int) -> PseudoshareLimit:
     return PseudoshareLimit(difficulty, max(difficulty_to_target(difficulty), share_target))
 
 
+@lru_cache(maxsize=4096)
+def _only(site: str) -> tuple[str, ...]:
+    """Return the same tuple for all jobs that one site holds: nearly all are."""
+    return (site,)
+
+
 class IssuedJob:
     """A Job under an id of at most 8 hex digits. `job` is None once it is released: connections may still know the
     id, but the work is gone. `lines` makes the notify lines of all jobs on the same work.
@@ -111,7 +117,10 @@ class IssuedJob:
         if isinstance(holders, set):
             holders.add(site)
         elif site not in holders:
-            self.holders = (*holders, site) if len(holders) < _FEW_HOLDERS else {*holders, site}
+            if not holders:
+                self.holders = _only(site)
+            else:
+                self.holders = (*holders, site) if len(holders) < _FEW_HOLDERS else {*holders, site}
 
     def let_go_by(self, site: str) -> None:
         """Note that a site no longer holds this job."""
@@ -146,7 +155,11 @@ class JobRegistry:
 
     def __init__(self, work: WorkPort) -> None:
         self._work = work
-        self._current: BoundedDict[tuple[JobRequest, int], IssuedJob] = BoundedDict(MAX_ADDRESS_JOBS)
+        self._current: OrderedDict[tuple[JobRequest, int], IssuedJob] = OrderedDict()
+        """By request and variant, the oldest first; MAX_ADDRESS_JOBS."""
+        self._former: list[IssuedJob] = []
+        """Jobs that were current before the last changes of work, and are to be shrunk: at most MAX_ADDRESS_JOBS,
+        since others may as well stay as they are."""
         self.generation = 0
         """How often the work changed."""
         self._clean_generation = 0
@@ -176,7 +189,10 @@ class JobRegistry:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+        self._former.extend(self._current.values())
         self._current.clear()
+        if len(self._former) > MAX_ADDRESS_JOBS:
+            self._former.clear()
         self._is_sent = False
         self.generation += 1
         if clean:
@@ -196,7 +212,12 @@ class JobRegistry:
             self._lines.sent_to_all()
 
     def retire(self, now: float) -> None:
-        """Release jobs whose time is over, a portion in each call; call it every second or so."""
+        """Release jobs whose time is over, a portion in each call, and shrink those that newer work replaced; call
+        it every second or so."""
+        former, self._former = self._former, []
+        for issued in former:
+            if issued.job is not None:
+                issued.job.shrink()
         portion = _RETIRED_AT_ONCE
         for previous_block in [block for block, ended in self._ended.items() if now - ended > GRACE]:
             portion -= self._release_all(previous_block, portion)
@@ -250,9 +271,10 @@ class JobRegistry:
             job = self._work.make_job(*request)
             if job is None:
                 return None
-            issued = self._current[key] = IssuedJob(
-                self._next_id(), job, request=request, generation=self.generation, variant=variant
-            )
+            issued = IssuedJob(self._next_id(), job, request=request, generation=self.generation, variant=variant)
+            if len(self._current) >= MAX_ADDRESS_JOBS and key not in self._current:
+                self._current.popitem(last=False)
+            self._current[key] = issued
             issued.lines = self._lines_of(job.context)
         if site not in issued.holders:
             self._hold(site, issued)
@@ -301,7 +323,9 @@ class JobRegistry:
         if issued.job is None:
             return
         previous_block = issued.job.context.template.previous_block
-        held = self._held.setdefault(previous_block, FairShares())
+        held = self._held.get(previous_block)
+        if held is None:
+            held = self._held[previous_block] = FairShares()
         held.add((site, issued.request[0]), issued)
         issued.held_by(site)
         self._held_count += 1

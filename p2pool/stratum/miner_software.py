@@ -39,4 +39,5 @@ class MinerSoftware:
         return self._reported != before
 
     def __str__(self) -> str:
-        return "; ".join(part for part in (self._user_agent, self._reported) if part)
+        user_agent, reported = self._user_agent, self._reported
+        return f"{user_agent}; {reported}" if user_agent and reported else user_agent or reported

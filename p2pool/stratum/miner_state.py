@@ -78,8 +78,9 @@ class MinerState:
         self.extranonce_changes = False
         """Whether the miner accepts another extranonce1 while it is connected."""
         self.knows_ping = False
-        self._jobs: dict[str, SentJob | IssuedJob] = {}
-        """By id: the jobs that were sent. An IssuedJob stands for a SentJob with these two, without solutions."""
+        self._jobs: list[SentJob | IssuedJob] = []
+        """The jobs that were sent, the newest last; a table of their ids would take four times the memory. An
+        IssuedJob stands for a SentJob with the following two, without solutions."""
         self._difficulty, self._extranonce1 = 0.0, b""
         self.newest: SentJob | None = None
         """The last job that was sent."""
@@ -102,62 +103,64 @@ class MinerState:
         """Note that a job was sent. Bound: MAX_JOBS; released jobs are dropped first."""
         jobs = self._jobs
         # Jobs are released about in the order in which they were sent: the first ones say whether any was.
-        if jobs and _issued(next(iter(jobs.values()))).job is None:
-            self._drop_released()
-        if len(self._jobs) >= MAX_JOBS:
-            self._drop_released()
-            if len(self._jobs) >= MAX_JOBS:
-                del self._jobs[next(iter(self._jobs))]
-        if self.newest is not None:
-            self._shrink(self.newest)
-        self._jobs[sent.issued.job_id] = sent
+        if jobs and (len(jobs) >= MAX_JOBS or _issued(jobs[0]).job is None):
+            jobs = self._jobs = [job for job in jobs if _issued(job).job is not None]
+            if len(jobs) >= MAX_JOBS:
+                del jobs[0]
+        newest = self.newest
+        if newest is not None and jobs and jobs[-1] is newest:
+            self._shrink_last(newest)
+        jobs.append(sent)
         self.newest = sent
 
-    def _drop_released(self) -> None:
-        self._jobs = {job_id: job for job_id, job in self._jobs.items() if _issued(job).job is not None}
-
-    def _shrink(self, sent: SentJob) -> None:
-        """Keep of a job only what cannot be made again: most jobs of a connection never get a solution, and have
-        the same difficulty and extranonce1."""
-        job_id = sent.issued.job_id
-        if sent.solutions is not None or sent.is_kept or self._jobs.get(job_id) is not sent:
+    def _shrink_last(self, sent: SentJob) -> None:
+        """Keep of the last job only what cannot be made again: most jobs of a connection never get a solution, and
+        have the same difficulty and extranonce1."""
+        if sent.solutions is not None or sent.is_kept:
             return
         if sent.difficulty != self._difficulty or sent.extranonce1 != self._extranonce1:
-            for other in list(self._jobs):
-                self.sent(other)
+            for place in range(len(self._jobs)):
+                self._sent_at(place)
             self._difficulty, self._extranonce1 = sent.difficulty, sent.extranonce1
-        self._jobs[job_id] = sent.issued
+        self._jobs[-1] = sent.issued
+
+    def _sent_at(self, place: int) -> SentJob:
+        job = self._jobs[place]
+        if isinstance(job, IssuedJob):
+            job = self._jobs[place] = SentJob(job, difficulty=self._difficulty, extranonce1=self._extranonce1)
+        job.is_kept = True
+        return job
 
     def sent(self, job_id: str) -> SentJob | None:
         """Return a job that was sent, by its id; None if it is not known."""
-        job = self._jobs.get(job_id)
-        if isinstance(job, IssuedJob):
-            job = self._jobs[job_id] = SentJob(job, difficulty=self._difficulty, extranonce1=self._extranonce1)
-        if job is not None:
-            job.is_kept = True
-        return job
+        jobs = self._jobs
+        for place in range(len(jobs) - 1, -1, -1):  # nearly always it is the newest one
+            if _issued(jobs[place]).job_id == job_id:
+                return self._sent_at(place)
+        return None
 
     @property
     def jobs(self) -> dict[str, SentJob]:
         """Return all jobs that were sent by their ids, the oldest first."""
-        return {job_id: sent for job_id in list(self._jobs) if (sent := self.sent(job_id)) is not None}
+        sent = [self._sent_at(place) for place in range(len(self._jobs))]
+        return {job.issued.job_id: job for job in sent}
 
     @jobs.setter
     def jobs(self, jobs: Mapping[str, SentJob]) -> None:
         for sent in jobs.values():
             sent.is_kept = True
-        self._jobs = dict(jobs)
+        self._jobs = list(jobs.values())
 
     @property
     def accepted(self) -> int:
         """Return how many accepted solutions of its jobs are remembered."""
-        solutions = (job.solutions for job in self._jobs.values() if isinstance(job, SentJob))
+        solutions = (job.solutions for job in self._jobs if isinstance(job, SentJob))
         return sum(len(each) for each in solutions if each is not None)
 
     def last_variant(self, generation: int, request: JobRequest) -> int:
         """Return the highest variant among the jobs that were sent for a request in one generation; -1 if none
         was sent."""
-        issued = map(_issued, self._jobs.values())
+        issued = map(_issued, self._jobs)
         return max(
             (job.variant for job in issued if job.generation == generation and job.request == request),
             default=-1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import hexlify
+
 import orjson
 
 from p2pool.jobs.context import WorkContext
@@ -82,11 +84,11 @@ class NotifyLines:
                 _HEAD,
                 orjson.dumps(job_id),
                 self._before,
-                shared.head.hex().encode(),
+                hexlify(shared.head),
                 self._hex[: 2 * start],
-                own.hex().encode(),
+                hexlify(own),
                 self._hex[2 * end :],
-                job.ref_hash.hex().encode(),
+                hexlify(job.ref_hash),
                 self._after,
                 numbers.encode(),
                 b",true]}\n" if clean else b",false]}\n",
@@ -94,7 +96,7 @@ class NotifyLines:
         )
 
     def _prepare(self, context: WorkContext, outputs: bytes) -> None:
-        self._outputs, self._hex = outputs, memoryview(outputs.hex().encode())
+        self._outputs, self._hex = outputs, memoryview(hexlify(outputs))
         self._before = f',"{swap_words(context.previous_block_bytes).hex()}","'.encode()
         branch = orjson.dumps([entry.hex() for entry in context.template.branch])
         self._after = f'","{context.suffix.hex()}",'.encode() + branch + b',"'

@@ -72,6 +72,8 @@ class Standing(Enum):
     IDLE = "no accepted submission"
     PROVEN = "an accepted submission"
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and counts have them as keys
+
 
 class Decaying:
     """A number that halves every `half_life` seconds."""

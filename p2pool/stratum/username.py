@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p2pool.base.text import printable
 from p2pool.dash.address import AddressError, payout_hash160
@@ -27,6 +28,12 @@ _MIN_SHARE_DIFFICULTY, _MAX_SHARE_DIFFICULTY = 2.0**-33, 2.0**224
 """The range that targets of 256 bits can express; requests beyond it are clamped to it."""
 
 
+@lru_cache(maxsize=16384)
+def _job_request(key_hash: bytes, share_difficulty: float | None) -> tuple[bytes, float | None]:
+    """Return one and the same object for all workers with the same request: each of their jobs refers to it."""
+    return key_hash, share_difficulty
+
+
 @dataclass(frozen=True, slots=True)
 class Username:
     """A parsed username. `name` is `address.worker`, or the address alone; difficulties and the seconds per
@@ -42,7 +49,7 @@ class Username:
     @property
     def job_request(self) -> tuple[bytes, float | None]:
         """Return what its jobs must be: the payee, and the requested difficulty of shares."""
-        return self.key_hash, self.share_difficulty
+        return _job_request(self.key_hash, self.share_difficulty)
 
 
 def positive_number(value: object) -> float | None:

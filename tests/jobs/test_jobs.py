@@ -113,6 +113,17 @@ def test_a_share_of_the_vectors_is_rebuilt_by_our_own_generation():
         assert outcome.hash == share.hash
         assert outcome.gentx.hex() == vector["gentx"]
         assert outcome.share().envelope.hex() == vector["raw"]
+        parts = job.payee, job.coinb1, job.share_info, job.digest
+        job.shrink()
+        assert parts == (payee, job.coinb1, job.share_info, job.digest)
+        job.shrink()
+        again = job.check(
+            share.last_txout_nonce,
+            timestamp=share.header_timestamp,
+            nonce=share.header_nonce,
+            version=share.header_version,
+        )
+        assert (again.header, again.share().envelope) == (outcome.header, outcome.share().envelope)
         tracker.add(share, 0.0)
 
 

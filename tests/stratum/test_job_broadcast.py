@@ -17,6 +17,7 @@ from tests.environment import make_environment
 from tests.logged import logged
 from tests.stratum.miner import ADDRESS, NOW, FakeWork
 from tests.stratum.wire import StratumHarness, Transport, notifies
+from tests.support import needs_interpreted
 
 
 def make(count: int = 3) -> tuple[StratumHarness, list[Transport]]:
@@ -252,6 +253,7 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_served_at_once():
     assert counts(wires) == [0, 1, 1, 1, 1]
 
 
+@needs_interpreted("p2pool.stratum.job_registry")
 def test_four_unread_jobs_are_allowed_however_long_they_are(monkeypatch):
     """With thousands of payees, two notify lines are longer than what may be left unread otherwise."""
     harness, wires = make(3)

@@ -268,6 +268,29 @@ def test_the_book_is_bounded(monkeypatch):
     assert len(book._current) == 0
 
 
+def test_replaced_jobs_are_shrunk_and_judged_as_before():
+    work, book = make_book()
+    old = book.job_for(HOST, (KEY, None))
+    line, digest, job = old.notify(True), old.job.digest, old.job
+    book.retire(NOW)
+    assert job._ref_hash is not None  # it is on the newest work
+    move_to(work, book, 0xBEEF)
+    book.retire(NOW)
+    assert job._ref_hash is job._coinbase is job._absorbed is None
+    assert book.judged_by(old, NOW) is job
+    assert (old.notify(True), job.digest) == (line, digest)
+
+
+def test_jobs_that_wait_to_be_shrunk_are_bounded(monkeypatch):
+    monkeypatch.setattr(job_registry, "MAX_ADDRESS_JOBS", 10)
+    work, book = make_book()
+    for block in range(100):
+        for number in range(3):
+            book.job_for(HOST, (number.to_bytes(20, "big"), None))
+        move_to(work, book, block)
+        assert len(book._former) <= 10
+
+
 def test_the_notify_line_is_what_the_job_says():
     _, book = make_book()
     issued = book.job_for(HOST, (KEY, None))

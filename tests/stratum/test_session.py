@@ -367,7 +367,7 @@ def test_of_jobs_without_solutions_only_what_was_issued_is_kept():
     next_work(miner)
     next_work(miner)
     state = miner.session.state
-    kinds = [type(job).__name__ for job in state._jobs.values()]
+    kinds = [type(job).__name__ for job in state._jobs]
     assert kinds == ["IssuedJob", "IssuedJob", "SentJob"]
     vardiff = state.vardiff
     before, harder = vardiff.difficulty, vardiff.difficulty * 4

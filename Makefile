@@ -49,7 +49,7 @@ test-compiled: fast
 	P2POOL_COMPILE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 		-m "not e2e and not worlds" $(ARGS)
 
-# The fast tests on every other Python of this machine from 3.11 on; with COMPILED=1, on the newest with compiled modules.
+# The fast tests on every other Python of this machine from 3.11 on; with COMPILE_NEWEST=1, on the newest with compiled modules.
 test-pythons: $(VENV)/.installed-dev
 	@JOBS=$(JOBS) .ci/pythons test $(BIN)/python $(ARGS)
 

@@ -14,7 +14,6 @@ DIFFICULTY_1_TARGET = 0xFFFF << 208
 
 # Bound: a share chain uses a handful of targets at a time; 4096 entries are about 1 MB.
 @lru_cache(maxsize=4096)
-@lru_cache(maxsize=4096)
 def bits_to_target(bits: int) -> int:
     """Return the target of a compact form. It can exceed 256 bits, as an exponent says; callers compare."""
     mantissa, shift = bits & 0xFFFFFF, 8 * ((bits >> 24) - 3)

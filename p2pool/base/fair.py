@@ -30,20 +30,29 @@ Path = tuple[Hashable, ...]
 
 
 class _Group(Generic[T]):
-    """The owners of one level, bucketed by how many items each holds."""
+    """The owners of one level. They are bucketed by how many items each holds once somebody asks for the one that
+    holds most: most tables are never full."""
 
-    __slots__ = ("by_size", "largest", "members", "size")
+    __slots__ = ("_by_size", "_largest", "members", "size")
 
     def __init__(self) -> None:
         self.members: dict[Hashable, _Group[T] | Items[T]] = {}
-        self.by_size: dict[int, OrderedDict[Hashable, None]] = {}
-        self.largest = 0
         self.size = 0
+        self._by_size: dict[int, OrderedDict[Hashable, None]] | None = None
+        self._largest = 0
 
     def resized(self, name: Hashable, before: int, after: int) -> None:
-        """Move a member from one bucket to another; drop one that no longer holds anything."""
+        """Note how many items a member holds; drop one that no longer holds any."""
         self.size += after - before
-        by_size = self.by_size
+        if not after:
+            del self.members[name]
+        if self._by_size is not None:
+            self._move(self._by_size, name, before=before, after=after)
+
+    def _move(
+        self, by_size: dict[int, OrderedDict[Hashable, None]], name: Hashable, *, before: int, after: int
+    ) -> None:
+        """Move a member from one bucket to another."""
         if before and after and after not in by_size and len(by_size[before]) == 1:
             by_size[after] = by_size.pop(before)  # alone in its bucket, before and after
         else:
@@ -53,23 +62,26 @@ class _Group(Generic[T]):
                 if not bucket:
                     del by_size[before]
             if after:
-                self._bucket(after)[name] = None
-            else:
-                del self.members[name]
-        if after > self.largest:
-            self.largest = after
-        while self.largest and self.largest not in by_size:
-            self.largest -= 1
+                bucket = by_size.get(after)
+                if bucket is None:
+                    bucket = by_size[after] = OrderedDict()
+                bucket[name] = None
+        if after > self._largest:
+            self._largest = after
+        while self._largest and self._largest not in by_size:
+            self._largest -= 1
 
-    def _bucket(self, size: int) -> OrderedDict[Hashable, None]:
-        bucket = self.by_size.get(size)
-        if bucket is None:
-            bucket = self.by_size[size] = OrderedDict()
-        return bucket
-
-    def greediest(self) -> Hashable:
-        """Return the member that holds most; among equals the one that reached that size first."""
-        return next(iter(self.by_size[self.largest]))
+    def largest(self) -> OrderedDict[Hashable, None]:
+        """Return the members that hold most, the one that reached this size first (of those that had it when they
+        were first asked for, the one that came first) at the front."""
+        if self._by_size is None:
+            by_size: dict[int, OrderedDict[Hashable, None]] = {}
+            for name, member in self.members.items():
+                size = member.size if isinstance(member, _Group) else len(member)
+                if size:
+                    by_size.setdefault(size, OrderedDict())[name] = None
+            self._by_size, self._largest = by_size, max(by_size, default=0)
+        return self._by_size.get(self._largest) or OrderedDict()
 
 
 def _each(path: Path, group: _Group[T]) -> Iterator[tuple[Path, T]]:
@@ -84,7 +96,8 @@ def _each(path: Path, group: _Group[T]) -> Iterator[tuple[Path, T]]:
 class FairShares(Generic[T]):
     """Items by owner. No bound of its own: the table that uses it calls `greediest` when it is full.
 
-    `add`, `remove` and `greediest` take constant time. All paths must have the same length.
+    `add` and `remove` take constant time, and so does `greediest` but for its first call. All paths must have the
+    same length.
     """
 
     __slots__ = ("_root",)
@@ -105,7 +118,7 @@ class FairShares(Generic[T]):
 
     def holds_most(self, owner: Hashable) -> bool:
         """Return whether no other outermost owner holds more."""
-        return owner in self._root.by_size.get(self._root.largest, ())
+        return owner in self._root.largest()
 
     def add(self, path: Path, item: T) -> bool:
         """Note that the owner at `path` holds `item`; False if it already did."""
@@ -144,7 +157,7 @@ class FairShares(Generic[T]):
         while isinstance(group, _Group):
             if not group.size:
                 return None
-            name = group.greediest()
+            name = next(iter(group.largest()))
             path.append(name)
             group = group.members[name]
         return tuple(path), next(iter(group))

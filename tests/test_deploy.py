@@ -1,0 +1,100 @@
+"""What is in deploy/ fits the program: settings, files, ports."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from p2pool.app.environment_settings import variable_of
+from p2pool.app.settings import all_settings
+from p2pool.networks import NETWORKS
+from tests.support import ROOT
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text("utf-8")
+SETTINGS = all_settings().values()
+VARIABLES = {each.secret.variable if each.secret else variable_of(each) for each in SETTINGS}
+
+
+def test_each_variable_of_the_node_is_a_setting():
+    for name, service in COMPOSE["services"].items():
+        variables = {each for each in service.get("environment", {}) if each.startswith("P2POOL_")}
+        assert variables <= VARIABLES, name
+    assert set(re.findall(r"\b(P2POOL_\w+)=", CONTAINERFILE)) <= {*VARIABLES, "P2POOL_COMPILE"}
+
+
+def test_each_profile_has_one_node_and_what_it_depends_on():
+    for profile in ("simnet", "solo", "full"):
+        services = {name: each for name, each in COMPOSE["services"].items() if profile in each["profiles"]}
+        assert [each["image"] for each in services.values()].count("p2pool-dash") == 1
+        for service in services.values():
+            assert set(service.get("depends_on", ())) <= set(services)
+    assert {"dashd", "redis", "postgres", "prometheus", "grafana"} <= set(services)
+
+
+def test_volumes_are_declared_and_files_exist():
+    for name, service in COMPOSE["services"].items():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), (name, source)
+            else:
+                assert source in COMPOSE["volumes"], (name, source)
+
+
+def test_every_variable_that_compose_asks_for_is_in_the_example():
+    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text("utf-8")))
+    lines = (DEPLOY / "env.example").read_text("utf-8").splitlines()
+    assert {line.partition("=")[0] for line in lines if line and not line.startswith("#")} == asked
+
+
+def test_the_node_cannot_write_to_its_image_and_has_no_rights():
+    for service in COMPOSE["services"].values():
+        if service["image"] == "p2pool-dash":
+            assert service["read_only"]
+            assert service["cap_drop"] == ["ALL"]
+    assert re.search(r"^USER p2pool$", CONTAINERFILE, re.MULTILINE)
+
+
+def test_ports_are_those_of_the_networks():
+    dash, simnet = NETWORKS["dash"], NETWORKS["simnet"]
+    assert f"EXPOSE {dash.worker_port} {dash.p2p_port}\n" in CONTAINERFILE
+    assert f"HEALTH_URL=http://127.0.0.1:{dash.worker_port}/healthz" in CONTAINERFILE
+    assert f":{simnet.worker_port}/" in COMPOSE["services"]["simnet"]["environment"]["HEALTH_URL"]
+    prometheus = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text("utf-8"))
+    assert prometheus["scrape_configs"][0]["static_configs"][0]["targets"] == [f"node:{dash.worker_port}"]
+
+
+def test_the_image_is_made_of_what_the_build_needs():
+    kept = re.findall(r"^!(\S+)$", (DEPLOY / "Containerfile.containerignore").read_text("utf-8"), re.MULTILINE)
+    assert {"p2pool", "web-static", "setup.py", "pyproject.toml", "README.md", "requirements*"} <= set(kept)
+    for pattern in kept:
+        assert list(ROOT.glob(pattern)), pattern
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_takes_its_configuration(tmp_path: Path):
+    shutil.copy(DEPLOY / "compose" / "prometheus.yml", tmp_path)
+    shutil.copy(ROOT / "docs" / "prometheus" / "alerts.yml", tmp_path)
+    command = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_grafana_finds_the_data_source_and_the_dashboard():
+    provisioning = DEPLOY / "compose" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text("utf-8"))[
+        "datasources"
+    ]
+    assert source["url"].startswith("http://prometheus:")
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "p2pool-dash.yaml").read_text("utf-8"))[
+        "providers"
+    ]
+    folders = [each.split(":")[1] for each in COMPOSE["services"]["grafana"]["volumes"]]
+    assert provider["options"]["path"] in folders

@@ -62,10 +62,9 @@ class _Group(Generic[T]):
                 if not bucket:
                     del by_size[before]
             if after:
-                bucket = by_size.get(after)
-                if bucket is None:
-                    bucket = by_size[after] = OrderedDict()
-                bucket[name] = None
+                if after not in by_size:
+                    by_size[after] = OrderedDict()
+                by_size[after][name] = None
         if after > self._largest:
             self._largest = after
         while self._largest and self._largest not in by_size:

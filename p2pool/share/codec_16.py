@@ -139,15 +139,10 @@ def _pack_refs(refs: Iterable[tuple[int, int]]) -> bytes:
 class Packer16:
     """Packs shares of type 16. What all payees on one tip have in common is packed once."""
 
-    __slots__ = (
-        "_before_nonce", "_bits", "_chain", "_middle", "_packed_payload", "_parent", "_subsidy", "_timestamp",
-    )  # fmt: skip
+    __slots__ = ("_before_nonce", "_middle", "_packed_payload", "_parent", "_subsidy")
 
     def __init__(self, data: ShareData, parent: ParentContext, refs: TransactionRefs) -> None:
         self._parent = parent
-        self._bits = self._timestamp = -1
-        self._chain = b""
-        """The end of share_info for these bits and this timestamp: most jobs of a second have the same."""
         self._before_nonce = b"".join(
             (
                 (data.previous_hash or 0).to_bytes(32, "little"),
@@ -175,11 +170,7 @@ class Packer16:
 
     def share_info(self, payee: PayeeFields, bits: int, timestamp: int) -> bytes:
         """Return the bytes that are fixed before the work is done."""
-        if bits != self._bits or timestamp != self._timestamp:
-            parent = self._parent
-            abswork = parent.abswork_for(bits).to_bytes(16, "little")
-            self._chain = _CHAIN.pack(bits, timestamp, parent.absheight, abswork)
-            self._bits, self._timestamp = bits, timestamp
+        parent = self._parent
         return b"".join(
             (
                 self._before_nonce,
@@ -187,7 +178,7 @@ class Packer16:
                 payee.key_hash,
                 _TERMS.pack(self._subsidy, payee.donation, payee.stale_info),
                 self._middle,
-                self._chain,
+                _CHAIN.pack(bits, timestamp, parent.absheight, parent.abswork_for(bits).to_bytes(16, "little")),
             )
         )
 

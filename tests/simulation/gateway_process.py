@@ -46,12 +46,18 @@ class _NoProcessWatch:
         """Measure nothing any more."""
 
 
+class _NoSite(Factory):
+    """Stands in for a gateway's web site, which nobody visits."""
+
+    access = None
+
+
 def install() -> None:
     """Let nodes and gateways use the simulated broker, and gateways nothing that needs a real process."""
     for module in (node_side, gateway_module):
         setattr(module, "Broker", SimulatedBroker)  # noqa: B010  # mypy takes it for a type
     gateway_module.ProcessWatch = _NoProcessWatch  # type: ignore[misc, assignment]
-    gateway_module.gateway_site = lambda *_, **__: Factory()  # type: ignore[assignment]
+    gateway_module.gateway_site = lambda *_, **__: _NoSite()  # type: ignore[assignment]
     dashd_module.RpcClient = SimulatedRpc  # type: ignore[misc, assignment]
 
 

@@ -62,8 +62,8 @@ PAYOUTS: Final = (
         edits=(
             Edit(
                 "p2pool.jobs.job",
-                "parent.timestamp_for(share_timestamp, context.network)",
-                "share_timestamp",
+                "context.parent.timestamp_for(self.share_timestamp, context.network)",
+                "self.share_timestamp",
             ),
         ),
         caught_by=("HonestSharesAreValid",),

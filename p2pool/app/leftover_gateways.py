@@ -21,6 +21,7 @@ from p2pool.app.handover import BASIC_FORM
 from p2pool.app.take_over import NO_FORM, SOCKET_NAME
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, ParseError, reason_of
+from p2pool.base.files import synchronise
 from p2pool.base.handover_socket import close_all, connect
 from p2pool.gateway.solution_spool import SUFFIX
 
@@ -111,11 +112,7 @@ def _move(files: list[Path], target: Path) -> int:
     for path in files:
         os.replace(path, target / path.name)  # named by its hash: the same name is the same solution
     for changed in {target, *(path.parent for path in files)} if files else ():
-        descriptor = os.open(changed, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        synchronise(changed)
     return len(files)
 
 

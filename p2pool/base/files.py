@@ -9,8 +9,8 @@ from contextlib import suppress
 from io import BufferedWriter
 from pathlib import Path
 
-_MAX_QUARANTINED = 1000
-"""Quarantined files of one name; if there are more, something is wrong that a person must look at."""
+_MAX_OF_A_NAME = 1000
+"""Files that are kept under one name with a number; if there are more, something is wrong that a person must look at."""
 
 
 class NewFile:
@@ -59,11 +59,7 @@ class NewFile:
         except OSError:
             self._give_up()
             raise
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        synchronise(self._path.parent)
 
     def _give_up(self) -> None:
         """Remove half a file, which would fill the disk even more."""
@@ -82,15 +78,31 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     new.commit()
 
 
+def synchronise(path: Path) -> None:
+    """Put a file, or the names in a directory, on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free_name(path: Path, suffix: str) -> Path:
+    """Return `<name><suffix>` in the same directory, or `<name><suffix>-2` and so on if that is taken. Raises
+    OSError."""
+    for number in range(1, _MAX_OF_A_NAME):
+        free = path.with_name(f"{path.name}{suffix}" + (f"-{number}" if number > 1 else ""))
+        if not os.path.lexists(free):
+            return free
+    raise FileExistsError(errno.EEXIST, f"there are {_MAX_OF_A_NAME} {path.name}{suffix} already")
+
+
 def quarantine(path: Path) -> Path:
     """Rename a file that cannot be used to `<name>.damaged`, or `<name>.damaged-2` and so on if that is taken.
     Returns its new name. Raises OSError."""
-    for number in range(1, _MAX_QUARANTINED):
-        moved = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
-        if not os.path.lexists(moved):
-            os.rename(path, moved)
-            return moved
-    raise FileExistsError(errno.EEXIST, f"there are {_MAX_QUARANTINED} quarantined ones already")
+    moved = free_name(path, ".damaged")
+    os.rename(path, moved)
+    return moved
 
 
 def quarantine_database(path: Path, stamp: str) -> Path:

@@ -14,6 +14,7 @@ from p2pool import __version__
 from p2pool.app.config import Config, load_config
 from p2pool.app.data_directory import DataDirectory
 from p2pool.base.errors import OperatorError, reason_of
+from p2pool.base.files import free_name
 from p2pool.base.paths import parse_path
 from p2pool.operators.arguments import Flag, read_arguments
 from p2pool.operators.data_files import (
@@ -29,7 +30,6 @@ from p2pool.operators.data_files import (
 )
 
 REPLACE: Final = Flag("--replace", "move the files that are in the data directory aside, instead of refusing")
-_MOST_NAMES: Final = 1000
 
 
 def backup(arguments: Sequence[str], default_datadir: Path) -> int:
@@ -133,8 +133,7 @@ def _put(datadir: Path, files: Path, manifest: Manifest, *, replace: bool) -> Pa
 
 def _move_aside(datadir: Path, former: Sequence[Path]) -> Path:
     """Move files out of the data directory, into a new one next to it, which is returned. Raises OSError."""
-    names = (f"{datadir.name}.replaced" + (f"-{number}" if number > 1 else "") for number in range(1, _MOST_NAMES))
-    aside = next(path for path in map(datadir.with_name, names) if not os.path.lexists(path))
+    aside = free_name(datadir, ".replaced")
     aside.mkdir(mode=0o700)
     for each in former:
         os.rename(each, aside / each.name)

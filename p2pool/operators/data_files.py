@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from p2pool.base.errors import OperatorError, reason_of
-from p2pool.base.files import write_file
+from p2pool.base.files import synchronise, write_file
 
 MANIFEST: Final = "manifest.json"
 """The file of a backup that lists all others; it is written last."""
@@ -83,7 +83,7 @@ def copy_file(source: Path, target: Path, *, in_use: bool) -> bool:
         return False
     os.chmod(target, stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-    _synchronise(target)
+    synchronise(target)
     return True
 
 
@@ -100,14 +100,6 @@ def _copy_database(source: Path, target: Path) -> None:
         raise OperatorError(f"cannot copy the database {source}: {error}", 1) from None
     if answer != "ok":
         raise OperatorError(f"the database {source} is corrupt: {answer}", 1)
-
-
-def _synchronise(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def entry_of(path: Path) -> Entry:

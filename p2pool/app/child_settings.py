@@ -126,5 +126,6 @@ def _own(config: Config, number: int, *, port: int, tls_port: int | None) -> Ite
         host = config.stratum_ssl_port[0]
         yield from ("--stratum-ssl-port", host_and_port(host, tls_port) if host else str(tls_port))
         # One certificate for all: the node makes it.
-        yield from ("--ssl-cert", str(config.ssl_cert or config.datadir / "stratum-cert.pem"))
-        yield from ("--ssl-key", str(config.ssl_key or config.datadir / "stratum-key.pem"))
+        certificate, key = config.own_stratum_certificate
+        yield from ("--ssl-cert", str(config.ssl_cert or certificate))
+        yield from ("--ssl-key", str(config.ssl_key or key))

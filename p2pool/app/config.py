@@ -112,6 +112,21 @@ class Config(
         return self.logfile or self.datadir / LOG_NAME
 
     @property
+    def own_stratum_certificate(self) -> tuple[Path, Path]:
+        """Return the certificate and key that the node makes itself for miners, unless others are given."""
+        return self.datadir / "stratum-cert.pem", self.datadir / "stratum-key.pem"
+
+    @property
+    def own_web_certificate(self) -> tuple[Path, Path]:
+        """Return the certificate and key that the node makes itself for browsers, unless others are given."""
+        return self.datadir / "web-cert.pem", self.datadir / "web-key.pem"
+
+    @property
+    def serves_https(self) -> bool:
+        """Return whether the port for browsers, if there is one of its own, uses TLS."""
+        return self.web_ssl_self_signed or self.web_ssl_cert is not None
+
+    @property
     def embeds_simnet(self) -> bool:
         """Return whether this process runs the simulated Dash Core itself."""
         return self.network is SIMNET and self.dashd_address is None and not self.dashd

@@ -365,7 +365,9 @@ def _affordable_connections(requested: int) -> int:
 
 def _certificate(config: Config, now: float) -> ServerCertificate:
     """Return the certificate of the settings, or a self-signed one that is made once. Raises OperatorError."""
-    own = config.datadir / "stratum-cert.pem", config.datadir / "stratum-key.pem"
     return find_certificate(
-        (config.ssl_cert, config.ssl_key), own=own, self_signed=config.ssl_self_signed, now=now
+        (config.ssl_cert, config.ssl_key),
+        own=config.own_stratum_certificate,
+        self_signed=config.ssl_self_signed,
+        now=now,
     )

@@ -92,11 +92,12 @@ class WebAssembly:
         if config.web_port is None:
             return site
         factory: Any = site
-        if config.web_ssl_self_signed or config.web_ssl_cert is not None:
-            own = config.datadir / "web-cert.pem", config.datadir / "web-key.pem"
-            given = config.web_ssl_cert, config.web_ssl_key
+        if config.serves_https:
             self._certificate = find_certificate(
-                given, own=own, self_signed=config.web_ssl_self_signed, now=self._clock()
+                (config.web_ssl_cert, config.web_ssl_key),
+                own=config.own_web_certificate,
+                self_signed=config.web_ssl_self_signed,
+                now=self._clock(),
             )
             factory = TLSMemoryBIOFactory(self._certificate, False, site, clock=self._reactor)
             self._timers = [

@@ -10,7 +10,8 @@ from io import BufferedWriter
 from pathlib import Path
 
 _MAX_OF_A_NAME = 1000
-"""Files that are kept under one name with a number; if there are more, something is wrong that a person must look at."""
+"""Files that are kept under one name with numbers; if there are more, something is wrong that a person must look
+at."""
 
 
 class NewFile:

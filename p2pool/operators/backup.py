@@ -12,7 +12,7 @@ from typing import Final
 
 from p2pool import __version__
 from p2pool.app.config import Config, load_config
-from p2pool.app.data_directory import DataDirectory
+from p2pool.app.data_directory import LOCK, DataDirectory
 from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.files import free_name
 from p2pool.base.paths import parse_path
@@ -111,7 +111,7 @@ def restore_backup(config: Config, source: Path, manifest: Manifest, *, replace:
 
 
 def _put(datadir: Path, files: Path, manifest: Manifest, *, replace: bool) -> Path | None:
-    former = [each for each in sorted(datadir.iterdir()) if each.name != "lock"]
+    former = [each for each in sorted(datadir.iterdir()) if each.name != LOCK]
     if former and not replace:
         raise OperatorError(
             f"{datadir} has files already, such as {former[0].name}: add --replace to move them aside, or choose "

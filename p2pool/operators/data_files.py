@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from p2pool.app.data_directory import LOCK
 from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.files import synchronise, write_file
 
@@ -27,7 +28,6 @@ VERSION: Final = 1
 _MAX_MANIFEST: Final = 64 << 20
 _PIECE: Final = 1 << 20
 _DATABASE: Final = ".sqlite"
-_LOCK: Final = "lock"
 _OMITTED: Final = (".sqlite-wal", ".sqlite-shm", ".new")
 """What a copy of a database contains already, and files that are being written."""
 
@@ -60,7 +60,7 @@ def listed_files(directory: Path) -> Iterator[PurePosixPath]:
             path = Path(parent, name)
             relative = PurePosixPath(path.relative_to(directory))
             is_log = len(relative.parts) == 1 and (name == "log" or name.startswith("log."))
-            if name == _LOCK or is_log or name.endswith(_OMITTED):
+            if name == LOCK or is_log or name.endswith(_OMITTED):
                 continue
             try:
                 if stat.S_ISREG(path.stat().st_mode):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.app.config import Config
+from p2pool.app.data_directory import lock_owner
 from p2pool.app.state_files import check_state_files
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError, reason_of
@@ -40,21 +40,6 @@ def directory_facts(config: Config) -> DirectoryFacts:
         except OperatorError as error:
             problem = str(error)
     return DirectoryFacts(path, problem, lock_owner(path), shutil.disk_usage(place).free)
-
-
-def lock_owner(directory: Path) -> int | None:
-    """Return the process that runs on a data directory, 0 if it is not known which; None if there is none. The
-    lock is taken for an instant."""
-    try:
-        with open(directory / "lock", "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read(20).decode("ascii", "replace").strip()
-                return int(text) if text.isdigit() else 0
-    except OSError:
-        pass
-    return None
 
 
 def open_files_limit() -> int | None:
@@ -141,12 +126,10 @@ def _parent(process: int) -> int | None:
 def certificate_facts(config: Config) -> Iterator[CertificateFacts]:
     """Return the facts about the certificates of the ports with TLS."""
     if config.stratum_ssl_port is not None:
-        own = config.datadir / "stratum-cert.pem", config.datadir / "stratum-key.pem"
-        given = (config.ssl_cert, config.ssl_key)
+        given, own = (config.ssl_cert, config.ssl_key), config.own_stratum_certificate
         yield _certificate("--stratum-ssl-port", given, own=own, is_made=config.ssl_self_signed)
-    if config.web_port is not None and (config.web_ssl_self_signed or config.web_ssl_cert is not None):
-        own = config.datadir / "web-cert.pem", config.datadir / "web-key.pem"
-        given = (config.web_ssl_cert, config.web_ssl_key)
+    if config.web_port is not None and config.serves_https:
+        given, own = (config.web_ssl_cert, config.web_ssl_key), config.own_web_certificate
         yield _certificate("--web-port", given, own=own, is_made=config.web_ssl_self_signed)
 
 

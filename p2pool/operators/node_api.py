@@ -46,7 +46,6 @@ class NodeApi:
     def get(self, path: str, *parts: str) -> Any:
         """Return the JSON at /api/v1/`path`/`parts`. Raises NotFound, OperatorError."""
         where = "/".join([path, *(quote(part, safe="") for part in parts)])
-        shown = self.url
         context = ssl.create_default_context() if self.verify else ssl._create_unverified_context()
         # No proxy of the environment: the node is near.
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
@@ -56,18 +55,18 @@ class NodeApi:
                 return json.loads(answer.read(MAX_ANSWER))
         except HTTPError as error:
             with error:
-                raise _refused(error.code, _message(error.read(MAX_ANSWER)), shown) from None
+                raise _refused(error.code, _message(error.read(MAX_ANSWER)), self.url) from None
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             why = reason_of(reason) if isinstance(reason, Exception) else str(reason)
             raise OperatorError(
-                f"no node answers at {shown} ({why}): start it, or give the flags with which it was started, or "
-                "its address with --url",
+                f"no node answers at {self.url} ({why}): start it, or give the flags with which it was started, "
+                "or its address with --url",
                 1,
             ) from None
         except ValueError:
             raise OperatorError(
-                f"what answers at {shown} is no p2pool-dash node: give its address with --url"
+                f"what answers at {self.url} is no p2pool-dash node: give its address with --url"
             ) from None
 
 
@@ -110,7 +109,7 @@ def _own_url(config: Config) -> str:
     host, port = config.worker_endpoint if config.web_port is None else config.web_port
     if port == 0:
         raise OperatorError("the settings let the system choose the port: give the node's address with --url")
-    secure = config.web_port is not None and (config.web_ssl_self_signed or config.web_ssl_cert is not None)
+    secure = config.web_port is not None and config.serves_https
     return f"{'https' if secure else 'http'}://{host_and_port(reachable_host(host), port)}/"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from p2pool.app.config import load_config
-from p2pool.app.data_directory import DataDirectory
+from p2pool.app.data_directory import DataDirectory, lock_owner
 from p2pool.net.tls import KeyKind, make_self_signed
 from p2pool.operators.check import check_machine
 from p2pool.operators.findings import Level
@@ -33,7 +33,6 @@ from p2pool.operators.machine_facts import (
     connection_problem,
     directory_facts,
     listening_process,
-    lock_owner,
     open_files_limit,
     port_facts,
     zmq_problem,

@@ -58,14 +58,11 @@ class WorkContext:
     """Made of `payouts` and `coinbase`."""
     previous_block_bytes: bytes = field(init=False, repr=False, compare=False)
     """The previous block as it is in a header."""
-    block_target: int = field(init=False, repr=False, compare=False)
-    """The target of blocks."""
 
     def __post_init__(self) -> None:
         made = Coinbases(self.payouts, coinbase=self.coinbase, has_payload=bool(self.template.coinbase_payload))
         object.__setattr__(self, "coinbases", made)
         object.__setattr__(self, "previous_block_bytes", self.template.previous_block.to_bytes(32, "little"))
-        object.__setattr__(self, "block_target", self.template.target)
 
     def makes_worthless(self, former: WorkContext) -> bool:
         """Return whether what is found on the former work is dead now, or a block with a coinbase payload of other

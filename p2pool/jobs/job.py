@@ -70,7 +70,7 @@ class Job:
         self.share_timestamp = share_timestamp
         self.bits = context.parent.bits_for(desired_target)
         self.share_target = bits_to_target(self.bits)
-        self.block_target = context.block_target
+        self.block_target = template.target
         self.aux_target = _NOTHING_MEETS if context.aux is None else context.aux.easiest_target
         self.timestamp = header_timestamp
         self.version = template.version

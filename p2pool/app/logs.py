@@ -31,7 +31,7 @@ from zope.interface import provider
 
 from p2pool.app.settings import STANDARD_OUTPUT
 from p2pool.base.errors import OperatorError
-from p2pool.base.terminal import open_terminal
+from p2pool.base.terminal import missing_lines, open_terminal
 
 LOG_SIZE, LOG_FILES = 10 * 1024 * 1024, 5
 """Bytes of a log file before it is rotated, and how many old ones are kept."""
@@ -109,15 +109,11 @@ class LogFormat:
     missing: Callable[[int, str], str]
 
 
-def _missing_text(count: int, why: str) -> str:
-    return f"({count} lines are missing here: {why})\n"
-
-
 def _missing_json(count: int, why: str) -> str:
     return json.dumps({"level": "warn", "message": f"{count} lines are missing here: {why}"}) + "\n"
 
 
-FORMATS: Final = {"text": LogFormat(format_line, _missing_text), "json": LogFormat(format_json, _missing_json)}
+FORMATS: Final = {"text": LogFormat(format_line, missing_lines), "json": LogFormat(format_json, _missing_json)}
 """By the name that --log-format takes."""
 
 
@@ -132,7 +128,7 @@ class WatchedLogFile:
         *,
         rotate_at: int,
         keep: int,
-        missing: Callable[[int, str], str] = _missing_text,
+        missing: Callable[[int, str], str] = missing_lines,
     ) -> None:
         """Open or make the file at `path`; beyond `rotate_at` bytes it becomes `path`.1, and `keep` of those are
         kept. `missing` makes the line in place of others. Raises OSError."""
@@ -252,7 +248,7 @@ def start_logging(
             file = WatchedLogFile(logfile, rotate_at=LOG_SIZE, keep=LOG_FILES, missing=form.missing)
         except OSError as error:
             raise OperatorError(f"--logfile: cannot write {logfile}: {error.strerror}") from None
-    screen = open_terminal(stream, lambda count: form.missing(count, "the output was not read"))
+    screen = open_terminal(stream, form.missing)
 
     @provider(ILogObserver)
     def observe(event: LogEvent) -> None:

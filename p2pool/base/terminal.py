@@ -19,15 +19,15 @@ _PIECE = 4096
 """Bytes written at once: a pipe that is ready takes so many without blocking (PIPE_BUF)."""
 
 
-def note_dropped(count: int) -> str:
-    """Return the line in place of texts that were dropped."""
-    return f"({count} lines are missing here: the output was not read)\n"
+def missing_lines(count: int, why: str) -> str:
+    """Return the line in place of others, of their number and the reason."""
+    return f"({count} lines are missing here: {why})\n"
 
 
-def open_terminal(stream: TextIO | None, note: Callable[[int], str] = note_dropped) -> TextIO:
-    """Return a `Terminal` that writes to `stream`; None means a closed one. `note` makes the line in place of
-    texts that were dropped, of their number."""
-    return cast(TextIO, Terminal(stream, note))
+def open_terminal(stream: TextIO | None, missing: Callable[[int, str], str] = missing_lines) -> TextIO:
+    """Return a `Terminal` that writes to `stream`; None means a closed one. `missing` makes the line in place
+    of texts that were dropped, of their number and the reason."""
+    return cast(TextIO, Terminal(stream, missing))
 
 
 class Terminal(io.TextIOBase):
@@ -37,9 +37,9 @@ class Terminal(io.TextIOBase):
     dropped texts is shown when the stream takes some again.
     """
 
-    def __init__(self, stream: TextIO | None, note: Callable[[int], str] = note_dropped) -> None:
+    def __init__(self, stream: TextIO | None, missing: Callable[[int, str], str] = missing_lines) -> None:
         self._stream = stream
-        self._note = note
+        self._missing = missing
         self._dropped = 0
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._descriptor: int | None = None
@@ -76,7 +76,7 @@ class Terminal(io.TextIOBase):
 
     def _write_descriptor(self, descriptor: int, text: str) -> None:
         if self._dropped:
-            text = self._note(self._dropped) + text
+            text = self._missing(self._dropped, "the output was not read") + text
         data = memoryview(text.encode(self._encoding, "backslashreplace"))
         while data:
             if not _takes_more(descriptor):

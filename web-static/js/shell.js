@@ -1,6 +1,7 @@
 // The header with navigation and theme button, and the footer, of every page.
 
 import { byId, make, setText } from "./dom.js";
+import { keepFocusInView } from "./focus.js";
 
 const PAGES = [
   ["index.html", "Dashboard"],
@@ -23,6 +24,7 @@ const currentFile = () => location.pathname.split("/").at(-1) || "index.html";
 
 /** Build the header and footer in the empty `#top` and `#foot` of the page. */
 export function buildShell() {
+  keepFocusInView();
   const file = currentFile();
   const links = PAGES.map(([href, text]) => {
     const current = href === file ? "page" : href === PARENT_PAGE[file] ? "true" : null;

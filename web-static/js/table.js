@@ -1,6 +1,7 @@
 // Tables that keep their rows from one update to the next.
 
 import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
+import { keepFocus } from "./focus.js";
 import { integer, shortened } from "./format.js";
 
 const MAX_ROWS = 1000;
@@ -97,11 +98,6 @@ export class Table {
     });
     return make("tr", { role: "row" }, ...cells);
   }
-}
-
-/** Restore the focus if an element of `body` lost it because its row was moved. */
-export function keepFocus(focused, body) {
-  if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
 }
 
 /**

@@ -1,7 +1,7 @@
 // A table of thousands of rows; only those in view, and some around them, are in the page.
 
 import { byId, make, setText } from "./dom.js";
-import { keepFocus } from "./table.js";
+import { keepFocus } from "./focus.js";
 
 /** Up to so many rows are all in the page, where the search of the browser finds them. */
 const FULL_ROWS = 200;

@@ -25,6 +25,7 @@ from p2pool.operators.data_files import (
     entry_of,
     listed_files,
     read_manifest,
+    synced_name,
     verify,
     write_manifest,
 )
@@ -64,9 +65,10 @@ def make_backup(config: Config, target: Path, now: int) -> Manifest:
     try:
         temporary.mkdir(mode=0o700)
         for name in listed_files(source):
-            copy = temporary / FILES / name
-            if copy_file(source / name, copy, in_use=True):
-                files[str(name)] = entry_of(copy)
+            # A found block may be synced, and so renamed, between being listed and being copied.
+            for each in (name, synced_name(name)):
+                if each is not None and copy_file(source / each, temporary / FILES / each, in_use=True):
+                    files[str(each)] = entry_of(temporary / FILES / each)
         manifest = Manifest(config.network.name, __version__, now, files)
         write_manifest(temporary, manifest)
         os.rename(temporary, target)

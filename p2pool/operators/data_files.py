@@ -30,6 +30,8 @@ _PIECE: Final = 1 << 20
 _DATABASE: Final = ".sqlite"
 _OMITTED: Final = (".sqlite-wal", ".sqlite-shm", ".new")
 """What a copy of a database contains already, and files that are being written."""
+_UNSYNCED: Final = ".pending.new"
+"""The end of the name of a found block that is being synced to the disk: the node adopts it at its next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def listed_files(directory: Path) -> Iterator[PurePosixPath]:
             path = Path(parent, name)
             relative = PurePosixPath(path.relative_to(directory))
             is_log = len(relative.parts) == 1 and (name == "log" or name.startswith("log."))
-            if name == LOCK or is_log or name.endswith(_OMITTED):
+            is_omitted = name.endswith(_OMITTED) and not name.endswith(_UNSYNCED)
+            if name == LOCK or is_log or is_omitted:
                 continue
             try:
                 if stat.S_ISREG(path.stat().st_mode):
@@ -85,6 +88,11 @@ def copy_file(source: Path, target: Path, *, in_use: bool) -> bool:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     synchronise(target)
     return True
+
+
+def synced_name(name: PurePosixPath) -> PurePosixPath | None:
+    """Return the name that a found block's file has once it is synced; None if `name` is no unsynced block."""
+    return name.with_suffix("") if name.name.endswith(_UNSYNCED) else None
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from p2pool.app.config import Config, load_config
 from p2pool.app.data_directory import DataDirectory
 from p2pool.base.errors import OperatorError
 from p2pool.operators.backup import make_backup, restore_backup
-from p2pool.operators.data_files import Manifest, read_manifest
+from p2pool.operators.data_files import Manifest, listed_files, read_manifest
 
 NOW = 1_700_000_000
 
@@ -74,6 +74,20 @@ def test_a_round_trip_while_a_node_runs(config, tmp_path):
     assert stat.S_IMODE((new.datadir / "web-key.pem").stat().st_mode) == 0o600
     with closing(sqlite3.connect(new.datadir / "shares.sqlite")) as copy:
         assert copy.execute("SELECT x FROM t").fetchall() == [(1,)]
+
+
+def test_a_found_block_that_is_not_synced_yet_is_saved(config, tmp_path, monkeypatch):
+    """It is saved under one name or the other, or both, whenever the node syncs and renames it."""
+    name = f"8-{'0' * 64}.pending"
+    new = config.datadir / "blocks" / f"{name}.new"
+    new.write_bytes(b"ab\n")
+    make_backup(config, tmp_path / "unsynced", NOW)
+    assert contents(tmp_path / "unsynced" / "files" / "blocks") == {"7-ab.pending": b"a block", new.name: b"ab\n"}
+    listed = list(listed_files(config.datadir))
+    monkeypatch.setattr("p2pool.operators.backup.listed_files", lambda _: iter(listed))
+    new.rename(new.with_suffix(""))
+    make_backup(config, tmp_path / "renamed", NOW)
+    assert contents(tmp_path / "renamed" / "files" / "blocks") == {"7-ab.pending": b"a block", name: b"ab\n"}
 
 
 def test_files_behind_links_are_saved(config, tmp_path):

@@ -16,9 +16,8 @@ from typing import Any, Final
 import orjson
 
 from p2pool.alerts.channel import OutboxEntry
-from p2pool.base.errors import OperatorError
+from p2pool.base.database_format import DatabaseFormat
 from p2pool.base.files import quarantine
-from p2pool.base.state_file import newer_than_known
 
 MAX_READ: Final = 100_000
 """Rows that are loaded."""
@@ -31,8 +30,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
-_VERSION: Final = 1
-"""The version of these tables. Files from before versions have 0 and the same tables."""
+OUTBOX_FILE: Final = DatabaseFormat("alerts.sqlite", "the pending alerts in it", 1)
+"""Files from before versions have 0 and the same tables."""
 
 
 class OutboxFile:
@@ -85,13 +84,9 @@ class OutboxFile:
         database = sqlite3.connect(self.path, timeout=5)
         try:
             database.execute("PRAGMA synchronous = FULL")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if not 0 <= version <= _VERSION:
-                raise OperatorError(
-                    newer_than_known(self.path, found=version, known=_VERSION, holds="the pending alerts in it")
-                )
-            if version < _VERSION:  # else each save would write, and wait for the disk, twice
-                database.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
+            version = OUTBOX_FILE.check_version(self.path, database)
+            if version < OUTBOX_FILE.version:  # else each save would write, and wait for the disk, twice
+                database.executescript(f"{_SCHEMA} PRAGMA user_version = {OUTBOX_FILE.version};")
         except BaseException:
             database.close()
             raise

@@ -20,6 +20,7 @@ from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_
 from p2pool.alerts.message import NodeIdentity, compose, trial_message
 from p2pool.alerts.notified import ONCE, NotifiedOnce, entry_id
 from p2pool.alerts.outbox import LostEntry, Outbox
+from p2pool.alerts.outbox_file import OUTBOX_FILE
 from p2pool.alerts.rules import Grouper, Rules
 from p2pool.alerts.store import AlertStore
 from p2pool.alerts.watch import Watch
@@ -91,7 +92,7 @@ class Alerts:
         self._outbox = Outbox(self._destinations, environment.chance)
         self._store = AlertStore(
             environment,
-            directory / "alerts.sqlite",
+            directory / OUTBOX_FILE.name,
             outbox=self._outbox,
             grouper=self._grouper,
             notified=self._notified,

@@ -10,7 +10,8 @@
 - `rates`, `histogram`, `timings`, `reactor_lag`, `process`: measuring; `garbage`: pauses of the garbage collector
 - `settings`, `setting_values`: declaring settings and reading their values
 - `plain_records`: dataclasses as JSON, read strictly
-- `state_file`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of the data directory
+- `state_file`, `database_format`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of
+  the data directory
 - `endpoints`, `hosts`, `http_client`, `direct_write`, `handover_socket`: addresses and connections
 - `service_manager`, `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +66,9 @@ def newer_than_known(path: Path, *, found: int, known: int, holds: str) -> str:
     """Return what the operator is told about a file of version `found`; this program knows those up to `known`."""
     return (
         f"{path} has version {found} of its format, and this program knows versions up to {known}: a newer "
-        f"p2pool-dash wrote it. Start that version again, or move the file away to start without {holds}"
+        f"p2pool-dash wrote it. Install that version again, or restore a backup from before the upgrade, or move "
+        f"the file away to start without {holds}"
     )
-
-
-def check_versions(directory: Path, formats: Iterable[StateFormat]) -> None:
-    """Raise NewerFile for the first file in `directory` that is of a newer version."""
-    for each in formats:
-        each.check(directory)
 
 
 class StateFile:

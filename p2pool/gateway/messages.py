@@ -182,6 +182,10 @@ class SolutionMessage(_Message, frozen=True, kw_only=True):
     aux: list[AuxProofPart]
 
 
+class OtherSchema(ParseError):
+    """The message is of another SCHEMA."""
+
+
 class _Version(msgspec.Struct):
     schema: int
 
@@ -197,7 +201,7 @@ def pack_message(message: msgspec.Struct) -> bytes:
 
 
 def parse_message(kind: type[_M], data: bytes) -> _M:
-    """Return the message that is all of `data`. Raises ParseError, also for one of another SCHEMA."""
+    """Return the message that is all of `data`. Raises ParseError; OtherSchema for one of another SCHEMA."""
     if len(data) > MAX_MESSAGE:
         raise ParseError(f"{kind.__name__} of {len(data)} bytes, more than {MAX_MESSAGE}")
     try:
@@ -206,7 +210,7 @@ def parse_message(kind: type[_M], data: bytes) -> _M:
             return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ParseError(f"malformed {kind.__name__}: {printable(str(error), MAX_PROBLEM)}") from None
-    raise ParseError(
+    raise OtherSchema(
         f"{kind.__name__} of format {schema}, not {SCHEMA}: run the same version in node and gateways"
     )
 

@@ -16,7 +16,7 @@ from p2pool.broker.connection import BrokerError
 from p2pool.broker.request_queue import Urgency
 from p2pool.broker.tables import append_unless_there
 from p2pool.dash.hashes import hash_hex
-from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
+from p2pool.gateway.messages import OtherSchema, SolutionMessage, pack_message, parse_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.ports import BrokerPort
 from p2pool.gateway.solution_disk import SolutionDisk
@@ -113,6 +113,14 @@ class SolutionSender:
                 if message.hash == file.solution_hash:
                     return message
                 raise ParseError(f"it holds solution {message.hash.hex()}")
+        except OtherSchema as error:
+            _log.error(
+                "{path} cannot be sent: {error}; it is left where it is: to have it sent, install the version "
+                "that wrote it, and start this gateway again",
+                path=file.path,
+                error=error,
+            )
+            return None
         except ParseError as error:
             _log.error("{path} is no solution: {error}; it is quarantined", path=file.path, error=error)
             await self.disk.quarantine(file.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.sql.dml import Insert
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.base.database_format import open_unchanged
 from p2pool.base.errors import OperatorError
 from p2pool.base.files import quarantine_database
 from p2pool.base.paths import parse_path
@@ -226,6 +227,19 @@ def try_connection(location: DatabaseLocation) -> None:
         raise HistoryProblem(f"{location}: {_first_line(error)}") from None
     finally:
         engine.dispose()
+
+
+def check_file_version(location: DatabaseLocation) -> None:
+    """Raise HistoryProblem if an SQLite file is of a version that this program does not know. The file stays as it
+    is; one that cannot be read is ignored."""
+    if location.path is None:
+        return
+    with suppress(sqlite3.Error), closing(open_unchanged(location.path)) as database:
+        row = database.execute("SELECT value FROM facts WHERE name = 'schema_version'").fetchone()
+        try:
+            schema.parse_version(None if row is None else str(row[0]))
+        except HistoryProblem as error:
+            raise HistoryProblem(f"{location}: {error}") from None
 
 
 class CorruptDatabase(HistoryProblem):

@@ -158,6 +158,19 @@ def prepare(
         connection.execute(facts.insert(), {"name": "schema_version", "value": str(version)})
         return
     found = connection.execute(select(facts.c.value).where(facts.c.name == "schema_version")).scalar_one_or_none()
+    current = parse_version(found, version, migrations)
+    while current < version:
+        migrations[current](connection)
+        current += 1
+        connection.execute(facts.update().where(facts.c.name == "schema_version"), {"value": str(current)})
+
+
+def parse_version(
+    found: str | None,
+    version: int = SCHEMA_VERSION,
+    migrations: Mapping[int, Callable[[Connection], None]] = MIGRATIONS,
+) -> int:
+    """Return the version in the table of facts. Raises HistoryProblem if tables of it cannot be used."""
     current = int(found) if found is not None and re.fullmatch("[0-9]{1,9}", found) else -1
     if current < min(migrations, default=version):
         raise HistoryProblem(
@@ -167,9 +180,7 @@ def prepare(
     if current > version:
         raise HistoryProblem(
             f"the history database has schema version {current}, and this program knows versions up to {version}: "
-            f"start the newer p2pool-dash again, or give another database with --stats-db"
+            "install the newer p2pool-dash again, or restore a backup from before the upgrade, or give another "
+            "database with --stats-db"
         )
-    while current < version:
-        migrations[current](connection)
-        current += 1
-        connection.execute(facts.update().where(facts.c.name == "schema_version"), {"value": str(current)})
+    return current

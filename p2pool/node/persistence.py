@@ -25,7 +25,7 @@ from p2pool.node import Node
 from p2pool.share.share import Share
 from p2pool.sharechain.archive import ShareArchive
 from p2pool.sharechain.importing import ImportCounts, read_share_files, share_files
-from p2pool.sharechain.store import ShareDatabase, ShareStore, StoredShare, open_database
+from p2pool.sharechain.store import SHARES_FILE, ShareDatabase, ShareStore, StoredShare, open_database
 from p2pool.sharechain.tracker import Thought
 
 _log = Logger(namespace="p2pool.store")
@@ -83,7 +83,7 @@ class Persistence:
     async def preload(self) -> None:
         """Load what another process has stored that still writes to the store; `start` then loads what it stored
         later. Shares that it removes meanwhile stay, until the node removes them for the same reasons."""
-        path = self._directory / "shares.sqlite"
+        path = self._directory / SHARES_FILE.name
         try:
             database = await self._in_thread(lambda: ShareDatabase(path, read_only=True))
             try:
@@ -134,7 +134,7 @@ class Persistence:
                     store.mark_verified(share_hash)
 
     async def _open(self) -> ShareDatabase | None:
-        path = self._directory / "shares.sqlite"
+        path = self._directory / SHARES_FILE.name
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._environment.clock()))
 
         def open_known() -> tuple[ShareDatabase, Path | None, str | None]:

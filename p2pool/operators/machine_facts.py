@@ -16,7 +16,7 @@ from p2pool.app.data_directory import lock_owner
 from p2pool.app.state_files import check_state_files
 from p2pool.base.endpoints import host_and_port
 from p2pool.base.errors import OperatorError, reason_of
-from p2pool.history.database import DatabaseLocation, try_connection
+from p2pool.history.database import DatabaseLocation, check_file_version, try_connection
 from p2pool.history.records import HistoryProblem
 from p2pool.net.tls import ServerCertificate
 from p2pool.operators.machine_checks import CertificateFacts, DirectoryFacts, PortFacts
@@ -148,12 +148,13 @@ def _certificate(
 
 def history_problem(location: DatabaseLocation) -> str:
     """Return why the database of history cannot be used; "" if it can."""
-    if location.path is None:
-        try:
+    try:
+        if location.path is None:
             try_connection(location)
-        except HistoryProblem as error:
-            return str(error)
-        return ""
+            return ""
+        check_file_version(location)
+    except HistoryProblem as error:
+        return str(error)
     place = location.path if location.path.exists() else location.path.parent
     if place.exists() and not os.access(place, os.W_OK):
         return f"{place} cannot be written by this user"

@@ -17,9 +17,8 @@ from urllib.parse import quote
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from p2pool.base.errors import OperatorError
+from p2pool.base.database_format import DatabaseFormat
 from p2pool.base.files import quarantine_database
-from p2pool.base.state_file import newer_than_known
 from p2pool.networks.parameters import Network
 from p2pool.share.parsing import ParsedShare, parse_shares
 from p2pool.share.share import Share
@@ -28,7 +27,7 @@ from p2pool.sharechain.archive import ShareArchive
 
 _log = Logger(namespace="p2pool.store")
 
-_SCHEMA_VERSION = 3
+SHARES_FILE: Final = DatabaseFormat("shares.sqlite", "the share chain", 3)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS shares (
     hash BLOB PRIMARY KEY,        -- 32 bytes, little-endian
@@ -177,27 +176,23 @@ class ShareDatabase:
 
     def _check_version(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version != _SCHEMA_VERSION:
-            raise sqlite3.OperationalError(f"tables of version {version}, not {_SCHEMA_VERSION}")
+        if version != SHARES_FILE.version:
+            raise sqlite3.OperationalError(f"tables of version {version}, not {SHARES_FILE.version}")
 
     def _prepare(self) -> None:
         execute = self._connection.execute
         # Before anything else: a file of a newer version is not corrupt, whatever it holds.
-        (version,) = execute("PRAGMA user_version").fetchone()
-        if not 0 <= version <= _SCHEMA_VERSION:
-            raise OperatorError(
-                newer_than_known(self.path, found=version, known=_SCHEMA_VERSION, holds="the share chain")
-            )
+        version = SHARES_FILE.check_version(self.path, self._connection)
         if execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check found corruption")
         execute("PRAGMA journal_mode=WAL")
         # A commit is on the disk, not only with the operating system: there are few, and off the reactor.
         execute("PRAGMA synchronous=FULL")
-        if version == _SCHEMA_VERSION:
+        if version == SHARES_FILE.version:
             return
         # In one transaction: a crash between would leave tables of one version under the number of another.
         self._connection.executescript(
-            f"BEGIN IMMEDIATE; {_STEPS[version]} {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {_STEPS[version]} {_SCHEMA} PRAGMA user_version={SHARES_FILE.version}; COMMIT;"
         )
 
     def count(self) -> int:

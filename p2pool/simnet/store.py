@@ -15,9 +15,11 @@ from twisted.logger import Logger
 from typing_extensions import override
 
 from p2pool.base.errors import OperatorError
+from p2pool.base.text import printable
 from p2pool.dash.hashes import sha256d
 
-_MAGIC = b"p2pool simnet 1\n"
+_NAME, _VERSION = b"p2pool simnet ", b"1"
+_MAGIC = _NAME + _VERSION + b"\n"
 _HEADER_SIZE = len(_MAGIC) + 32
 _RECORD_HEADER = 8
 # A block has at most 2 000 000 bytes; a larger size is corrupt.
@@ -147,6 +149,12 @@ class FileStore(RawBlockStore):
             self._file.truncate(0)
             self._file.write(header)
             os.fsync(self._file.fileno())
+        elif found.startswith(_NAME) and not found.startswith(_MAGIC):
+            version = found[len(_NAME) :].partition(b"\n")[0].decode("ascii", "replace")
+            raise OperatorError(
+                f"{self.path} has version {printable(version)} of its format, and this program knows "
+                f"{_VERSION.decode()}: install the p2pool-dash that wrote it, or use another data directory"
+            )
         elif found != header:
             raise OperatorError(
                 f"{self.path} holds a simulated chain with other parameters (network, block period, initial "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.alerts import last_run
-from p2pool.app.state_files import STATE_FILES, check_state_files
+from p2pool.app.state_files import DATABASES, STATE_FILES, check_state_files
 from p2pool.base import known_databases
+from p2pool.base.database_format import DatabaseFormat
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import NewerFile, StateFormat
 from p2pool.dashd import block_store, network_peers, payout_addresses
@@ -70,6 +74,37 @@ def test_a_newer_version_of_any_ends_the_start(tmp_path: Path, form: StateFormat
     (tmp_path / form.name).write_bytes(orjson.dumps({"version": form.version + 1}))
     with pytest.raises(NewerFile, match=f"{form.name} has version {form.version + 1} of its format"):
         check_state_files(tmp_path)
+
+
+@pytest.mark.parametrize("form", DATABASES, ids=lambda form: form.name)
+@pytest.mark.parametrize("where", ["file", "write-ahead log"])
+def test_a_newer_database_ends_the_start_and_is_not_touched(tmp_path: Path, form: DatabaseFormat, where: str):
+    """The newer version was stopped, or killed just after it had migrated the file."""
+    path = tmp_path / "theirs" / form.name
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA user_version = {form.version}")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute(f"PRAGMA user_version = {form.version + 1}")
+        if where != "file":
+            shutil.copytree(path.parent, tmp_path / "killed")
+            path = tmp_path / "killed" / form.name
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir() if not each.name.endswith("-shm")}
+    assert (f"{form.name}-wal" in before) is (where != "file")
+    with pytest.raises(NewerFile, match=f"{form.name} has version {form.version + 1} of its format"):
+        check_state_files(path.parent)
+    after = {each.name: each.read_bytes() for each in path.parent.iterdir() if not each.name.endswith("-shm")}
+    assert after == before
+
+
+def test_the_check_of_databases_ignores_what_is_none(tmp_path: Path):
+    check_state_files(tmp_path / "missing")
+    for form in DATABASES:
+        for data in (b"", b"no database at all " * 100):
+            (tmp_path / form.name).write_bytes(data)
+            check_state_files(tmp_path)
+            assert (tmp_path / form.name).read_bytes() == data
 
 
 NAMES = st.sampled_from(

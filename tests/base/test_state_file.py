@@ -13,7 +13,7 @@ import pytest
 
 from p2pool.base import state_file
 from p2pool.base.errors import ParseError
-from p2pool.base.state_file import NewerFile, StateFile, StateFormat, check_versions
+from p2pool.base.state_file import NewerFile, StateFile, StateFormat
 from tests.logged import logged
 
 FORM = StateFormat("things.json", "all things", 10_000, version=3)
@@ -154,16 +154,16 @@ def test_a_newer_version_stops_the_start_and_stays_as_it_is(file, version):
     with pytest.raises(NewerFile, match=sentence):
         file.read(things)
     with pytest.raises(NewerFile, match=sentence):
-        check_versions(file.path.parent, [FORM])
+        FORM.check(file.path.parent)
     assert file.path.read_bytes() == data
 
 
 def test_the_check_of_versions_passes_over_all_else(file):
-    check_versions(file.path.parent, [FORM])
+    FORM.check(file.path.parent)
     file.path.parent.mkdir()
     for data in HOSTILE.values():
         file.path.write_bytes(data)
-        check_versions(file.path.parent, [FORM])
+        FORM.check(file.path.parent)
         assert file.path.read_bytes() == data
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,15 @@ def running_node(setup: Setup) -> None:
 
 def newer_files(setup: Setup) -> None:
     setup.data.mkdir(parents=True)
-    (setup.data / "peers.json").write_text('{"version": 99}')
+    with closing(sqlite3.connect(setup.data / "shares.sqlite")) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def newer_history(setup: Setup) -> None:
+    setup.data.mkdir(parents=True)
+    with closing(sqlite3.connect(setup.data / "history.sqlite")) as database, database:
+        database.execute("CREATE TABLE facts (name TEXT, value TEXT)")
+        database.execute("INSERT INTO facts VALUES ('schema_version', '99')")
 
 
 def certificate(*, now: float, swap_key: bool = False) -> Callable[[Setup], None]:
@@ -218,6 +228,7 @@ BROKEN: dict[str, tuple[Callable[[Setup], None], str, str]] = {
     "one port twice": (one_port_twice, "fault    --p2pool-port", "is also that of --worker-port"),
     "a file as data directory": (file_as_directory, "fault    data directory", "is not a directory"),
     "files of a newer version": (newer_files, "fault    data directory", "a newer p2pool-dash wrote it"),
+    "history of a newer version": (newer_history, "warning  history", "install the newer p2pool-dash again"),
     "a running node": (running_node, "warning  data directory", f"in use by process {os.getpid()}"),
     "a wrong clock": (clock(4 * 3600), "fault    clock", "behind the time in dashd's template"),
     "the key of another certificate": (

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 
 from p2pool.base.files import write_file
 from p2pool.broker.request_queue import Urgency
-from p2pool.gateway.messages import BlockPart, SolutionMessage, pack_message
+from p2pool.gateway.messages import SCHEMA, BlockPart, SolutionMessage, pack_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.solution_sender import SolutionSender
 from p2pool.gateway.solution_spool import MAX_SIZE, SolutionSpool
@@ -100,6 +100,19 @@ def test_a_corrupt_file_is_quarantined_not_deleted(tmp_path, left, name, content
     assert not (left / name).exists()
     assert (left / f"{name}.damaged").read_bytes() == content
     assert [line for line in log.lines if "quarantined" in line and name in line]
+
+
+def test_a_solution_of_another_version_is_left_for_that_version(tmp_path, left):
+    content = msgspec.msgpack.encode({**msgspec.msgpack.decode(pack_message(solution(3))), "schema": SCHEMA + 1})
+    (left / name_of(3)).write_bytes(content)
+    with logged() as log:
+        gateway = Gateway(tmp_path)
+        gateway.start()
+    assert sorted(gateway.sent()) == [pack_message(solution(number)) for number in (1, 2)]
+    assert (left / name_of(3)).read_bytes() == content
+    (line,) = [line for line in log.lines if name_of(3) in line]
+    assert f"of format {SCHEMA + 1}, not {SCHEMA}" in line
+    assert "install the version that wrote it" in line
 
 
 def test_what_was_solved_now_goes_before_what_an_earlier_run_left(tmp_path, left):

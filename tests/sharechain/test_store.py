@@ -284,7 +284,7 @@ def test_a_file_of_a_newer_version_is_left_alone(path, store, version):
         OperatorError, match=f"shares.sqlite has version {version} .* knows versions up to 3"
     ) as error:
         open_database(path, "20260101-000000")
-    assert "move the file away to start without the share chain" in str(error.value)
+    assert "restore a backup from before the upgrade, or move the file away" in str(error.value)
     assert path.read_bytes() == data
     assert list(path.parent.glob("*.damaged-*")) == []
 

@@ -202,6 +202,11 @@ def test_other_chain_or_second_process(make_simulation: Callable[..., Any], tmp_
     first.chain.close()
     with pytest.raises(OperatorError, match="other parameters"):
         make_simulation(data_directory=tmp_path, seed=7)
+    data = (tmp_path / "blocks.dat").read_bytes().replace(b"simnet 1\n", b"simnet 2\n", 1)
+    (tmp_path / "blocks.dat").write_bytes(data)
+    with pytest.raises(OperatorError, match=r"blocks\.dat has version 2 of its format, and this program knows 1"):
+        _restarted(make_simulation, tmp_path)
+    assert (tmp_path / "blocks.dat").read_bytes() == data
     (tmp_path / "file").write_text("")
     with pytest.raises(OperatorError, match="cannot open"):
         make_simulation(data_directory=tmp_path / "file")

@@ -159,22 +159,6 @@ def test_state_files_of_any_content_do_not_end_the_start(tmp_path):
         assert "Traceback" not in node.output
 
 
-def test_state_of_a_newer_version_ends_the_start(tmp_path):
-    directory = tmp_path / "data" / "simnet"
-    directory.mkdir(parents=True)
-    (directory / "peers.json").write_text('{"version": 99, "addresses": [], "bans": {}}')
-    connection = sqlite3.connect(directory / "shares.sqlite")
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    for name in ("peers.json", "shares.sqlite"):
-        with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
-            assert node.wait_for_end(60) == 2
-        assert f"{name} has version 99 of its format" in node.output
-        assert "Traceback" not in node.output
-        (directory / "peers.json").unlink(missing_ok=True)
-    assert [path.name for path in directory.glob("shares.sqlite*")] == ["shares.sqlite"]
-
-
 def test_garbage_on_the_worker_port_harms_nobody(tmp_path):
     with NodeProcess(tmp_path, "--simnet-miners", "0") as node:
         node.wait_for_line("dashd at")

@@ -1,0 +1,163 @@
+PRAGMA journal_mode=wal;
+PRAGMA user_version=0;
+BEGIN TRANSACTION;
+CREATE TABLE blocks (
+	node INTEGER NOT NULL, 
+	hash VARCHAR(64) NOT NULL, 
+	time DOUBLE NOT NULL, 
+	height BIGINT NOT NULL, 
+	worker VARCHAR(128) NOT NULL, 
+	share VARCHAR(64), 
+	value BIGINT NOT NULL, 
+	status VARCHAR(16) NOT NULL, 
+	reason VARCHAR(2000) NOT NULL, 
+	confirmations BIGINT NOT NULL, 
+	chainlocked BOOLEAN NOT NULL, 
+	PRIMARY KEY (node, hash)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "blocks" VALUES(1,'00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca',1.79605182355037856106e+09,2,'yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1','00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca',371767518,'accepted','',1,0);
+INSERT INTO "blocks" VALUES(1,'000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44',1.79605181371858072282e+09,1,'yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1','000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44',371733134,'accepted','',2,0);
+CREATE TABLE events (
+	id INTEGER NOT NULL, 
+	node INTEGER NOT NULL, 
+	time DOUBLE NOT NULL, 
+	kind VARCHAR(32) NOT NULL, 
+	subject VARCHAR(128) NOT NULL, 
+	text VARCHAR(2000) NOT NULL, 
+	details TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "events" VALUES(1,1,1.79605180913157606121e+09,'node_up','','the node started, for the first time with this data directory','{"orderly": null}');
+INSERT INTO "events" VALUES(2,1,1.79605181371858072282e+09,'block_found','000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44','block 1 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71733134 sDASH','{"block_hash": "000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44", "block_height": 1, "value": 3.71733134, "value_duffs": 371733134, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(3,1,1.79605182355037856106e+09,'block_found','00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca','block 2 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71767518 sDASH','{"block_hash": "00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca", "block_height": 2, "value": 3.71767518, "value_duffs": 371767518, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(4,1,1.79605183069661188122e+09,'block_found','0000368d19e95297994d33675aaeffa5aea325c143a2cbe22bb5f589df54a85d','block 3 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71823967 sDASH','{"block_hash": "0000368d19e95297994d33675aaeffa5aea325c143a2cbe22bb5f589df54a85d", "block_height": 3, "value": 3.71823967, "value_duffs": 371823967, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "0000368d19e95297994d33675aaeffa5aea325c143a2cbe22bb5f589df54a85d", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(5,1,1.79605183080648303029e+09,'block_found','00001d863553e524eb77a4ad675ae959a6713879f96e2f54b40ceafb1eab5bc1','block 4 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71770873 sDASH','{"block_hash": "00001d863553e524eb77a4ad675ae959a6713879f96e2f54b40ceafb1eab5bc1", "block_height": 4, "value": 3.71770873, "value_duffs": 371770873, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "00001d863553e524eb77a4ad675ae959a6713879f96e2f54b40ceafb1eab5bc1", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(6,1,1.79605183147052383419e+09,'block_found','0000486aeea393b7226574984bb3e0d2744420a4c3c16cb409ada7e0c0448f99','block 5 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71733134 sDASH','{"block_hash": "0000486aeea393b7226574984bb3e0d2744420a4c3c16cb409ada7e0c0448f99", "block_height": 5, "value": 3.71733134, "value_duffs": 371733134, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "0000486aeea393b7226574984bb3e0d2744420a4c3c16cb409ada7e0c0448f99", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(7,1,1.79605183180372333529e+09,'block_found','000061cce8da43b77ba984541c87f100221a5417bd7be159956a91aaf7fa7527','block 6 found by yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1: 3.71733134 sDASH','{"block_hash": "000061cce8da43b77ba984541c87f100221a5417bd7be159956a91aaf7fa7527", "block_height": 6, "value": 3.71733134, "value_duffs": 371733134, "worker": "yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1", "found_here": true, "share_hash": "000061cce8da43b77ba984541c87f100221a5417bd7be159956a91aaf7fa7527", "status": "accepted", "reason": "", "confirmations": 1}');
+INSERT INTO "events" VALUES(8,1,1.79605183223812317852e+09,'node_down','','the node is stopping, after 23 s','{"uptime": 23.106547117233276}');
+CREATE TABLE facts (
+	name VARCHAR(64) NOT NULL, 
+	value TEXT NOT NULL, 
+	PRIMARY KEY (name)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "facts" VALUES('schema_version','1');
+CREATE TABLE nodes (
+	id INTEGER NOT NULL, 
+	name VARCHAR(128) NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (name)
+);
+INSERT INTO "nodes" VALUES(1,'218b34e2a56afe8c');
+CREATE TABLE pool_samples (
+	node INTEGER NOT NULL, 
+	step INTEGER NOT NULL, 
+	time BIGINT NOT NULL, 
+	seconds INTEGER NOT NULL, 
+	pool_hash_rate DOUBLE, 
+	pool_stale_proportion DOUBLE, 
+	pool_good_rate DOUBLE, 
+	pool_orphan_rate DOUBLE, 
+	pool_dead_rate DOUBLE, 
+	local_hash_rate DOUBLE, 
+	local_dead_hash_rate DOUBLE, 
+	local_good_share_rate DOUBLE, 
+	local_dead_share_rate DOUBLE, 
+	network_difficulty DOUBLE, 
+	own_payout DOUBLE, 
+	workers DOUBLE, 
+	connected_addresses DOUBLE, 
+	working_addresses DOUBLE, 
+	connections DOUBLE, 
+	peers_incoming DOUBLE, 
+	peers_outgoing DOUBLE, 
+	dashd_latency DOUBLE, 
+	memory DOUBLE, 
+	PRIMARY KEY (node, step, time)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "pool_samples" VALUES(1,10,1796051800,10,NULL,NULL,NULL,NULL,NULL,0.0,0.0,0.0,0.0,NULL,0.0,0.0,0.0,0.0,0.0,0.0,0.0,NULL,NULL);
+INSERT INTO "pool_samples" VALUES(1,10,1796051810,10,NULL,NULL,NULL,NULL,NULL,1.63842500038147545634e+03,2.04803125047684432048e+02,4.09515935225432122033e+03,4.09515935225432122033e+03,2.3283073906515575303e-05,0.0,1.0,1.0,1.0,1.0,0.0,0.0,1.72082730005058692768e-02,100397056.0);
+INSERT INTO "pool_samples" VALUES(1,10,1796051820,10,1.44057252530966870829e+04,0.0,1.44057252530966870829e+04,0.0,0.0,1.24929906279087299478e+04,2.04803125047684432048e+02,6.13160002071279268409e+03,0.0,2.3283073906515575303e-05,0.0,1.0,1.0,1.0,1.0,0.0,0.0,1.04695715702837338634e-02,102522880.0);
+INSERT INTO "pool_samples" VALUES(1,10,1796051830,10,1.74328194809813685423e+04,0.25,1.30746146107360273168e+04,0.0,8.72215916385371201578e+03,1.80113479128077124185e+04,1.98199505451022275799e+02,1.22877683656265762688e+04,0.0,2.36470095821731345455e-05,0.0,1.0,1.0,1.0,1.0,0.0,0.0,6.07383648362381806801e-03,102756352.0);
+CREATE TABLE rounds (
+	node INTEGER NOT NULL, 
+	hash VARCHAR(64) NOT NULL, 
+	start VARCHAR(64) NOT NULL, 
+	time_to_find DOUBLE NOT NULL, 
+	difficulty DOUBLE, 
+	expected_work DOUBLE, 
+	actual_work DOUBLE, 
+	method VARCHAR(16), 
+	PRIMARY KEY (node, hash)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "rounds" VALUES(1,'00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca','000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44',9.83179783821106,2.3283073906515575303e-05,100001.0,1.63841333333333343032e+05,'shares');
+CREATE TABLE series (
+	id INTEGER NOT NULL, 
+	node INTEGER NOT NULL, 
+	kind SMALLINT NOT NULL, 
+	name VARCHAR(128) NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (node, kind, name)
+);
+INSERT INTO "series" VALUES(1,1,1,'yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1');
+INSERT INTO "series" VALUES(2,1,2,'yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi');
+INSERT INTO "series" VALUES(3,1,3,'16');
+CREATE TABLE series_samples (
+	step INTEGER NOT NULL, 
+	kind SMALLINT NOT NULL, 
+	time BIGINT NOT NULL, 
+	series INTEGER NOT NULL, 
+	hash_rate DOUBLE NOT NULL, 
+	dead_rate DOUBLE NOT NULL, 
+	difficulty DOUBLE, 
+	payout DOUBLE, 
+	accepted BIGINT NOT NULL, 
+	stale BIGINT NOT NULL, 
+	low_difficulty BIGINT NOT NULL, 
+	duplicate BIGINT NOT NULL, 
+	other_refused BIGINT NOT NULL, 
+	dead BIGINT NOT NULL, 
+	shares BIGINT NOT NULL, 
+	PRIMARY KEY (step, kind, time, series)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "series_samples" VALUES(10,1,1796051810,1,1.63842500038147545634e+03,2.04803125047684432048e+02,9.5367431640625e-07,NULL,8,0,0,0,0,1,2);
+INSERT INTO "series_samples" VALUES(10,1,1796051820,1,1.24929906279087299478e+04,2.04803125047684432048e+02,9.5367431640625e-07,NULL,53,0,0,0,0,0,1);
+INSERT INTO "series_samples" VALUES(10,1,1796051830,1,1.86370843793392632504e+04,2.04803125047684432048e+02,2.86102294921875e-05,NULL,1,0,0,0,0,0,1);
+INSERT INTO "series_samples" VALUES(10,2,1796051810,2,1.63842500038147545634e+03,2.04803125047684432048e+02,NULL,0.92004447,8,0,0,0,0,1,2);
+INSERT INTO "series_samples" VALUES(10,2,1796051820,2,1.24929906279087299478e+04,2.04803125047684432048e+02,NULL,0.92012957,53,0,0,0,0,0,1);
+INSERT INTO "series_samples" VALUES(10,2,1796051830,2,1.86370843793392632504e+04,2.04803125047684432048e+02,NULL,0.92026928,1,0,0,0,0,0,1);
+INSERT INTO "series_samples" VALUES(10,3,1796051820,3,1.44057252530966870829e+04,0.0,NULL,NULL,0,0,0,0,0,0,0);
+INSERT INTO "series_samples" VALUES(10,3,1796051830,3,1.74328194809813685423e+04,0.0,NULL,NULL,0,0,0,0,0,0,0);
+CREATE TABLE shares (
+	node INTEGER NOT NULL, 
+	time DOUBLE NOT NULL, 
+	hash VARCHAR(64) NOT NULL, 
+	worker VARCHAR(128) NOT NULL, 
+	dead BOOLEAN NOT NULL, 
+	attempts DOUBLE NOT NULL, 
+	PRIMARY KEY (node, time, hash)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "shares" VALUES(1,1.79605180946200919151e+09,'000581d49a8f403b41b4c83c1a4f1b910d325a7cd20a65955cc3d7e74f91604c','yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1',0,4096.0);
+INSERT INTO "shares" VALUES(1,1.79605180949041104312e+09,'000ae12aaff9fc9d70a27fdc75e79876cbed6daa4b2c994c55308f0968ccfa74','yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1',1,4096.0);
+INSERT INTO "shares" VALUES(1,1.79605181371858072282e+09,'000063233184c8a4b566b0e05213b508f11f3cc29d5e735989bcf550a0b5ca44','yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1',0,61319.0);
+INSERT INTO "shares" VALUES(1,1.79605182355037856106e+09,'00003258d754b6a96988e12876dd2eb5e034552d3329f86abee13bb70ac2c6ca','yWYgxGLCVD2uLjQP9awGBa3xtLjniVjcLi.cpu1',0,122881.0);
+CREATE INDEX blocks_by_time ON blocks (node, time);
+CREATE INDEX events_by_time ON events (node, time);
+COMMIT;

@@ -1,10 +1,10 @@
 """Data directories as released versions left them, kept as text so that they can be reviewed, and made into files
 again for tests.
 
-Each version has a directory `VERSION/simnet` here, and `VERSION/expected.json`, which says what a node must find
-in it. `NAME.sqlite.sql` stands for a database, `NAME.gz.txt` for a compressed file, and `NAME.hex16` for one that
-is not text; all others are as they were. They never change. `python -m tests.data_directories VERSION` makes one of
-the program as it is now.
+Each version has a directory `VERSION/simnet` here, and `VERSION/expected.json`, which says what a node must
+find in it. `NAME.sqlite.sql` stands for a database, `NAME.gz.txt` for a compressed file, and `NAME.hex16` for
+one that is not text; all others are as they were. They never change. `python -m tests.data_directories VERSION`
+makes one of the program as it is now.
 """
 
 from __future__ import annotations

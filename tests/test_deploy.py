@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,20 @@ def test_prometheus_takes_its_configuration(tmp_path: Path):
     command = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.skipif(find_spec("check_jsonschema") is None, reason="check-jsonschema is not installed")
+def test_compose_yaml_follows_the_compose_specification(tmp_path: Path):
+    text = (DEPLOY / "compose.yaml").read_text("utf-8")
+    paths = {"given": text, "a wrong key": text.replace("  read_only:", "  readonly:")}
+    paths["a wrong type"] = text.replace("[simnet]", "simnet")
+    for name, content in paths.items():
+        (tmp_path / name).with_suffix(".yaml").write_text(content, "utf-8")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    command += ["--output-format", "json", *map(str, tmp_path.iterdir())]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = {Path(each["filename"]).stem: each["message"] for each in json.loads(run.stdout)["errors"]}
+    assert found.keys() == {"a wrong key", "a wrong type"}, run.stdout
 
 
 def test_grafana_finds_the_data_source_and_the_dashboard():

@@ -1,19 +1,75 @@
-"""Packaging that pyproject.toml cannot express: the web files live outside the package, two modules are in C, and
-with P2POOL_COMPILE=1 in the environment the modules that p2pool/app/compiled.py lists are compiled by mypyc."""
+"""Packaging that pyproject.toml cannot express: the version names the commit, the web files live outside the
+package, two modules are in C, and with P2POOL_COMPILE=1 in the environment the modules that p2pool/app/compiled.py
+lists are compiled by mypyc."""
 
 import ast
 import os
+import re
+import subprocess
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 """One build of the extensions is for all versions of Python from 3.11 on, but not for those without a lock."""
 COMPILE = os.environ.get("P2POOL_COMPILE", "0") not in ("", "0")
 COMPILERS = ("mypy", "types-")
 """How the names of the packages in requirements-dev.txt begin that mypyc needs."""
+VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
+"""The line of p2pool/__init__.py."""
+DESCRIBED = re.compile(r"(?:v(?P<tag>.+)-(?P<commits>\d+)-g)?(?P<commit>[0-9a-f]+(?:\.dirty)?)\s*")
+"""What `git describe` prints: tag and commits since then, if there is a tag, and the commit."""
+
+
+def version() -> str:
+    """Return the number in p2pool/__init__.py. In a clone whose HEAD is not the tag with this number, the commit
+    is added: 1.0.0+5.gabc1234, five commits after v1.0.0, or 1.0.0+gabc1234 without that tag."""
+    number = VERSION.findall(Path("p2pool/__init__.py").read_text("utf-8"))[0]
+    # Not of a repository that this source was unpacked in.
+    if not Path(".git").exists():
+        return number
+    command = ["git", "describe", "--tags", "--long", "--always", "--dirty=.dirty", "--match=v[0-9]*"]
+    try:
+        described = DESCRIBED.fullmatch(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except (OSError, subprocess.CalledProcessError):
+        return number
+    if described is None:
+        return number
+    tag, commits, commit = described["tag"], described["commits"], described["commit"]
+    if commits == "0" and tag != number:
+        raise SystemExit(f"HEAD is tagged v{tag}, but p2pool/__init__.py has version {number}: change one of them")
+    if tag != number:
+        return f"{number}+g{commit}"
+    return number if commits == "0" and "dirty" not in commit else f"{number}+{commits}.g{commit}"
+
+
+def write_version(folder: str) -> None:
+    """Write the version into the copy of p2pool/__init__.py in a folder that is built."""
+    path = Path(folder, "p2pool/__init__.py")
+    text = VERSION.sub(f'__version__ = "{version()}"', path.read_text("utf-8"))
+    path.unlink()  # it may be a hard link to the source
+    path.write_text(text, "utf-8")
+
+
+class BuildWithVersion(build_py):
+    """What wheels hold."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            write_version(self.build_lib)
+
+
+class SourceWithVersion(sdist):
+    """What source distributions hold: they have no repository to ask."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        write_version(base_dir)
 
 
 def requirements(name: str) -> list[str]:
@@ -69,6 +125,8 @@ elif LIMITED_API:
 can_compile = COMPILE and find_spec("mypyc") is not None
 
 setup(
+    version=version(),
+    cmdclass={"build_py": BuildWithVersion, "sdist": SourceWithVersion},
     packages=[*find_packages(include=["p2pool", "p2pool.*"]), "p2pool.web.static"],
     package_dir={"p2pool.web.static": "web-static"},
     package_data={

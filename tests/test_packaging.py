@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,54 @@ def test_an_isolated_build_that_compiles_installs_what_checks_types(monkeypatch)
     assert {"mypy", "mypy-zope", "types-requests", "twisted", "orjson", "sqlalchemy"} <= names
     assert "bdist_wheel" not in given["options"], "the wheel would be taken for one of all versions of Python"
     assert given["options"]["build"]["build_base"] != "build"
+
+
+def built_version(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    """The version that is built of the source in a folder, or why none is."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    monkeypatch.chdir(folder)
+    try:
+        runpy.run_path(str(ROOT / "setup.py"))
+    except SystemExit as refusal:
+        return str(refusal.code)
+    return str(given["version"])
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_version_names_the_commit_of_what_is_not_released(monkeypatch, tmp_path: Path) -> None:
+    source = tmp_path / "p2pool" / "__init__.py"
+    source.parent.mkdir()
+    source.write_text('"""A text."""\n\n__version__ = "2.1.0"\n')
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def commit() -> None:
+        git("add", ".")
+        git("commit", "-q", "--allow-empty", "-m", "m")
+
+    def version() -> str:
+        return re.sub(r"g[0-9a-f]{7,}", "gHASH", built_version(monkeypatch, tmp_path))
+
+    assert version() == "2.1.0", "a source without a repository, as in a source distribution"
+    git("init", "-q")
+    assert version() == "2.1.0", "no commit"
+    commit()
+    assert version() == "2.1.0+gHASH"
+    git("tag", "v2.1.0")
+    assert version() == "2.1.0"
+    source.write_text(source.read_text() + "# changed\n")
+    assert version() == "2.1.0+0.gHASH.dirty"
+    commit()
+    assert version() == "2.1.0+1.gHASH"
+    source.write_text(source.read_text().replace("2.1.0", "2.2.0"))
+    commit()
+    assert version() == "2.2.0+gHASH"
+    git("tag", "v2.1.1")
+    assert version() == "HEAD is tagged v2.1.1, but p2pool/__init__.py has version 2.2.0: change one of them"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert version() == "2.2.0", "no git"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,13 +60,30 @@ _HELP: Final = "help"
 
 
 class _ShowVersion(argparse.Action):
-    """Shows the versions and ends the program. X11 is imported, and tested, only for this."""
+    """Shows the versions and ends the program. Libraries are imported, and X11 is tested, only for this."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from p2pool.dash.pow import PROVIDER
-
-        sys.stdout.write(f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\ncompiled: {describe()}\n")
+        sys.stdout.write(describe_version())
         parser.exit()
+
+
+def describe_version() -> str:
+    """Return what a bug report has to say about the program, one thing a line: the version of p2pool-dash, Python,
+    Twisted and OpenSSL, the X11 implementation, and whether modules are compiled."""
+    from OpenSSL import SSL
+    from twisted import __version__ as twisted_version
+
+    from p2pool.dash.pow import PROVIDER
+
+    lines = (
+        f"p2pool-dash {__version__}",
+        f"Python {platform.python_version()}",
+        f"Twisted {twisted_version}",
+        SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode(),
+        f"X11 provider: {PROVIDER}",
+        f"compiled: {describe()}",
+    )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def build_parser(
@@ -99,7 +117,7 @@ def build_parser(
             "--version",
             action=_ShowVersion,
             nargs=0,
-            help="show the version, the X11 implementation, and whether modules are compiled",
+            help="show all versions, the X11 implementation, and whether modules are compiled",
         )
     for group in _shown_groups(only, gateway=gateway):
         section = parser.add_argument_group(f"{group.name} - {group.title}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import sys
+from importlib import metadata
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.backends.openssl import backend
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -586,9 +589,14 @@ def test_version_and_unknown_flags(capsys):
     with pytest.raises(SystemExit) as caught:
         load("--version")
     assert caught.value.code == 0
-    assert capsys.readouterr().out == (
-        f"p2pool-dash {__version__}\nX11 provider: {PROVIDER}\ncompiled: {describe()}\n"
-    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"p2pool-dash {__version__}",
+        f"Python {platform.python_version()}",
+        f"Twisted {metadata.version('twisted')}",
+        backend.openssl_version_text(),
+        f"X11 provider: {PROVIDER}",
+        f"compiled: {describe()}",
+    ]
     assert refusal("--net", "x") == "--net x: give one of dash, dash_testnet, dash_regtest, simnet"
     for flags in (["--fees", "1"], ["--debu"]):
         with pytest.raises(SystemExit) as caught:

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs format bench swarm simulate simulate-many clean
+.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs dist format bench swarm simulate simulate-many clean
 
 run: $(VENV)/.installed $(VENV)/.built $(COMPILED)
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -68,6 +68,13 @@ docs: $(VENV)/.installed-docs
 $(VENV)/.installed-docs: requirements-docs.lock $(VENV)/.installed-dev
 	$(PIP_INSTALL) -r requirements-docs.lock
 	@touch $@
+
+# A source distribution and a wheel made of it, in dist/. With P2POOL_COMPILE=1, the wheel is compiled as by `make fast`.
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.
 JS := tests/javascript

@@ -85,11 +85,24 @@ def rpc_call(port: int, login: tuple[str, str], method: str, *params: Any) -> An
 class Process:
     """A program of ours with its output in a file; ended by its own id at the end of a `with`."""
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        *,
+        launcher: Sequence[str] = (sys.executable,),
+        directory: Path = ROOT,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`launcher` is the program, and arguments before the others."""
         self.log = log
         with open(log, "wb") as output, _interruptible():
             self.process = subprocess.Popen(
-                [sys.executable, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+                [*launcher, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=environment,
             )
 
     def __enter__(self) -> Any:

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs dist format bench swarm simulate simulate-many clean
+.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs dist deb format bench swarm simulate simulate-many clean
 
 run: $(VENV)/.installed $(VENV)/.built $(COMPILED)
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -75,6 +75,12 @@ dist: $(VENV)/.installed-dev
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+
+# A Debian package, build/p2pool-dash_VERSION_ARCHITECTURE.deb, for the Debian or Ubuntu on which it is built. Its modules
+# are compiled as by `make fast`, unless P2POOL_COMPILE=0.
+deb: export P2POOL_COMPILE ?= 1
+deb: dist
+	deploy/debian/build $(BIN)/python dist/*.whl
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.
 JS := tests/javascript

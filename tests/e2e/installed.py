@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -59,11 +60,15 @@ class InstalledNode(Process):
         assert self.interrupt() < 10
 
     def _has_block(self) -> bool:
-        try:
-            blocks = self._get("recent_blocks").json()
-        except requests.RequestException:  # it is loading
-            return False
+        blocks = self.try_get("recent_blocks")
         return any(each["detailed_status"] in ("accepted", "confirmed") for each in blocks)
+
+    def try_get(self, path: str) -> Any:
+        """A JSON view, empty while there is none."""
+        try:
+            return self._get(path).json()
+        except requests.RequestException:
+            return {}
 
     def _get(self, path: str) -> requests.Response:
         answer = requests.get(urljoin(f"http://127.0.0.1:{self.port}/", path), timeout=10)

@@ -1,4 +1,4 @@
-"""The source distribution and the wheel hold all that they need: they are built, checked, installed and run."""
+"""The source distribution, the wheel and the Debian package: they are built, checked, installed and run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import shutil
 import sys
 import sysconfig
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from p2pool import __version__
+from p2pool.operators.settings_template import settings_template
+from tests.e2e.disposable_root import DisposableRoot, has_packages
 from tests.e2e.installed import InstalledNode, run
+from tests.e2e.process import wait_for
 from tests.support import ROOT
 
 pytestmark = [
@@ -75,3 +79,75 @@ def test_a_wheel_runs_in_a_bare_environment_from_an_empty_directory(distribution
         node.check_that_it_finds_a_block()
     assert list(empty.iterdir()) == []
     assert (tmp_path / ".p2pool-dash" / "simnet" / "shares.sqlite").exists()
+
+
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SETTINGS, DATA = "/etc/p2pool-dash/p2pool-dash.toml", "/var/lib/p2pool-dash"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[DisposableRoot]:
+    """This machine, with nothing to lose."""
+    if not has_packages(PYTHON, "adduser", "ca-certificates", "dpkg"):
+        pytest.skip(f"this is not a Debian with {PYTHON} and adduser")
+    (tmp_path / "mounts").mkdir()
+    try:
+        with DisposableRoot(tmp_path / "mounts") as made:
+            yield made
+    except RuntimeError as problem:
+        pytest.skip(str(problem))
+
+
+def test_a_debian_package_is_installed_runs_and_is_upgraded(
+    distributions: Path, root: DisposableRoot, tmp_path: Path
+) -> None:
+    older, newer = debian_packages(distributions, tmp_path)
+    assert "does not run yet" in root.run("dpkg", "--install", str(older))
+    assert root.run("stat", "-c", "%U:%G %a", SETTINGS, DATA).split("\n")[:2] == [
+        "root:p2pool 640",
+        "p2pool:p2pool 750",
+    ]
+    assert root.run("cat", SETTINGS) == settings_template()
+    root.run("systemd-analyze", "verify", "/usr/lib/systemd/system/p2pool-dash.service")
+    assert root.run("dpkg", "--verify", "p2pool-dash") == ""
+    with installed_node(root, tmp_path) as node:
+        node.check_that_it_finds_a_block()
+    shares = root.run("stat", "-c", "%i", f"{DATA}/simnet/shares.sqlite")
+    root.run("sed", "-i", "s/^#fee = .*/fee = 0.5/", SETTINGS)
+
+    assert "does not run yet" not in root.run("dpkg", "--install", str(newer))
+    assert root.run("dpkg-query", "--show", "--showformat=${Version}", "p2pool-dash") == __version__
+    assert "\nfee = 0.5\n" in root.run("cat", SETTINGS)
+    assert root.run("stat", "-c", "%U:%G %a", SETTINGS) == "root:p2pool 640\n"
+    assert root.run("stat", "-c", "%i", f"{DATA}/simnet/shares.sqlite") == shares
+    with installed_node(root, tmp_path, "--simnet-miners", "0") as node:
+        wait_for("the stored shares", lambda: node.try_get("api/v1/pool").get("share_chain_height"))
+        node.interrupt()
+
+    root.run("dpkg", "--remove", "p2pool-dash")
+    root.run(
+        "test", "-e", f"{DATA}/simnet/shares.sqlite", "-a", "-e", SETTINGS, "-a", "!", "-e", "/opt/p2pool-dash"
+    )
+    root.run("touch", f"{DATA}/simnet/blocks/0.pending")
+    assert "blocks/0.pending" in root.run("dpkg", "--purge", "p2pool-dash")
+    root.run("test", "-e", f"{DATA}/simnet/shares.sqlite", "-a", "!", "-e", "/etc/p2pool-dash")
+
+
+def debian_packages(distributions: Path, directory: Path) -> tuple[Path, Path]:
+    """A package that is older, and that of the wheel: as `make deb` makes it, but for its dependencies."""
+    (wheel,) = distributions.glob("*.whl")
+    build, packages = directory / "deb", sysconfig.get_path("purelib")
+    variables = (f"BUILD={build}", f"DEPENDENCIES={packages}")
+    script = str(ROOT / "deploy" / "debian" / "build")
+    newer = run("env", *variables, script, sys.executable, str(wheel), directory=directory).splitlines()[-1]
+    control = build / "root" / "DEBIAN" / "control"
+    control.write_text(control.read_text("utf-8").replace(f"Version: {__version__}", "Version: 0.9"), "utf-8")
+    older = directory / "older.deb"
+    run("dpkg-deb", "--root-owner-group", "--build", str(build / "root"), str(older), directory=directory)
+    return older, Path(newer)
+
+
+def installed_node(root: DisposableRoot, home: Path, *arguments: str) -> InstalledNode:
+    """A node as the service's user, with the settings of the unit."""
+    program = root.command("p2pool-dash", "--config", SETTINGS, "--datadir", DATA, user="p2pool")
+    return InstalledNode(program, home, *arguments, directory=Path("/"))

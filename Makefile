@@ -37,8 +37,9 @@ test: $(VENV)/.installed-dev
 
 # The fast tests alone, measured: the floors are in .ci/coverage-floors. End-to-end tests are not measured.
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not e2e" \
-		--cov --cov-report=json:build/coverage.json $(ARGS)
+	@mkdir -p build
+	$(BIN)/python -m slipcover --branch --dont-wrap-pytest --source p2pool --json --out build/coverage.json \
+		-m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not e2e" $(ARGS)
 	$(BIN)/python .ci/coverage-floors build/coverage.json
 
 test-e2e: $(VENV)/.installed-dev

@@ -53,25 +53,29 @@ def why_not() -> str:
 
 
 class Image:
-    """The image of this checkout, built below `directory`. `close` removes it."""
+    """The image of this checkout, made by `build` below `directory`. `close` removes it, and all containers."""
 
     def __init__(self, directory: Path) -> None:
         self._storage = ("--root", str(directory / "images"), "--runroot", str(directory / "run"))
-        self._containers: list[str] = []
-        self.seconds = 0.0
-        """What the build took."""
+        self._directory = directory
         self._buildah_log = directory / "build.log"
-        self._make_base(directory)
+        self._containers: list[str] = []
+        self.config: dict[str, Any] = {}
+        """What the image says about how it is to be run."""
+
+    def build(self) -> float:
+        """Build the image; the seconds that this took, without the base image."""
+        self._make_base(self._directory)
         started = time.monotonic()
         self._buildah(
             *("build", "--isolation", "chroot", "--network", "host", "--format", "docker"),
             *("--build-arg", "BASE=localhost/debian", "--file", str(ROOT / "deploy" / "Containerfile")),
             *("--tag", "p2pool-dash", *shlex.split(os.environ.get(OPTIONS, "")), str(ROOT)),
         )
-        self.seconds = time.monotonic() - started
-        self.config: dict[str, Any] = json.loads(self._buildah("inspect", "--type", "image", "p2pool-dash"))[
-            "Docker"
-        ]["config"]
+        seconds = time.monotonic() - started
+        document = json.loads(self._buildah("inspect", "--type", "image", "p2pool-dash"))
+        self.config = document["Docker"]["config"]
+        return seconds
 
     def _make_base(self, directory: Path) -> None:
         base = Path(os.environ[BASE])

@@ -20,6 +20,7 @@ def test_the_image_runs_read_only_and_without_rights_until_it_is_told_to_stop(tm
     image = Image(tmp_path)
     data = tmp_path / "data"
     try:
+        built = image.build()
         started = time.monotonic()
         with image.run(data, ["--simnet-hash-rate", "20000"], SERVICE["environment"]) as container:
             wait_for("health", container.is_healthy, 60, period=1)
@@ -32,11 +33,9 @@ def test_the_image_runs_read_only_and_without_rights_until_it_is_told_to_stop(tm
             assert "NoNewPrivs:\t1" in status
             refused = container.execute("touch", "/opt/p2pool-dash/new", user=0)
             assert "Read-only file system" in refused.stderr
-            assert list(data.glob("simnet/blocks/*.pending"))
+            assert list(data.glob("simnet/blocks/*.pending*"))
             ended, seconds = container.terminate()
-        print(
-            f"built in {image.seconds:.0f} s, healthy after {healthy:.0f} s, a block after {block:.0f} s,", end=" "
-        )
+        print(f"built in {built:.0f} s, healthy after {healthy:.0f} s, a block after {block:.0f} s,", end=" ")
         print(f"stopped in {seconds:.1f} s")
         assert ended == 0, container.output
         assert seconds < 10

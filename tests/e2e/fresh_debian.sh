@@ -11,7 +11,7 @@
 # etc/pip.conf or certificates of the local network. TESTS: what `make test` runs (all tests take much longer).
 # Steps: readme, tests, wheel, deb; default: all, in this order. wheel and deb need readme.
 set -euo pipefail
-TESTS=${TESTS-tests/dash tests/wire tests/share tests/test_packaging.py tests/e2e/test_mining.py}
+TESTS=${TESTS-tests/dash tests/wire tests/share tests/test_packaging.py}
 PORT=19783 # of --net simnet
 PATIENCE=900 # seconds until a block
 CLEAN=(env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8

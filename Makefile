@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs dist deb format bench swarm simulate simulate-many clean
+.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs format
+.PHONY: bench swarm simulate simulate-many dist deb clean
 
 run: $(VENV)/.installed $(VENV)/.built $(COMPILED)
 	$(BIN)/python run_p2pool.py --net simnet $(ARGS)
@@ -70,15 +71,16 @@ $(VENV)/.installed-docs: requirements-docs.lock $(VENV)/.installed-dev
 	$(PIP_INSTALL) -r requirements-docs.lock
 	@touch $@
 
-# A source distribution and a wheel made of it, in dist/. With P2POOL_COMPILE=1, the wheel is compiled as by `make fast`.
+# A source distribution and a wheel made of it, in dist/. With P2POOL_COMPILE=1, the wheel's modules are compiled
+# as by `make fast`.
 dist: $(VENV)/.installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 
-# A Debian package, build/p2pool-dash_VERSION_ARCHITECTURE.deb, for the Debian or Ubuntu on which it is built. Its modules
-# are compiled as by `make fast`, unless P2POOL_COMPILE=0.
+# A Debian package, build/p2pool-dash_VERSION_ARCHITECTURE.deb, for the Debian or Ubuntu on which it is built. Its
+# modules are compiled as by `make fast`, unless P2POOL_COMPILE=0.
 deb: export P2POOL_COMPILE ?= 1
 deb: dist
 	deploy/debian/build $(BIN)/python dist/*.whl

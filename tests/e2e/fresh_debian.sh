@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# From nothing but a fresh Debian to a block on simnet, in each way that the documentation names, with the time that each
-# step takes: README's `make run` and `make test`; the wheel of `make dist`; the package of `make deb`, and its upgrade.
+# From nothing but a fresh Debian to a block on simnet, in each way that the documentation names, with the time that
+# each step takes: README's `make run` and `make test`; the wheel of `make dist`; the package of `make deb`, and its
+# upgrade.
 #
 #     debootstrap --variant=minbase bookworm /var/tmp/bookworm
 #     tests/e2e/fresh_debian.sh /var/tmp/bookworm [STEP...]
 #
 # Needs root, git, about 3 GB in TMPDIR (default: /var/tmp) and 10 to 60 minutes; downloads packages. The root file
-# system is not changed: each way gets a copy of its own, an overlay that is gone afterwards. The checkout is a clone of
-# this one's HEAD. SITE=DIR: copy what is in DIR into each of them first, such as etc/resolv.conf,
+# system is not changed: each way gets a copy of its own, an overlay that is gone afterwards. The checkout is a clone
+# of this one's HEAD. SITE=DIR: copy what is in DIR into each of them first, such as etc/resolv.conf,
 # etc/pip.conf or certificates of the local network. TESTS: what `make test` runs (all tests take much longer).
 # Steps: readme, tests, wheel, deb; default: all, in this order. wheel and deb need readme.
 set -euo pipefail
@@ -115,7 +116,8 @@ wheel() {
     step "pip install dist/*.whl" inside wheel "python3 -m venv /opt/venv && /opt/venv/bin/pip install -q /root/*.whl"
     step "p2pool-dash --version" inside wheel "/opt/venv/bin/p2pool-dash --version"
     cat "$work/output"
-    until_block wheel "p2pool-dash --net simnet" "mkdir /root/empty && cd /root/empty && exec /opt/venv/bin/p2pool-dash --net simnet"
+    until_block wheel "p2pool-dash --net simnet, in an empty directory" \
+        "mkdir /root/empty && cd /root/empty && exec /opt/venv/bin/p2pool-dash --net simnet"
 }
 
 deb() {
@@ -125,8 +127,9 @@ deb() {
     cp "$work"/readme/root/root/p2pool-dash/build/*.deb "$work/deb/root/root/"
     step "apt update" inside deb "apt-get -qq update"
     # The same package with an older version, to upgrade from.
-    inside deb "cd /root && dpkg-deb -R p2pool-dash_*.deb older && sed -i 's/^Version: .*/Version: 0.9/' older/DEBIAN/control \
-        && dpkg-deb -Znone -b older older.deb" >/dev/null
+    inside deb "cd /root && dpkg-deb -R p2pool-dash_*.deb older" >/dev/null
+    inside deb "cd /root && sed -i 's/^Version: .*/Version: 0.9/' older/DEBIAN/control" >/dev/null
+    inside deb "cd /root && dpkg-deb -Znone -b older older.deb" >/dev/null
     step "apt install ./older.deb" inside deb "apt-get -qq install --no-install-recommends /root/older.deb"
     grep "does not run yet" "$work/output" || fail "postinst says nothing"
     step "p2pool-dash --version" inside deb "p2pool-dash --version"
@@ -142,7 +145,10 @@ deb() {
     [ "$before" = "$after" ] || fail "the upgrade changed the data"
     inside deb "grep -q '^fee = 0.5' /etc/p2pool-dash/p2pool-dash.toml" || fail "the upgrade changed the settings"
     until_block deb "p2pool-dash --net simnet, after the upgrade" "$node"
-    step "dpkg --purge p2pool-dash" inside deb "dpkg --purge p2pool-dash && test ! -e /var/lib/p2pool-dash -a ! -e /etc/p2pool-dash"
+    step "dpkg --purge p2pool-dash" inside deb "dpkg --purge p2pool-dash"
+    for left in /var/lib/p2pool-dash /etc/p2pool-dash /opt/p2pool-dash /usr/bin/p2pool-dash; do
+        inside deb "test ! -e $left -a ! -L $left" || fail "the purge left $left"
+    done
     ls -l "$work"/deb/root/root/p2pool-dash_*.deb | awk '{print $5 " bytes: the package"}'
 }
 

@@ -22,8 +22,6 @@ MAX_PROBLEM: Final = 200
 """Characters of what is wrong with a message that are shown: they may repeat a part of it."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 """Bytes of a message; the broker holds up to 512 MiB under one key."""
-MAX_SOLUTION: Final = 2 * 1024 * 1024
-"""Bytes of a solution: a share that introduces all transactions of the largest block, and room."""
 SCHEMA: Final = 1
 """The version of the format. A reader takes messages of its own version only."""
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]

@@ -29,10 +29,11 @@ from p2pool.base.warn_once import WarnRarely
 from p2pool.broker.connection import BrokerError
 from p2pool.broker.operations import Entry, GroupReader, acknowledge, append_all, count_unacknowledged
 from p2pool.dash.hashes import hash_hex
-from p2pool.gateway.messages import MAX_SOLUTION, SolutionMessage, parse_message
+from p2pool.gateway.messages import SolutionMessage, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import BrokerPort, NotStored, StoreShares
 from p2pool.gateway.solution_codec import ReadSolution, SolvedBlock, read_solution
+from p2pool.gateway.solution_spool import MAX_SOLUTION
 from p2pool.gateway.transaction_fetch import TransactionFetcher
 from p2pool.networks.parameters import Network
 from p2pool.node.node import FoundAuxBlock, Solution

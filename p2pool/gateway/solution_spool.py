@@ -1,4 +1,7 @@
-"""Solutions on a gateway's disk: from before they are sent until the node says that it has stored them."""
+"""Solutions on a gateway's disk: from before they are sent until the node says that it has stored them.
+
+A node without gateways looks here for what some have left: nothing of this imports the packages of the broker.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from typing import Final
 
 from p2pool.base.errors import ParseError
 from p2pool.base.files import write_file
-from p2pool.gateway.messages import MAX_SOLUTION
 
 SUFFIX: Final = ".solution"
-MAX_SIZE: Final = MAX_SOLUTION
+MAX_SOLUTION: Final = 2 * 1024 * 1024
+"""Bytes of a solution: a share that introduces all transactions of the largest block, and room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ def _read(path: Path) -> LeftFile:
         status = path.stat()
         if stat.S_ISREG(status.st_mode) and len(solution_hash) != 32:
             content = ParseError("its name is not the hash of a solution")
-        elif stat.S_ISREG(status.st_mode) and status.st_size > MAX_SIZE:
-            content = ParseError(f"it has {status.st_size} bytes, a solution at most {MAX_SIZE}")
+        elif stat.S_ISREG(status.st_mode) and status.st_size > MAX_SOLUTION:
+            content = ParseError(f"it has {status.st_size} bytes, a solution at most {MAX_SOLUTION}")
         else:
             content = path.read_bytes()
     except OSError as error:

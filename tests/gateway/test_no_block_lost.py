@@ -22,12 +22,12 @@ from p2pool.dashd.template import MAX_BLOCK_SIZE
 from p2pool.gateway import solution_intake
 from p2pool.gateway.action_messages import MaskState
 from p2pool.gateway.block_completion import BlockCompletion
-from p2pool.gateway.messages import MAX_SOLUTION, SolutionMessage, pack_message, parse_message
+from p2pool.gateway.messages import SolutionMessage, pack_message, parse_message
 from p2pool.gateway.names import NODE_GROUP, Names
 from p2pool.gateway.ports import NotStored
 from p2pool.gateway.solution_intake import AGAIN, ATTEMPTS, CHECK_MISSED, GIVE_UP, MAX_EXCERPT
 from p2pool.gateway.solution_sender import BLOCK_AGAIN, SEND_AGAIN, SolutionSender
-from p2pool.gateway.solution_spool import SolutionSpool
+from p2pool.gateway.solution_spool import MAX_SOLUTION, SolutionSpool
 from p2pool.gateway.transaction_fetch import FETCH_AGAIN, TransactionFetcher
 from p2pool.node.node import Solution
 from tests.environment import make_environment

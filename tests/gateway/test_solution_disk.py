@@ -16,7 +16,7 @@ from p2pool.broker.request_queue import Urgency
 from p2pool.gateway.messages import SCHEMA, BlockPart, SolutionMessage, pack_message
 from p2pool.gateway.names import Names
 from p2pool.gateway.solution_sender import SolutionSender
-from p2pool.gateway.solution_spool import MAX_SIZE, SolutionSpool
+from p2pool.gateway.solution_spool import MAX_SOLUTION, SolutionSpool
 from tests.environment import make_environment
 from tests.gateway.fake_broker import FakeBroker
 from tests.logged import logged
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_read_holds_up_no_other_solution(tmp_path, left):
         (name_of(3), b""),
         (name_of(3), b"\x80"),
         (name_of(3), pack_message(solution(4))),
-        (name_of(3), bytes(MAX_SIZE + 1)),
+        (name_of(3), bytes(MAX_SOLUTION + 1)),
         ("01.solution", pack_message(solution(1))),
         ("no hash.solution", pack_message(solution(1))),
     ],

@@ -115,3 +115,18 @@ def test_grafana_finds_the_data_source_and_the_dashboard():
     ]
     folders = [each.split(":")[1] for each in COMPOSE["services"]["grafana"]["volumes"]]
     assert provider["options"]["path"] in folders
+
+
+def test_the_debian_package_has_the_paths_of_the_units():
+    unit = (ROOT / "docs" / "systemd" / "p2pool-dash.service").read_text("utf-8")
+    program, *words = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)[0].split()
+    settings, data = words[words.index("--config") + 1], words[words.index("--datadir") + 1]
+    build, postinst, postrm = (
+        (DEPLOY / "debian" / name).read_text("utf-8") for name in ("build", "postinst", "postrm")
+    )
+    assert f"echo {settings} >" in build
+    assert f"ln -s {program} " in build
+    assert f"install -d -o p2pool -g p2pool -m 750 {data}\n" in postinst
+    assert f"root:p2pool {Path(settings).parent} {settings}\n" in postinst
+    assert f"for data in {data} " in postrm
+    assert "\nUser=p2pool\nGroup=p2pool\n" in unit

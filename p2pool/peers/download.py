@@ -1,24 +1,35 @@
-"""Fetching missing parents, from several peers at once."""
+"""Fetching missing parents, from several peers at once. A peer that does not deliver loses its turn to another."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from p2pool.base.bounded import BoundedDict
+from p2pool.dash.hashes import hash_hex
 from p2pool.peers.addresses import is_loopback
+from p2pool.peers.deliveries import Deliveries
+from p2pool.peers.errors import Drop
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
 from p2pool.peers.share_intake import Answer
+from p2pool.peers.share_requests import ShareRequest
 
 MAX_AT_ONCE = 8
-"""Requests under way for what the tracker wants; each peer has one."""
+"""Requests under way for what the tracker wants, of peers whose turn it is; each peer has one."""
 MAX_OF_HOST = 2
 """Requests under way to one host, however many connections it has."""
+MAX_OF_SHARE = 3
+"""Peers whose turn it is to send the same share: one more after each that lost its turn."""
 PARENTS = 500
 """A random number of shares up to this is requested, so that one reply that is too large does not stop
 everything."""
+PARENTS_UNPROVEN = 100
+"""Likewise, of a peer that has not delivered anything yet: it shows the sooner how fast it is."""
+ANSWER_TIME = 2.0
+"""Seconds for which the shares that are requested should keep a peer busy."""
 MAX_STOPS = 100
 REST = 1.0
 """Seconds before a share that a peer did not have is asked for again."""
@@ -32,6 +43,21 @@ MAX_NEWER = 4096
 """Such answers that are remembered."""
 
 
+@dataclass(eq=False, slots=True)
+class Turn:
+    """A peer's turn to send a share and its parents."""
+
+    peer: PeerSession
+    share_hash: int
+    announced: bool
+    """Whether the peer itself announced the share as its best. Such turns do not count towards MAX_AT_ONCE:
+    anybody can announce shares that do not exist, and again as soon as it was dropped."""
+    parents: int = 0
+    request: ShareRequest | None = None
+    over: bool = False
+    """Whether the peer has used up this node's patience. What it sends is taken nevertheless."""
+
+
 class Downloader:
     """Asks for what the tracker wants. `step` is called when something has changed, and every second."""
 
@@ -39,11 +65,12 @@ class Downloader:
         self._pool = pool
         self._peers = peers
         self._rng = rng
-        self._asked: dict[int, PeerSession] = {}
-        """Share hash -> the peer that was asked. At most MAX_AT_ONCE, and one for each peer that said its best."""
-        self._announced: set[int] = set()
-        """Of these, what the peer itself announced as its best. They do not count towards MAX_AT_ONCE: anybody can
-        announce shares that do not exist, and again as soon as it was dropped."""
+        self._turns: dict[Turn, None] = {}
+        """Requests under way. Bound: one for each peer, and one more that it announced itself."""
+        self._claims: dict[PeerSession, int] = {}
+        """Peer -> the share that it announced as its best, while others that announced it are asked. Bound: one
+        for each peer."""
+        self.deliveries = Deliveries()
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
         self._lacking: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_LACKING)
@@ -56,41 +83,79 @@ class Downloader:
 
     def step(self, now: float) -> None:
         """Ask idle peers for what is missing."""
+        self._end_turns(now)
+        self._ask_claimants(now)
         wanted = self._pool.wanted()
         self._rests = {h: until for h, until in self._rests.items() if until > now}
-        open_hashes = [h for h in wanted if h not in self._asked and h not in self._rests]
-        if not open_hashes:
+        open_turns = [h for h in wanted if h not in self._rests for _ in range(self._open_turns(h))]
+        if not open_turns:
             return
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
-        self._rng.shuffle(open_hashes)  # no hash that nobody has comes before the others forever
-        room = max(0, MAX_AT_ONCE - len(self._asked) + len(self._announced))
+        self._rng.shuffle(open_turns)  # no hash that nobody has comes before the others forever
+        room = MAX_AT_ONCE - sum(1 for turn in self._turns if not (turn.over or turn.announced))
         stops = self._pool.request_stops(MAX_STOPS)
-        for share_hash in open_hashes:
-            if not room or not idle:
+        for share_hash in open_turns:
+            if room <= 0 or not idle:
                 return
             peer = self._choose(idle, share_hash, now)
             if peer is not None:
                 idle.remove(peer)
                 room -= 1
-                self._ask(peer, share_hash, parents=self._rng.randrange(PARENTS), stops=stops, now=now)
+                parents = self._rng.randrange(self._most_parents(peer))
+                self._ask(Turn(peer, share_hash, announced=False, parents=parents), stops=stops, now=now)
+
+    # --- turns -------------------------------------------------------------------------------------------
+
+    def _end_turns(self, now: float) -> None:
+        """End the turns of peers that do not deliver: the next ones are asked as well."""
+        answering = sum(1 for turn in self._turns if turn.request is not None and turn.request.patience.received)
+        for turn in self._turns:
+            if not turn.over and turn.request is not None and turn.request.patience.is_spent(now, answering):
+                turn.over = True
+                self.deliveries.lost_turn(turn.peer.host_key, now)
+
+    def _open_turns(self, share_hash: int, *, beside_incoming: bool = False) -> int:
+        """Return how many more peers may be asked for a share now: one at a time at first, and one more at a time
+        after each turn that was lost, so that many peers that do not deliver do not take one turn after the
+        other. `beside_incoming`: whatever is asked of peers that connected to this node."""
+        over = [
+            turn.over
+            for turn in self._turns
+            if turn.share_hash == share_hash and not (beside_incoming and turn.peer.incoming)
+        ]
+        return max(0, min(MAX_OF_SHARE, 1 + over.count(True)) - over.count(False))
 
     def _choose(self, idle: Sequence[PeerSession], share_hash: int, now: float) -> PeerSession | None:
-        """Return the peer to ask: at first one that announced what builds on the share, as it should have it. By
-        chance alone it would take long to find the only one of many peers that has it."""
+        """Return the peer to ask: one that did not lose a turn before others; then one that announced what builds
+        on the share, as it should have it (by chance alone it would take long to find the only one of many peers
+        that has it), unless such a one has just lost its turn; then the one that delivers fastest; then one that
+        this node chose to connect to."""
         able = [peer for peer in idle if self._newer.get((share_hash, peer.label), 0.0) <= now]
-        senders = self._pool.senders_above(share_hash)
+        lost = any(turn.over for turn in self._turns if turn.share_hash == share_hash)
+        senders = () if lost else self._pool.senders_above(share_hash)
         return min(
             able,
-            key=lambda peer: (self._lacking.get((share_hash, peer.label), 0.0) > now, peer.label not in senders),
+            key=lambda peer: (
+                self._lacking.get((share_hash, peer.label), 0.0) > now,
+                self.deliveries.has_penalty(peer.host_key, now),
+                peer.label not in senders,
+                -self.deliveries.rate(peer.host_key),
+                peer.incoming,
+            ),
             default=None,
         )
+
+    def _most_parents(self, peer: PeerSession) -> int:
+        """Return how many parents a peer may be asked for."""
+        shares = int(self.deliveries.rate(peer.host_key) * ANSWER_TIME)
+        return max(PARENTS_UNPROVEN, min(PARENTS, shares))
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """Return at most MAX_OF_HOST peers of a host, counting those asked already: a host that never answers must
         not take all requests."""
-        asked = Counter(peer.host_key for peer in self._asked.values())
+        asked = Counter(turn.peer.host_key for turn in self._turns)
         chosen = []
         for peer in idle:
             if asked[peer.host_key] < MAX_OF_HOST or is_loopback(peer.host):
@@ -98,45 +163,71 @@ class Downloader:
                 chosen.append(peer)
         return chosen
 
-    def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
-        """Ask a peer for the one share that it says is its best. If that is of a newer type, the peer is asked
-        once more, for what is below it: a node without shares would not find the chain otherwise."""
-        if not self._pool.has_share(share_hash) and share_hash not in self._asked:
-            self._announced.add(share_hash)
-            self._ask(peer, share_hash, parents=0, stops=(), now=now, best=True)
+    # --- what peers announce -----------------------------------------------------------------------------
 
-    def _ask(
-        self,
-        peer: PeerSession,
-        share_hash: int,
-        *,
-        parents: int,
-        stops: tuple[int, ...],
-        now: float,
-        best: bool = False,
-    ) -> None:
-        self._asked[share_hash] = peer
+    def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
+        """Ask a peer for the one share that it says is its best, or keep it in mind if another one is being asked
+        for the same. Peers that connected to this node do not keep it from asking one that it chose itself. If that is of a newer type, the peer is asked once more, for what is below it: a node without
+        shares would not find the chain otherwise."""
+        if self._pool.has_share(share_hash):
+            return
+        if self._open_turns(share_hash, beside_incoming=not peer.incoming):
+            self._ask_announced(share_hash, peer, now)
+        else:
+            self._claims[peer] = share_hash
+
+    def _ask_claimants(self, now: float) -> None:
+        """Ask the next of the peers that announced a share if those before it did not deliver it."""
+        for peer, share_hash in list(self._claims.items()):
+            if peer.closed or self._pool.has_share(share_hash):
+                del self._claims[peer]
+            elif not peer.requests and self._open_turns(share_hash, beside_incoming=not peer.incoming):
+                del self._claims[peer]
+                self._ask_announced(share_hash, peer, now)
+
+    def _ask_announced(self, share_hash: int, peer: PeerSession, now: float) -> None:
+        self._ask(Turn(peer, share_hash, announced=True), stops=(), now=now, best=True)
+
+    # --- requests ----------------------------------------------------------------------------------------
+
+    def _ask(self, turn: Turn, *, stops: tuple[int, ...], now: float, best: bool = False) -> None:
+        self._turns[turn] = None
 
         def answered(shares: Answer | None) -> None:
-            self._asked.pop(share_hash, None)
-            self._announced.discard(share_hash)
-            if shares is None:
-                return  # the peer is gone: another one may be asked at once
-            for newer in shares.newer:
-                self._newer[newer, peer.label] = peer.heard_at + NEWER_REST
-            if not shares and share_hash in shares.newer:
-                if best:
-                    self._announced.add(share_hash)
-                    stops = self._pool.request_stops(MAX_STOPS)
-                    self._ask(peer, share_hash, parents=PARENTS - 1, stops=stops, now=peer.heard_at)
-                return
-            if not shares:
-                self._rests[share_hash] = peer.heard_at + REST
-                self._lacking[share_hash, peer.label] = peer.heard_at + LACKING_REST
-                return
+            self._turns.pop(turn, None)
+            if shares is not None:  # otherwise the peer is gone: another one may be asked at once
+                self._answered(turn, shares, asked_at=now, best=best)
+
+        turn.request = turn.peer.request(
+            self._rng.getrandbits(256),
+            turn.share_hash,
+            parents=turn.parents,
+            stops=stops,
+            now=now,
+            answered=answered,
+        )
+
+    def _answered(self, turn: Turn, shares: Answer, *, asked_at: float, best: bool) -> None:
+        """Take an answer. Raises Drop for one to another question."""
+        peer, share_hash, now = turn.peer, turn.share_hash, turn.peer.heard_at
+        for newer in shares.newer:
+            self._newer[newer, peer.label] = now + NEWER_REST
+        if not shares and share_hash in shares.newer:
+            if best:
+                stops = self._pool.request_stops(MAX_STOPS)
+                again = Turn(peer, share_hash, announced=True, parents=PARENTS - 1)
+                self._ask(again, stops=stops, now=now)
+        elif not shares:
+            self.deliveries.delivered(peer.host_key, 0, now - asked_at)
+            self._rests[share_hash] = now + REST
+            self._lacking[share_hash, peer.label] = now + LACKING_REST
+            if shares.wrong is not None:
+                self.deliveries.lost_turn(peer.host_key, now)
+                raise Drop(f"it answered a request for share {hash_hex(share_hash)} with {hash_hex(shares.wrong)}")
+        else:
+            self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
+            follows = shares[-1].previous_hash
+            if follows is not None and len(shares) <= turn.parents:
+                self._lacking[follows, peer.label] = now + LACKING_REST  # or it sends one share at a time
             self.received += len(shares)
             self._pool.add_shares(shares, peer.label, requested=True)
-
-        peer.request(
-            self._rng.getrandbits(256), share_hash, parents=parents, stops=stops, now=now, answered=answered
-        )

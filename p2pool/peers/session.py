@@ -44,7 +44,7 @@ from p2pool.peers.messages import (
 from p2pool.peers.remembered import RememberedTransactions
 from p2pool.peers.remote_view import RemoteView
 from p2pool.peers.share_intake import Answer, IntakeHub, answered_shares, new_shares
-from p2pool.peers.share_requests import ShareRequests, reply_steps
+from p2pool.peers.share_requests import ShareRequest, ShareRequests, reply_steps
 from p2pool.share.share import Share
 from p2pool.wire.framer import ChecksumError, Framer, PayloadTooLong, frame
 
@@ -191,15 +191,17 @@ class PeerSession:
         stops: tuple[int, ...],
         now: float,
         answered: Callable[[Answer | None], None],
-    ) -> None:
-        """Ask for a share and its parents. `answered` gets the answer, or None if the connection ended without
-        one; it is called exactly once."""
-        if self.state is not PeerState.CLOSED and self._requests.add(
-            request_id, share_hash, parents=parents, now=now, answered=answered
-        ):
-            self.send(ShareReq(request_id, (share_hash,), parents, stops))
-        else:
+    ) -> ShareRequest | None:
+        """Ask for a share and its parents, and return the request. `answered` gets the answer, or None if the
+        connection ended without one; it is called exactly once. Return None if that was at once."""
+        request = None
+        if self.state is not PeerState.CLOSED:
+            request = self._requests.add(request_id, share_hash, parents=parents, now=now, answered=answered)
+        if request is None:
             answered(None)
+        else:
+            self.send(ShareReq(request_id, (share_hash,), parents, stops))
+        return request
 
     @property
     def remembered_size(self) -> int:
@@ -221,10 +223,20 @@ class PeerSession:
             self._requests.postpone(now)
         elif self.version is None and now - self.connected_at > HANDSHAKE_TIME:
             raise Drop("no handshake within 10 s")
+        elif len(self._requests):
+            self._note_progress(now)
         if self.version is not None and now - self.heard_at > SILENCE_TIME:
             raise Drop("nothing received for 100 s")
         if self._requests.is_late(now):
             raise Drop("it did not answer a request within 15 s")
+
+    def _note_progress(self, now: float) -> None:
+        """Take note of how much of an answer has come."""
+        coming = self._framer.pending(messages.REQUEST_ID_SIZE)
+        if coming is not None:
+            command, received, head = coming
+            if command == ShareReply.command and len(head) == messages.REQUEST_ID_SIZE:
+                self._requests.heard(int.from_bytes(head, "little"), received, now)
 
     def close(self) -> None:
         """End the session: the connection has ended. What the peer made this node keep is given up at once, and

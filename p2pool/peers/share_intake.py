@@ -53,6 +53,9 @@ class Answer(list[Share]):
         self.newer: list[int] = []
         """Hashes of shares that were asked for, or are parents of the one before them, and that the peer says are
         of a newer type. Nothing proves it."""
+        self.wrong: int | None = None
+        """The hash of the share that the answer begins with, if it is not the one that was asked for. No limit of
+        a server explains it: every software answers with the share and its parents, or with nothing."""
 
 
 def new_shares(
@@ -105,6 +108,8 @@ def answered_shares(
                 if expected is None:
                     return answer  # the first share of a chain has no parent
             else:
+                if not answer and not answer.newer:
+                    answer.wrong = share.hash
                 return answer
     return answer
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from p2pool.peers import messages
 from p2pool.peers.messages import Envelope, ShareReply, ShareReq
+from p2pool.peers.patience import Patience
 from p2pool.peers.share_intake import Answer
 from p2pool.share.share import Share
 
 REQUEST_TIME = 15.0
+"""Seconds until an answer. One that is coming, if slowly, has more time."""
 LONGEST_REQUEST = 120.0
-"""Seconds until an answer, however long what the peer sends has to wait here: a peer that floods this node must
-not keep a request open without end."""
+"""Seconds until an answer, however slowly it comes, and however long what the peer sends has to wait here: a peer
+that floods this node must not keep a request open without end."""
+SLOWEST = 4000
+"""Bytes per second of an answer that is slow, but is coming: a small part of the slowest line of a home."""
 MAX_REQUESTS = 64
 _MAX_REPLY_SHARES = 1000
 _ASKED_AT_ONCE = 2000
@@ -25,11 +29,14 @@ _ASKED_AT_ONCE = 2000
 class ShareRequest:
     """A request for a share and its parents. `answered` gets the answer, or None if the connection ended."""
 
+    asked_at: float
     due: float
     last_due: float
     share_hash: int
     parents: int
     answered: Callable[[Answer | None], None]
+    patience: Patience
+    """Decides when another peer is asked as well."""
 
 
 class ShareRequests:
@@ -49,14 +56,14 @@ class ShareRequests:
         parents: int,
         now: float,
         answered: Callable[[Answer | None], None],
-    ) -> bool:
-        """Keep a new request. Return whether there was room for it."""
+    ) -> ShareRequest | None:
+        """Return a new request, which is kept; None if there is no room for it."""
         if len(self._open) >= MAX_REQUESTS:
-            return False
-        self._open[request_id] = ShareRequest(
-            now + REQUEST_TIME, now + LONGEST_REQUEST, share_hash, parents, answered
+            return None
+        request = self._open[request_id] = ShareRequest(
+            now, now + REQUEST_TIME, now + LONGEST_REQUEST, share_hash, parents, answered, Patience(now)
         )
-        return True
+        return request
 
     def begin_answer(self, request_id: int) -> ShareRequest | None:
         """Return the request whose answer came, which is not late any more however long it is worked on; None if
@@ -64,7 +71,16 @@ class ShareRequests:
         request = self._open.get(request_id)
         if request is not None:
             request.due = math.inf
+            request.patience.complete()
         return request
+
+    def heard(self, request_id: int, received: int, now: float) -> None:
+        """Take how many bytes of an answer have come so far."""
+        request = self._open.get(request_id)
+        if request is not None:
+            request.patience.heard(received, now)
+            if received >= SLOWEST * (now - request.asked_at):
+                request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
 
     def take(self, request_id: int) -> ShareRequest | None:
         """Return a request and forget it; None if there is none."""
@@ -74,6 +90,7 @@ class ShareRequests:
         """Give the peer time for all requests: what it sent is waiting here."""
         for request in self._open.values():
             request.due = max(request.due, min(now + REQUEST_TIME, request.last_due))
+            request.patience.wait(now)
 
     def is_late(self, now: float) -> bool:
         """Return whether the peer should have answered a request by now."""

@@ -117,6 +117,17 @@ class Framer:
                 raise ChecksumError(f"wrong checksum of a {raw_command!r} message of {length} bytes")
             return raw_command.decode("latin-1"), payload
 
+    def pending(self, head: int) -> tuple[str, int, bytes] | None:
+        """Return what has come of the first message that `next_message` has not returned: its command, the number
+        of payload bytes, and the first `head` of them. None if there is no header yet."""
+        buffer = self._buffer
+        start = len(self._prefix) + _HEADER_SIZE
+        if len(buffer) < start or not buffer.startswith(self._prefix):
+            return None
+        padded, length, _ = _HEADER.unpack_from(buffer, len(self._prefix))
+        command = padded.rstrip(b"\x00").decode("latin-1")
+        return command, min(length, len(buffer) - start), bytes(buffer[start : start + head])
+
     def _seek_prefix(self) -> bool:
         """Drop what cannot be the start of a message; True if the buffer starts with the prefix."""
         buffer, prefix = self._buffer, self._prefix

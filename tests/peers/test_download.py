@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS
-from p2pool.peers.messages import PeerPing, ShareReply
-from tests.peers.wiring import Depot, Talk, chain, envelope
+from collections import Counter
+
+import pytest
+
+from p2pool.peers.deliveries import Deliveries
+from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS, PARENTS_UNPROVEN
+from p2pool.peers.errors import Drop
+from p2pool.peers.messages import Envelope, PeerPing, ShareReply
+from p2pool.peers.patience import MIN_RATE
+from tests.peers.wiring import Depot, Talk, chain, envelope, framed
 
 SHARES = chain(12)
 HASHES = [share.hash for share in SHARES]
@@ -62,8 +69,7 @@ def test_peers_that_announce_what_they_do_not_have_take_no_places():
     assert {request.hashes[0] for _, request in asked} == set(HASHES[9:])
     for talk in depot.talks[:9]:
         talk.session.close()
-    assert len(depot.downloader._asked) == 3
-    assert depot.downloader._announced == set()
+    assert [turn.announced for turn in depot.downloader._turns] == [False] * 3
 
 
 def test_an_empty_answer_rests_a_second_from_when_it_came():
@@ -99,14 +105,174 @@ def test_all_peers_are_asked_before_one_that_did_not_have_a_share_is_asked_again
     assert asked[5] in asked[:5]
 
 
-def test_an_answer_with_something_else_is_an_empty_one():
-    depot = Depot()
+def test_an_answer_with_something_else_ends_the_connection_and_loses_the_turn():
+    depot = Depot(peers=2)
     depot.pool.missing = HASHES[:1]
     ((talk, request),) = depot.step(0.0)
-    talk.say(ShareReply(request.id, 0, (envelope(SHARES[1]),)))
+    with pytest.raises(Drop, match="answered a request for share"):
+        talk.say(ShareReply(request.id, 0, (envelope(SHARES[1]),)))
     assert depot.pool.came == []
+    assert depot.downloader.deliveries.has_penalty(talk.session.host_key, 29.0)
     assert depot.step(0.5) == []
-    assert len(depot.step(1.0)) == 1
+    ((other, _),) = depot.step(1.0)
+    assert other is not talk
+
+
+def test_something_else_in_the_middle_of_an_answer_is_its_end():
+    depot = Depot(peers=2)
+    depot.pool.missing = [HASHES[5]]
+    ((talk, request),) = depot.step(0.0)
+    talk.say(ShareReply(request.id, 0, tuple(envelope(SHARES[n]) for n in (5, 4, 2))))
+    assert depot.pool.came == [([HASHES[5], HASHES[4]], talk.session.label)]
+    assert not depot.downloader.deliveries.has_penalty(talk.session.host_key, 0.0)
+
+
+# --- peers that do not deliver -----------------------------------------------------------------------------------
+
+
+class Slow(Depot):
+    """Peers whose answers come as the test lets them; asks once a second. `asked` has who was asked, and when."""
+
+    def __init__(self, peers: int, missing: int = 1) -> None:
+        super().__init__(peers)
+        self.pool.missing = HASHES[-missing:]
+        self.when: dict[Talk, float] = {}
+        self.data: dict[Talk, bytes] = {}
+
+    def second(self, now: float, rates: dict[Talk, int]) -> None:
+        """Let a second pass: peers send so many bytes of an answer of a megabyte."""
+        for talk in self.talks:
+            talk.now = now
+            if talk in rates and talk in self.data:
+                sent, self.data[talk] = self.data[talk][: rates[talk]], self.data[talk][rates[talk] :]
+                talk.session.receive(sent, now)
+            talk.session.check_time(now)
+        for talk, request in self.step(now):
+            self.when.setdefault(talk, now)
+            reply = ShareReply(request.id, 0, (Envelope(99, bytes(1_000_000)),))
+            self.data[talk] = framed(reply)
+
+
+@pytest.mark.parametrize(
+    ("rate", "lost_at"),
+    [
+        (0, 4),  # nothing at all
+        (1, 4),  # a drip
+        (MIN_RATE // 2, 6),  # slower than is worth waiting for
+        (2 * MIN_RATE, 21),  # for ever
+    ],
+)
+def test_a_peer_that_does_not_deliver_loses_its_turn_but_not_its_connection(rate, lost_at):
+    depot = Slow(peers=2)
+    depot.second(0.0, {})
+    (first,) = depot.when
+    for second in range(1, lost_at + 1):
+        depot.second(float(second), {first: rate})
+    assert sorted(depot.when.values()) == [0.0, lost_at]
+    assert not first.session.closed
+    assert depot.downloader.deliveries.has_penalty(first.session.host_key, lost_at)
+
+
+def test_after_each_lost_turn_one_more_is_asked_at_a_time():
+    """Twenty peers that withhold what they announce must not take one turn after the other."""
+    depot = Slow(peers=14)
+    for second in range(13):
+        depot.second(float(second), {})
+    assert Counter(depot.when.values()) == {0.0: 1, 4.0: 2, 8.0: 3, 12.0: 3}
+
+
+def test_turns_that_are_over_leave_room_for_others():
+    """Silent peers have no more than a few seconds of the requests that may be under way."""
+    depot = Slow(peers=14, missing=12)
+    depot.second(0.0, {})
+    assert len(depot.when) == MAX_AT_ONCE
+    for second in range(1, 5):
+        depot.second(float(second), {})
+    assert len(depot.when) == 14
+
+
+def test_whoever_lost_a_turn_is_asked_after_those_that_deliver_and_those_that_are_new():
+    depot = Depot(peers=4)
+    label = [talk.session.host_key for talk in depot.talks]
+    deliveries = depot.downloader.deliveries
+    deliveries.delivered(label[0], 100, 1.0)
+    deliveries.lost_turn(label[0], 0.0)
+    deliveries.delivered(label[2], 50, 1.0)
+    deliveries.delivered(label[3], 60, 1.0)
+    depot.pool.missing = HASHES[:1]
+    order = []
+    for second in range(4):
+        ((talk, request),) = depot.step(float(second))
+        order.append(depot.talks.index(talk))
+        talk.say(ShareReply(request.id, 0, ()))
+    assert order == [3, 2, 1, 0]
+
+
+def test_whoever_sends_one_share_at_a_time_is_not_asked_for_the_next():
+    depot = Depot(peers=2)
+    depot.pool.missing = [HASHES[5]]
+    ((talk, request),) = depot.step(0.0)
+    talk.say(ShareReply(request.id, 0, (envelope(SHARES[5]),)))
+    depot.pool.missing = [HASHES[4]]
+    ((other, request),) = depot.step(0.0)
+    assert other is not talk
+    other.say(ShareReply(request.id, 0, tuple(envelope(share) for share in SHARES[4::-1])))
+    assert depot.pool.came[-1] == (HASHES[4::-1], other.session.label)
+
+
+def test_an_answer_after_the_turn_is_taken():
+    depot = Depot(peers=2)
+    depot.pool.missing = HASHES[:1]
+    ((first, request),) = depot.step(0.0)
+    ((second, again),) = depot.step(4.0)
+    first.say(ShareReply(request.id, 0, (envelope(SHARES[0]),)))
+    second.say(ShareReply(again.id, 0, (envelope(SHARES[0]),)))
+    assert [hashes for hashes, _ in depot.pool.came] == [[HASHES[0]]] * 2
+
+
+def test_the_next_that_announced_a_share_is_asked_when_the_first_withholds_it():
+    depot = Depot(peers=4)
+    sessions = [talk.session for talk in depot.talks]
+    for session in sessions:
+        depot.downloader.fetch(HASHES[0], session, 0.0)
+    assert [talk.session for talk, _ in depot.asked()] == sessions[:1]
+    sessions[1].close()
+    assert depot.step(3.0) == []
+    asked = depot.step(4.0)
+    assert [talk.session for talk, _ in asked] == sessions[2:]
+    talk, request = asked[0]
+    talk.say(ShareReply(request.id, 0, (envelope(SHARES[0]),)))
+    assert depot.step(20.0) == []
+    assert depot.downloader._claims == {}
+
+
+def test_peers_that_connected_here_keep_nobody_from_asking_one_that_this_node_chose():
+    depot = Depot(peers=4)
+    chosen = depot.talks[3]
+    chosen.session.incoming = False
+    for talk in depot.talks:
+        depot.downloader.fetch(HASHES[0], talk.session, 0.0)
+    assert [talk for talk, _ in depot.asked()] == [depot.talks[0], chosen]
+
+
+def test_when_whoever_announced_what_builds_on_a_share_lets_its_turn_pass_a_chosen_peer_is_next():
+    depot = Depot(peers=6)
+    chosen = depot.talks[3]
+    chosen.session.incoming = False
+    depot.pool.missing = HASHES[:1]
+    depot.pool.above = [talk.session.label for talk in depot.talks if talk is not chosen]
+    ((first, _),) = depot.step(0.0)
+    assert first is not chosen
+    assert chosen in [talk for talk, _ in depot.step(4.0)]
+
+
+def test_how_many_parents_are_asked_for_depends_on_what_was_delivered():
+    depot = Depot()
+    host = depot.talks[0].session.host_key
+    for shares, most in ((0, PARENTS_UNPROVEN), (100, 200), (10_000, PARENTS)):
+        depot.downloader.deliveries = Deliveries()
+        depot.downloader.deliveries.delivered(host, shares, 1.0)
+        assert depot.downloader._most_parents(depot.talks[0].session) == most
 
 
 def test_a_share_that_nobody_has_does_not_stand_before_the_others():

@@ -179,7 +179,7 @@ def test_no_peer_is_asked_again_and_again_for_a_share_that_it_says_is_newer():
             asked.append(talk)
             talk.say(ShareReply(request.id, GOOD, (newer(),)))
     assert len(asked) == len({id(talk) for talk in asked}) == 3
-    assert depot.downloader._asked == {}
+    assert depot.downloader._turns == {}
     assert len(depot.step(NEWER_REST + 3)) == 1
 
 
@@ -216,8 +216,7 @@ def test_a_best_share_of_a_newer_type_leads_to_the_chain_below_it_once():
     talk.say(ShareReply(request.id, GOOD, (newer(), newer(), *map(envelope, SHARES[:3]))))
     assert depot.pool.came == [([share.hash for share in SHARES[:3]], talk.session.label)]
     assert depot.asked() == []
-    assert depot.downloader._asked == {}
-    assert depot.downloader._announced == set()
+    assert depot.downloader._turns == {}
 
 
 def test_a_chain_of_nothing_but_newer_shares_ends_the_search():

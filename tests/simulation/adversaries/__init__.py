@@ -17,6 +17,7 @@ from tests.simulation.adversaries.floods import HalfMessages, SpamAddresses
 from tests.simulation.adversaries.forge import Forge
 from tests.simulation.adversaries.selfish import Selfish, Withhold
 from tests.simulation.adversaries.slow import Slow
+from tests.simulation.adversaries.stall import Stall
 from tests.simulation.adversaries.thief import Thief
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KINDS: Final[dict[str, type[Adversary]]] = {
     "thief": Thief,
     "spam_addresses": SpamAddresses,
     "slow": Slow,
+    "stall": Stall,
     "eclipse": Eclipse,
     "half_messages": HalfMessages,
 }

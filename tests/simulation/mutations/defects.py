@@ -336,8 +336,12 @@ FOUND: Final = (
         edits=(
             Edit(
                 "p2pool.peers.download",
-                "(self._lacking.get((share_hash, peer.label), 0.0) > now, peer.label not in senders)",
-                "0",
+                "                self._lacking.get((share_hash, peer.label), 0.0) > now,\n"
+                "                self.deliveries.has_penalty(peer.host_key, now),\n"
+                "                peer.label not in senders,\n"
+                "                -self.deliveries.rate(peer.host_key),\n"
+                "                peer.incoming,\n",
+                "                0,\n",
             ),
         ),
         caught_by=("AllAgree", "SharesSpread"),

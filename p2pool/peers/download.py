@@ -16,6 +16,8 @@ from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
 from p2pool.peers.share_intake import Answer
 from p2pool.peers.share_requests import ShareRequest
+from p2pool.peers.stretches import Stretch, Stretches
+from p2pool.share.rules import FAR_SHARE_DISTANCE
 
 MAX_AT_ONCE = 8
 """Requests under way for what the tracker wants, of peers whose turn it is; each peer has one."""
@@ -26,8 +28,11 @@ MAX_OF_SHARE = 3
 PARENTS = 500
 """A random number of shares up to this is requested, so that one reply that is too large does not stop
 everything."""
-PARENTS_UNPROVEN = 100
-"""Likewise, of a peer that has not delivered anything yet: it shows the sooner how fast it is."""
+PARENTS_UNPROVEN = FAR_SHARE_DISTANCE
+"""Likewise, of a peer that is slow or has not delivered anything yet: it shows the sooner how fast it is, and the
+share below is known, so that others can go on there."""
+SOON = 1.0
+"""Seconds after which what is below a missing share is asked of other peers, while the share is being sent."""
 ANSWER_TIME = 2.0
 """Seconds for which the shares that are requested should keep a peer busy."""
 MAX_STOPS = 100
@@ -53,6 +58,8 @@ class Turn:
     """Whether the peer itself announced the share as its best. Such turns do not count towards MAX_AT_ONCE:
     anybody can announce shares that do not exist, and again as soon as it was dropped."""
     parents: int = 0
+    ahead: bool = False
+    """Whether shares above it are missing as well."""
     request: ShareRequest | None = None
     over: bool = False
     """Whether the peer has used up this node's patience. What it sends is taken nevertheless."""
@@ -71,6 +78,7 @@ class Downloader:
         """Peer -> the share that it announced as its best, while others that announced it are asked. Bound: one
         for each peer."""
         self.deliveries = Deliveries()
+        self._stretches = Stretches()
         self._rests: dict[int, float] = {}
         """Share hash -> when it may be asked for again. Bound: each for REST seconds."""
         self._lacking: BoundedDict[tuple[int, str], float] = BoundedDict(MAX_LACKING)
@@ -85,26 +93,75 @@ class Downloader:
         """Ask idle peers for what is missing."""
         self._end_turns(now)
         self._ask_claimants(now)
-        wanted = self._pool.wanted()
         self._rests = {h: until for h, until in self._rests.items() if until > now}
-        open_turns = [h for h in wanted if h not in self._rests for _ in range(self._open_turns(h))]
+        missing = [h for h in self._pool.wanted() if not self._pool.has_share(h)]
+        if not missing:
+            self._stretches.clear()
+            return
+        open_turns = self._open_stretches(missing, now)
         if not open_turns:
             return
         idle = [peer for peer in self._peers() if not peer.requests]
         self._rng.shuffle(idle)
         idle = self._one_host_each(idle)
-        self._rng.shuffle(open_turns)  # no hash that nobody has comes before the others forever
         room = MAX_AT_ONCE - sum(1 for turn in self._turns if not (turn.over or turn.announced))
         stops = self._pool.request_stops(MAX_STOPS)
-        for share_hash in open_turns:
+        for stretch in open_turns:
             if room <= 0 or not idle:
                 return
-            peer = self._choose(idle, share_hash, now)
+            peer = self._choose(idle, stretch.share_hash, now)
             if peer is not None:
                 idle.remove(peer)
                 room -= 1
-                parents = self._rng.randrange(self._most_parents(peer))
-                self._ask(Turn(peer, share_hash, announced=False, parents=parents), stops=stops, now=now)
+                self._ask_for(stretch, peer, stops=stops, now=now)
+
+    def _open_stretches(self, missing: Sequence[int], now: float) -> list[Stretch]:
+        """Return what to ask for, one entry for each peer to ask: at first what is missing, then what is below it
+        where that is slow to come. What is kept of the latter follows now, if nothing is missing above it."""
+        at_first: list[Stretch] = []
+        ahead: list[Stretch] = []
+        for share_hash in missing:
+            kept = self._stretches.take(share_hash)
+            if kept is not None:
+                self._pool.add_shares(kept.shares, kept.sender, requested=True)
+                continue
+            stretches = list(self._stretches.below(share_hash))
+            at_first += stretches[:1]
+            if self._is_slow(share_hash, now):
+                ahead += [each for each in stretches[1:] if not self._pool.has_share(each.share_hash)]
+        self._rng.shuffle(at_first)  # no hash that nobody has comes before the others forever
+        return [
+            each
+            for each in (*at_first, *ahead)
+            if each.share_hash not in self._rests
+            for _ in range(self._open_turns(each.share_hash))
+        ]
+
+    def _is_slow(self, share_hash: int, now: float) -> bool:
+        """Return whether other peers should be asked for what is below a missing share."""
+        return len(self._stretches) > 0 or any(
+            turn.share_hash == share_hash and turn.request is not None and now - turn.request.asked_at >= SOON
+            for turn in self._turns
+        )
+
+    def _ask_for(self, stretch: Stretch, peer: PeerSession, *, stops: tuple[int, ...], now: float) -> None:
+        """Ask a peer for a stretch: one that is missing as far down as the peer is fast, unless others were asked
+        for what is below it."""
+        share_hash, parents, end = stretch
+        if not self._is_wanted(share_hash):
+            turn = Turn(peer, share_hash, announced=False, parents=parents, ahead=True)
+        else:
+            most = self._most_parents(peer)
+            if end in self._stretches or any(turn.share_hash == end for turn in self._turns):
+                most = min(most, parents + 1)
+            else:
+                end = None
+            parents = max(self._rng.randrange(most), self._rng.randrange(most))
+            turn = Turn(peer, share_hash, announced=False, parents=parents)
+        self._ask(turn, stops=stops if end is None else (end, *stops[: MAX_STOPS - 1]), now=now)
+
+    def _is_wanted(self, share_hash: int) -> bool:
+        return share_hash in self._pool.wanted()
 
     # --- turns -------------------------------------------------------------------------------------------
 
@@ -167,8 +224,9 @@ class Downloader:
 
     def fetch(self, share_hash: int, peer: PeerSession, now: float) -> None:
         """Ask a peer for the one share that it says is its best, or keep it in mind if another one is being asked
-        for the same. Peers that connected to this node do not keep it from asking one that it chose itself. If that is of a newer type, the peer is asked once more, for what is below it: a node without
-        shares would not find the chain otherwise."""
+        for the same. Peers that connected to this node do not keep it from asking one that it chose itself. If
+        that share is of a newer type, the peer is asked once more, for what is below it: a node without shares
+        would not find the chain otherwise."""
         if self._pool.has_share(share_hash):
             return
         if self._open_turns(share_hash, beside_incoming=not peer.incoming):
@@ -225,9 +283,15 @@ class Downloader:
                 self.deliveries.lost_turn(peer.host_key, now)
                 raise Drop(f"it answered a request for share {hash_hex(share_hash)} with {hash_hex(shares.wrong)}")
         else:
-            self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
+            if turn.parents or not self.deliveries.rate(peer.host_key):  # one share says little of the rate
+                self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
             follows = shares[-1].previous_hash
             if follows is not None and len(shares) <= turn.parents:
                 self._lacking[follows, peer.label] = now + LACKING_REST  # or it sends one share at a time
             self.received += len(shares)
-            self._pool.add_shares(shares, peer.label, requested=True)
+            self._stretches.learn(shares)
+            if turn.ahead and not (self._is_wanted(share_hash) or self._pool.has_share(share_hash)):
+                self._stretches.keep(shares, peer.label)
+                self.step(now)  # it says what is further below
+            else:
+                self._pool.add_shares(shares, peer.label, requested=True)

@@ -58,7 +58,7 @@ class Stall(PeerAdversary):
         self._run: object = None
         self._started = 0.0
         self.joined: list[float | None] = []
-        """Seconds after which the victim worked on everybody's chain, of each start without shares; None: not yet."""
+        """Seconds until the victim worked on everybody's chain, of each start but the first; None: not yet."""
 
     @property
     def _ways(self) -> dict[str, Callable[[Link, ShareReq], None]]:

@@ -16,6 +16,8 @@ LONGEST_PENALTY: Final = 1920.0
 """Seconds in which others are asked first: doubled with each turn that is lost."""
 FORGIVEN_AFTER: Final = 600.0
 """Seconds after a penalty until the next one is the first again."""
+UNKNOWN_RATE: Final = 10.0
+"""Shares per second: who is slower, or has nothing, comes after those that have not been asked yet."""
 KEPT: Final = 0.5
 """Weight of the newest answer in a host's rate."""
 _HOSTS: Final = 1024
@@ -54,6 +56,6 @@ class Deliveries:
         return known is not None and now < known.until
 
     def rate(self, host: str) -> float:
-        """Return the shares per second that a host delivers; 0 if it never has."""
+        """Return the shares per second that a host delivers; UNKNOWN_RATE if it has not been asked yet."""
         known = self._hosts.get(host)
-        return 0.0 if known is None or known.rate is None else known.rate
+        return UNKNOWN_RATE if known is None or known.rate is None else known.rate

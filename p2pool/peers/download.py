@@ -173,7 +173,7 @@ class Downloader:
                 turn.over = True
                 self.deliveries.lost_turn(turn.peer.host_key, now)
 
-    def _open_turns(self, share_hash: int, *, beside_incoming: bool = False) -> int:
+    def _open_turns(self, share_hash: int, *, beside_incoming: bool = False, most: int = MAX_OF_SHARE) -> int:
         """Return how many more peers may be asked for a share now: one at a time at first, and one more at a time
         after each turn that was lost, so that many peers that do not deliver do not take one turn after the
         other. `beside_incoming`: whatever is asked of peers that connected to this node."""
@@ -182,7 +182,7 @@ class Downloader:
             for turn in self._turns
             if turn.share_hash == share_hash and not (beside_incoming and turn.peer.incoming)
         ]
-        return max(0, min(MAX_OF_SHARE, 1 + over.count(True)) - over.count(False))
+        return max(0, min(most, 1 + over.count(True)) - over.count(False))
 
     def _choose(self, idle: Sequence[PeerSession], share_hash: int, now: float) -> PeerSession | None:
         """Return the peer to ask: one that did not lose a turn before others; then one that announced what builds
@@ -229,7 +229,7 @@ class Downloader:
         would not find the chain otherwise."""
         if self._pool.has_share(share_hash):
             return
-        if self._open_turns(share_hash, beside_incoming=not peer.incoming):
+        if self._open_turns(share_hash, beside_incoming=not peer.incoming, most=MAX_AT_ONCE):
             self._ask_announced(share_hash, peer, now)
         else:
             self._claims[peer] = share_hash
@@ -239,7 +239,9 @@ class Downloader:
         for peer, share_hash in list(self._claims.items()):
             if peer.closed or self._pool.has_share(share_hash):
                 del self._claims[peer]
-            elif not peer.requests and self._open_turns(share_hash, beside_incoming=not peer.incoming):
+            elif not peer.requests and self._open_turns(
+                share_hash, beside_incoming=not peer.incoming, most=MAX_AT_ONCE
+            ):
                 del self._claims[peer]
                 self._ask_announced(share_hash, peer, now)
 
@@ -283,7 +285,7 @@ class Downloader:
                 self.deliveries.lost_turn(peer.host_key, now)
                 raise Drop(f"it answered a request for share {hash_hex(share_hash)} with {hash_hex(shares.wrong)}")
         else:
-            if turn.parents or not self.deliveries.rate(peer.host_key):  # one share says little of the rate
+            if turn.parents:  # one share says little of the rate
                 self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
             follows = shares[-1].previous_hash
             if follows is not None and len(shares) <= turn.parents:

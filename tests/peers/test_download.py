@@ -208,6 +208,15 @@ def test_whoever_lost_a_turn_is_asked_after_those_that_deliver_and_those_that_ar
     assert order == [3, 2, 1, 0]
 
 
+def test_whoever_is_slower_than_an_unknown_peer_or_has_nothing_comes_after_it():
+    depot = Depot(peers=3)
+    for talk, shares in zip(depot.talks, (90, 0), strict=False):
+        depot.downloader.deliveries.delivered(talk.session.host_key, shares, 13.0)
+    depot.pool.missing = HASHES[:1]
+    ((talk, _),) = depot.step(0.0)
+    assert talk is depot.talks[2]
+
+
 def test_whoever_sends_one_share_at_a_time_is_not_asked_for_the_next():
     depot = Depot(peers=2)
     depot.pool.missing = [HASHES[5]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pool.peers.deliveries import FIRST_PENALTY, FORGIVEN_AFTER, LONGEST_PENALTY, Deliveries
+from p2pool.peers.deliveries import FIRST_PENALTY, FORGIVEN_AFTER, LONGEST_PENALTY, UNKNOWN_RATE, Deliveries
 from p2pool.peers.patience import LONGEST, MIN_RATE, MOST_WAITING, STALL, Patience
 from p2pool.peers.share_requests import LONGEST_REQUEST, REQUEST_TIME, SLOWEST, ShareRequests
 
@@ -84,7 +84,7 @@ def test_each_lost_turn_costs_more_until_it_is_forgiven():
 
 def test_rates_follow_the_newest_answers():
     deliveries = Deliveries()
-    assert deliveries.rate("h") == 0.0
+    assert deliveries.rate("h") == UNKNOWN_RATE
     deliveries.delivered("h", 100, 1.0)
     assert deliveries.rate("h") == 100.0
     deliveries.delivered("h", 0, 0.0)  # nothing, at once

@@ -51,6 +51,8 @@ _TRANSACTION_BYTES_AT_ONCE = 500_000
 """Transactions hashed in a step, and their bytes: about 2 ms."""
 _ENVELOPES_AT_ONCE = 1000
 """Shares taken out of a message in a step: about 2 ms."""
+_HASHES_AT_ONCE = 10_000
+"""Hashes read in a step: about 2 ms."""
 _SEEN_SIZE, _HASH_SIZE = 34, 32
 REQUEST_ID_SIZE = 32
 """Bytes of the id that a `sharereply` begins with."""
@@ -147,8 +149,13 @@ def _read_seen_addresses(reader: Reader) -> tuple[SeenAddress, ...]:
     return addresses
 
 
-def _read_hashes(reader: Reader) -> tuple[int, ...]:
-    return tuple(reader.uint256_list())
+def _hashes_steps(reader: Reader) -> Generator[None, None, tuple[int, ...]]:
+    count, hashes = reader.count(_HASH_SIZE), []
+    for number in range(1, count + 1):
+        hashes.append(reader.uint256())
+        if number % _HASHES_AT_ONCE == 0:
+            yield
+    return tuple(hashes)
 
 
 def _read_newest_hashes(reader: Reader) -> tuple[int, ...]:
@@ -212,7 +219,7 @@ SeenAddresses = Annotated[
     ),
 ]
 Header = Annotated[BlockHeader, WireField(BlockHeader.pack, read_header)]
-Hashes = Annotated[tuple[int, ...], WireField(pack_uint256_list, _read_hashes)]
+Hashes = Annotated[tuple[int, ...], WireField(pack_uint256_list, _hashes_steps, in_steps=True)]
 NewestHashes = Annotated[tuple[int, ...], WireField(pack_uint256_list, _read_newest_hashes)]
 Envelopes = Annotated[
     tuple[Envelope, ...],

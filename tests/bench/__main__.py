@@ -17,6 +17,7 @@ BENCHMARKS = (
     "start",
     "turns",
     "peers",
+    "messages",
     "vardiff",
     "dashd",
     "stratum",

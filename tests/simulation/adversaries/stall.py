@@ -101,6 +101,11 @@ class Stall(PeerAdversary):
         if self.joined and self.joined[-1] is None and process.node.best_share in self._recent():
             self.joined[-1] = now - self._started
 
+    @property
+    def waits(self) -> list[float]:
+        """Return how long the victim took, or has been waiting, since each start without shares."""
+        return [self.events.now - self._started if each is None else each for each in self.joined]
+
     def _recent(self) -> set[int]:
         return {share.hash for share in self._newest()}
 

@@ -17,6 +17,7 @@ from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
 from tests.simulation.invariants.income import SharesFollowWork
 from tests.simulation.invariants.memory import MemoryStaysFlat
 from tests.simulation.invariants.payouts import EverybodyIsPaid, FindersOwnTheirShares
+from tests.simulation.invariants.starvation import NewcomersCatchUp
 from tests.simulation.invariants.storage import AnnouncedBlocksSurvive, StoredSharesSurvive
 from tests.simulation.invariants.tables import TablesStayBounded
 from tests.simulation.invariants.work import MinersHaveCurrentWork
@@ -41,4 +42,5 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     MemoryStaysFlat,
     MinersHaveCurrentWork,
     SharesFollowWork,
+    NewcomersCatchUp,
 )

@@ -187,6 +187,33 @@ PEERS: Final = (
         world="sparse",
     ),
     Defect(
+        name="patience without end",
+        why="Waits for an answer until the connection ends: a peer that is asked will answer.",
+        edits=(
+            Edit("p2pool.peers.patience", "return not self._done and (", "return False and ("),
+            Edit("p2pool.peers.download", "                peer.incoming,\n", ""),
+            Edit("p2pool.peers.download", "beside_incoming and turn.peer.incoming", "False"),
+        ),
+        caught_by=("NewcomersCatchUp",),
+        world="starved",
+    ),
+    Defect(
+        name="drips wait for the end",
+        why="Gives an answer that is coming all the time that it needs: some lines are slow.",
+        edits=(
+            Edit(
+                "p2pool.peers.patience",
+                "            or self.received * max(1, answering) < MIN_RATE * (elapsed - STALL)\n            or elapsed > LONGEST\n",
+                "",
+            ),
+            Edit("p2pool.peers.share_requests", "SLOWEST = 4000", "SLOWEST = 0"),
+            Edit("p2pool.peers.download", "                peer.incoming,\n", ""),
+            Edit("p2pool.peers.download", "SOON = 1.0\n", "SOON = 1e9\n"),
+        ),
+        caught_by=("NewcomersCatchUp",),
+        world="dripping",
+    ),
+    Defect(
         name="empty answer is final",
         why="Never asks again for a share that a peer did not have.",
         edits=(Edit("p2pool.peers.download", "REST = 1.0\n", "REST = 1e9\n"),),

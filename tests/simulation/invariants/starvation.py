@@ -1,0 +1,20 @@
+"""What a newcomer gets although others withhold it."""
+
+from __future__ import annotations
+
+from tests.simulation.adversaries.stall import Stall
+from tests.simulation.invariants.base import Invariant, Violation
+
+
+class NewcomersCatchUp(Invariant):
+    """A node without shares works on the others' chain within WITHIN seconds, however many of its peers announce that
+    chain and do not deliver it, if one peer that it chose itself does."""
+
+    WITHIN = 20.0
+
+    def each_minute(self) -> None:
+        for adversary in self.simulation.adversaries:
+            if isinstance(adversary, Stall):
+                for seconds in adversary.waits:
+                    if seconds > self.WITHIN:
+                        raise Violation(f"{adversary.victim.name} has been without the chain for {seconds:.0f} s")

@@ -25,18 +25,10 @@ NEAR: Final = 10
 
 class Stall(PeerAdversary):
     """`count` hosts that connect with one node whenever they can, announce the best share to it, and pass new
-    shares on at once, as if each were the best peer there is. `how` says what they do when they are asked for
-    shares:
-
-    - `silent`: they never answer
-    - `late`: they answer in full, after LATE seconds
-    - `drip`: they send `rate` bytes a second of the answer
-    - `one`: they send one share of those that were asked for
-    - `none`: they say at once that they have nothing
-    - `other`: they send other shares
-
-    It hopes that a node without shares asks it again and again, and has no work for its miners all the while.
-    Without any hosts it only measures how long the node takes.
+    shares on at once, as if each were the best peer there is. Asked for shares, they never answer (`how` is silent),
+    answer in full just before they would be disconnected (late), send `rate` bytes a second of the answer (drip), one
+    share of it (one), nothing (none), or other shares (other). It hopes that a node without shares asks it again and
+    again, and has no work for its miners all the while.
     """
 
     def __init__(

@@ -7,10 +7,10 @@ from tests.simulation.invariants.base import Invariant, Violation
 
 
 class NewcomersCatchUp(Invariant):
-    """A node without shares works on the others' chain within WITHIN seconds, however many of its peers announce that
-    chain and do not deliver it, if one peer that it chose itself does."""
+    """A node without shares works on the others' chain within WITHIN seconds, however many of those that connect
+    with it announce that chain and do not deliver it."""
 
-    WITHIN = 20.0
+    WITHIN = 10.0
 
     def each_minute(self) -> None:
         for adversary in self.simulation.adversaries:

@@ -203,7 +203,8 @@ PEERS: Final = (
         edits=(
             Edit(
                 "p2pool.peers.patience",
-                "            or self.received * max(1, answering) < MIN_RATE * (elapsed - STALL)\n            or elapsed > LONGEST\n",
+                "            or self.received * max(1, answering) < MIN_RATE * (elapsed - STALL)\n"
+                "            or elapsed > LONGEST\n",
                 "",
             ),
             Edit("p2pool.peers.share_requests", "SLOWEST = 4000", "SLOWEST = 0"),

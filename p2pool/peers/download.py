@@ -285,11 +285,14 @@ class Downloader:
                 self.deliveries.lost_turn(peer.host_key, now)
                 raise Drop(f"it answered a request for share {hash_hex(share_hash)} with {hash_hex(shares.wrong)}")
         else:
-            if turn.parents:  # one share says little of the rate
-                self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
             follows = shares[-1].previous_hash
-            if follows is not None and len(shares) <= turn.parents:
-                self._lacking[follows, peer.label] = now + LACKING_REST  # or it sends one share at a time
+            is_short = len(shares) <= turn.parents and not shares.newer
+            if is_short and follows is not None and not self._pool.has_share(follows):
+                # It lacks the next share, or sends one share at a time.
+                self._lacking[follows, peer.label] = now + LACKING_REST
+                self.deliveries.delivered(peer.host_key, 0, now - asked_at)
+            elif turn.parents:  # one share says little of the rate
+                self.deliveries.delivered(peer.host_key, len(shares), now - asked_at)
             self.received += len(shares)
             self._stretches.learn(shares)
             if turn.ahead and not (self._is_wanted(share_hash) or self._pool.has_share(share_hash)):

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from p2pool.dash.block import BlockHeader
 from p2pool.dash.hashes import sha256d_int
+from p2pool.dash.pow import GENESIS_HEADER
 from p2pool.peers import messages
 from p2pool.peers.errors import Drop
 from p2pool.peers.messages import (
@@ -40,7 +41,7 @@ from p2pool.peers.session import PeerSession
 from p2pool.share.share import Share
 from p2pool.wire.codec import pack_varint, pack_varstr
 from p2pool.wire.framer import frame
-from tests.bench.measure import Table
+from tests.bench.measure import UNIT, Table
 from tests.bench.peers import Station, bench_template, raise_error
 from tests.chains import grow_chain
 
@@ -258,6 +259,17 @@ def _header() -> BlockHeader:
     raise RuntimeError("no header has work")
 
 
+def _unit_us() -> float:
+    """Return the microseconds of CPU time of one X11: other processes may keep this one waiting."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.thread_time()
+        for _ in range(100):
+            UNIT.digest(GENESIS_HEADER)
+        best = min(best, (time.thread_time() - start) * 1e4)
+    return best
+
+
 def main() -> None:
     """Print the table. RuntimeError if a step takes longer than it may."""
     table = Table("messages of a peer at their worst: the longest step, and all together (CPU time, one core)")
@@ -277,7 +289,7 @@ def main() -> None:
                     took = time.thread_time() - start
                     longest, total = max(longest, took), total + took
             best, best_all = min(best, longest), min(best_all, total)
-        table.measure_unit_again()
+        table.x11_us = min(table.x11_us, _unit_us())
         table.add_time(f"step_{number}", f"{case.name}: longest step", best)
         table.add_time(f"all_{number}", "    all steps", best_all)
         longest_of_all = max(longest_of_all, best * 1e3)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from p2pool.peers.deliveries import Deliveries
+from p2pool.peers.deliveries import UNKNOWN_RATE, Deliveries
 from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS, PARENTS_UNPROVEN
 from p2pool.peers.errors import Drop
 from p2pool.peers.messages import Envelope, PeerPing, ShareReply
@@ -225,6 +225,8 @@ def test_whoever_sends_one_share_at_a_time_is_not_asked_for_the_next():
     depot.pool.missing = [HASHES[4]]
     ((other, request),) = depot.step(0.0)
     assert other is not talk
+    rates = [depot.downloader.deliveries.rate(each.session.host_key) for each in (talk, other)]
+    assert rates == [0.0, UNKNOWN_RATE]
     other.say(ShareReply(request.id, 0, tuple(envelope(share) for share in SHARES[4::-1])))
     assert depot.pool.came[-1] == (HASHES[4::-1], other.session.label)
 

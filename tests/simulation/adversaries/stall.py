@@ -25,10 +25,10 @@ NEAR: Final = 10
 
 class Stall(PeerAdversary):
     """`count` hosts that connect with one node whenever they can, announce the best share to it, and pass new
-    shares on at once, as if each were the best peer there is. Asked for shares, they never answer (`how` is silent),
-    answer in full just before they would be disconnected (late), send `rate` bytes a second of the answer (drip), one
-    share of it (one), nothing (none), or other shares (other). It hopes that a node without shares asks it again and
-    again, and has no work for its miners all the while.
+    shares on at once, as if each were the best peer there is. Asked for shares, they never answer (`how` is
+    silent), answer in full just before they would be disconnected (late), send `rate` bytes a second of the answer
+    (drip), one share of it (one), nothing (none), or other shares (other). It hopes that a node without shares
+    asks it again and again, and has no work for its miners all the while.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/va
 """What begins so is a file."""
 ADDRESS = "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"
 
-_SWITCHES_OF_COMMANDS = {"--json", "--replace"}
+_SWITCHES_OF_COMMANDS = {flag.name for command in COMMANDS.values() for flag in command.flags if not flag.metavar}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w-])")

@@ -7,6 +7,6 @@
 - `backup` saves and restores the data directory; `data_files` are its files, and how each is copied.
 - `asynchronous` runs a coroutine of the node's own code.
 - `node_api` asks the running node through its JSON API; `status` shows it on one screen, and
-  `explain` says what it knows of a share, a block or an address.
+  `explain` says what it knows of a share, a block or an address. `cells` makes text fit for a terminal.
 - `settings_template` writes a settings file from the declarations of all settings.
 """

@@ -8,16 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2pool.app.commands import COMMANDS
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A flag that only some commands have; without a `metavar` it takes no value."""
-
-    name: str
-    help: str
-    metavar: str = ""
+from p2pool.app.commands import COMMANDS, Flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +21,38 @@ class Arguments:
     rest: tuple[str, ...]
     default_datadir: Path
 
-    def has(self, flag: str) -> bool:
+    def has(self, flag: Flag) -> bool:
         """Return whether a switch was given."""
-        return flag in self.flags
+        return flag.name in self.flags
 
 
-def read_arguments(
-    command: str,
-    arguments: Sequence[str],
-    default_datadir: Path,
-    *,
-    flags: Sequence[Flag] = (),
-    words: str = "",
-    takes_settings: bool = True,
-) -> Arguments:
-    """Return what a command was given. `words` names those that it needs, as help shows them (optional ones in
-    brackets): they come right after its name. Usage errors and `--help` end the program as argparse does."""
-    usage = " ".join(["%(prog)s", command, *([words] if words else []), "[OPTIONS]"])
+def read_arguments(name: str, arguments: Sequence[str], default_datadir: Path) -> Arguments:
+    """Return what the command of this name was given: its words come right after its name. Usage errors and
+    `--help` end the program as argparse does."""
+    command = COMMANDS[name]
     parser = argparse.ArgumentParser(
         prog="p2pool-dash",
-        usage=usage,
-        description=f"{COMMANDS[command]}.",
+        usage=f"%(prog)s {name} {command.usage}".rstrip(),
+        description=f"{name}: {command.help}.",
         epilog="All flags of the node are options, too (p2pool-dash --help lists them): give those with which the "
         "node is started, at least --config, --net and --datadir, if it has any."
-        if takes_settings
+        if command.takes_settings
         else None,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    for flag in flags:
+    for flag in command.flags:
         kind = {"metavar": flag.metavar} if flag.metavar else {"action": "store_true"}
         parser.add_argument(flag.name, dest=flag.name, help=flag.help, **kind)  # type: ignore[arg-type]
     given = list(arguments)
-    names = words.split()
+    names = command.words.split()
     found: list[str] = []
     while given and len(found) < len(names) and not given[0].startswith("-"):
         found.append(given.pop(0))
     namespace, rest = parser.parse_known_args(given)
-    missing = [name for name in names[len(found) :] if not name.startswith("[")]
+    missing = [each for each in names[len(found) :] if not each.startswith("[")]
     if missing:
-        parser.error(f"{missing[0]} is missing: it follows {command}, before all flags")
-    if rest and not takes_settings:
+        parser.error(f"{missing[0]} is missing: it follows {name}, before all flags")
+    if rest and not command.takes_settings:
         parser.error(f"unexpected argument {rest[0].partition('=')[0]}")
     return Arguments(tuple(found), vars(namespace), tuple(rest), default_datadir)

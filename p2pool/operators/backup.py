@@ -8,15 +8,15 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from p2pool import __version__
+from p2pool.app.commands import REPLACE_FLAG
 from p2pool.app.config import Config, load_config
 from p2pool.app.data_directory import LOCK, DataDirectory
 from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.files import free_name
 from p2pool.base.paths import parse_path
-from p2pool.operators.arguments import Flag, read_arguments
+from p2pool.operators.arguments import read_arguments
 from p2pool.operators.data_files import (
     FILES,
     Entry,
@@ -30,12 +30,10 @@ from p2pool.operators.data_files import (
     write_manifest,
 )
 
-REPLACE: Final = Flag("--replace", "move the files that are in the data directory aside, instead of refusing")
-
 
 def backup(arguments: Sequence[str], default_datadir: Path) -> int:
     """Copy the data directory of a node, which may run, to a new directory. Return 0. Raises OperatorError."""
-    given = read_arguments("backup", arguments, default_datadir, words="DIR")
+    given = read_arguments("backup", arguments, default_datadir)
     config = load_config(given.rest, default_datadir)
     target = parse_path("backup", given.words[0])
     manifest = make_backup(config, target, int(datetime.now(UTC).timestamp()))
@@ -83,11 +81,11 @@ def make_backup(config: Config, target: Path, now: int) -> Manifest:
 
 def restore(arguments: Sequence[str], default_datadir: Path) -> int:
     """Copy a backup into the data directory of a node that does not run. Return 0. Raises OperatorError."""
-    given = read_arguments("restore", arguments, default_datadir, words="DIR", flags=(REPLACE,))
+    given = read_arguments("restore", arguments, default_datadir)
     config = load_config(given.rest, default_datadir)
     source = parse_path("restore", given.words[0])
     manifest = read_manifest(source)
-    moved = restore_backup(config, source, manifest, replace=given.has(REPLACE.name))
+    moved = restore_backup(config, source, manifest, replace=given.has(REPLACE_FLAG))
     when = datetime.fromtimestamp(manifest.created, UTC).strftime("%Y-%m-%d %H:%M:%S")
     sys.stdout.write(f"restored {len(manifest.files)} files of {when} UTC to {config.datadir}\n")
     if moved is not None:

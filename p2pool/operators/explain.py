@@ -12,7 +12,8 @@ from typing import Any, Final
 from p2pool.base.errors import OperatorError
 from p2pool.base.text import format_rate, printable
 from p2pool.operators.arguments import read_arguments
-from p2pool.operators.node_api import URL_FLAG, NodeApi, NotFound, node_api
+from p2pool.operators.cells import safe
+from p2pool.operators.node_api import NodeApi, NotFound, node_api
 
 _HASH: Final = re.compile("[0-9a-fA-F]{64}")
 _HEIGHT: Final = re.compile("[0-9]{1,9}")
@@ -30,9 +31,9 @@ _MEANINGS: Final = {
 
 def explain(arguments: Sequence[str], default_datadir: Path) -> int:
     """Print what the node knows. Return 0. Raises OperatorError, also if it knows nothing of it."""
-    given = read_arguments("explain", arguments, default_datadir, words="SHARE|BLOCK|ADDRESS", flags=(URL_FLAG,))
+    given = read_arguments("explain", arguments, default_datadir)
     for line in explained(node_api(given), given.words[0]):
-        sys.stdout.write(f"{printable(line, 500)}\n")
+        sys.stdout.write(f"{safe(line)}\n")
     return 0
 
 

@@ -6,20 +6,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from p2pool.app.settings import DATADIR_NAME
 from p2pool.base.errors import OperatorError
-from p2pool.base.paths import default_in_home, parse_path
+from p2pool.base.paths import default_in_home
 from p2pool.base.terminal import flush_standard_streams, open_standard_streams, open_terminal
-from p2pool.operators.arguments import read_arguments
-from p2pool.operators.backup import backup, restore
-from p2pool.operators.check import check
-from p2pool.operators.explain import explain
-from p2pool.operators.settings_template import settings_template, write_template
-from p2pool.operators.status import status
 
 Command = Callable[[Sequence[str], Path], int]
 """Carries out a command, given the arguments after its name and the default of --datadir. Returns the exit status.
@@ -31,7 +26,7 @@ def run_command(command: str, arguments: Sequence[str], default_datadir: Path | 
     open_standard_streams()
     try:
         datadir = default_in_home(DATADIR_NAME) if default_datadir is None else default_datadir
-        return _COMMANDS[command](arguments, datadir)
+        return _find(command)(arguments, datadir)
     except OperatorError as error:
         open_terminal(sys.stderr).write(f"p2pool-dash {command}: {error}\n")
         return error.exit_status
@@ -43,25 +38,17 @@ def run_command(command: str, arguments: Sequence[str], default_datadir: Path | 
         flush_standard_streams()
 
 
-def _config(arguments: Sequence[str], default_datadir: Path) -> int:
-    given = read_arguments("config", arguments, default_datadir, words="init [FILE]", takes_settings=False)
-    action, *names = given.words
-    if action != "init":
-        raise OperatorError(f"there is no {action!r}: write p2pool-dash config init [FILE]")
-    if not names:
-        sys.stdout.write(settings_template())
-        return 0
-    path = parse_path("config init", names[0])
-    write_template(path)
-    sys.stdout.write(f"wrote {path}: edit it, then run p2pool-dash check --config {path}\n")
-    return 0
-
-
-_COMMANDS: Final[Mapping[str, Command]] = {
-    "backup": backup,
-    "check": check,
-    "config": _config,
-    "explain": explain,
-    "restore": restore,
-    "status": status,
+_MODULES: Final = {
+    "backup": "backup",
+    "check": "check",
+    "config": "settings_template",
+    "explain": "explain",
+    "restore": "backup",
+    "status": "status",
 }
+"""The module of each command: it has a function of the command's name, and is imported when that is called."""
+
+
+def _find(command: str) -> Command:
+    found: Command = getattr(import_module(f"p2pool.operators.{_MODULES[command]}"), command)
+    return found

@@ -8,22 +8,20 @@ import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from p2pool.app.commands import URL_FLAG
 from p2pool.app.config import Config, gather_settings, make_config
 from p2pool.base.endpoints import host_and_port, reachable_host
 from p2pool.base.errors import OperatorError, reason_of
 from p2pool.base.settings import Given
 from p2pool.base.text import printable, without_login
-from p2pool.operators.arguments import Arguments, Flag
+from p2pool.operators.arguments import Arguments
 
-URL_FLAG: Final = Flag(
-    "--url", "the address of the node's pages, like http://127.0.0.1:7903/, instead of the settings' own", "URL"
-)
-JSON_FLAG: Final = Flag("--json", "print JSON, for programs")
 PATIENCE: Final = 10.0
 """Seconds to wait for an answer."""
 MAX_ANSWER: Final = 16 << 20
@@ -56,7 +54,7 @@ class NodeApi:
         except HTTPError as error:
             with error:
                 raise _refused(error.code, _message(error.read(MAX_ANSWER)), self.url) from None
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             why = reason_of(reason) if isinstance(reason, Exception) else str(reason)
             raise OperatorError(

@@ -1,18 +1,22 @@
-"""A settings file for --config with every setting in it, commented out, from the declarations of all settings."""
+"""`p2pool-dash config init`: a settings file for --config with every setting in it, commented out, from the
+declarations of all settings."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from p2pool.app.flags import file_help_text, help_text
 from p2pool.app.settings import GROUPS, Group
 from p2pool.base.errors import OperatorError, reason_of
+from p2pool.base.paths import parse_path
 from p2pool.base.settings import Setting
+from p2pool.operators.arguments import read_arguments
 
 MODE: Final = 0o640
 """Of the file: it is where secrets are written."""
@@ -23,6 +27,21 @@ _HEAD: Final = """\
 # Settings of p2pool-dash, for --config FILE. Each setting is commented out by a # without a space after it, and
 # shows its default, or in capital letters what its value is. Remove the # to set one. Flags override this file.
 """
+
+
+def config(arguments: Sequence[str], default_datadir: Path) -> int:
+    """Write the file that is named, or to standard output. Return 0. Raises OperatorError."""
+    given = read_arguments("config", arguments, default_datadir)
+    action, *names = given.words
+    if action != "init":
+        raise OperatorError(f"there is no {action!r}: write p2pool-dash config init [FILE]")
+    if not names:
+        sys.stdout.write(settings_template())
+        return 0
+    path = parse_path("config init", names[0])
+    write_template(path)
+    sys.stdout.write(f"wrote {path}: edit it, then run p2pool-dash check --config {path}\n")
+    return 0
 
 
 def settings_template() -> str:

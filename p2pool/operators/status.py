@@ -8,30 +8,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from p2pool.base.text import format_duration, format_rate, printable
+from p2pool.app.commands import JSON_FLAG
+from p2pool.base.text import format_duration, format_rate
 from p2pool.operators.arguments import read_arguments
-from p2pool.operators.node_api import JSON_FLAG, URL_FLAG, node_api
+from p2pool.operators.cells import safe
+from p2pool.operators.node_api import node_api
 
 VIEWS: Final = ("node", "pool", "dashd", "process")
 """The parts of the API that the screen is made of."""
 _UNKNOWN: Final = "unknown"
-_WIDTH: Final = 12
+LABEL_WIDTH: Final = 12
 
 
 def status(arguments: Sequence[str], default_datadir: Path) -> int:
     """Print the screen, or with --json what it is made of. Return 0; a node that does not answer is an error."""
-    given = read_arguments("status", arguments, default_datadir, flags=(URL_FLAG, JSON_FLAG))
+    given = read_arguments("status", arguments, default_datadir)
     api = node_api(given)
     views = {name: api.get(name) for name in VIEWS}
-    text = json.dumps(views, indent=2) if given.has(JSON_FLAG.name) else render_status(views)
+    text = json.dumps(views, indent=2) if given.has(JSON_FLAG) else render_status(views)
     sys.stdout.write(f"{text}\n")
     return 0
 
 
 def render_status(views: Mapping[str, Any]) -> str:
     """Return the screen. What the node does not know yet is shown as such."""
+    warnings = (("WARNING", warning) for warning in views["node"]["warnings"])
+    return "\n".join(f"{name:<{LABEL_WIDTH}} {safe(text)}" for name, text in (*status_rows(views), *warnings))
+
+
+def status_rows(views: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is said of the node without its warnings: (what it is about, the text), not made safe yet."""
     node, pool = views["node"], views["pool"]
-    rows = [
+    return [
         ("node", f"p2pool-dash {node['version']} on {node['network']}, up {format_duration(node['uptime'])}"),
         ("miners", _miners(node)),
         ("shares", _shares(node)),
@@ -41,9 +49,7 @@ def render_status(views: Mapping[str, Any]) -> str:
         ("peers", f"{node['peers']['outgoing']} outgoing, {node['peers']['incoming']} incoming"),
         *_dashd(views["dashd"]),
         ("process", _process(views["process"])),
-        *(("WARNING", warning) for warning in node["warnings"]),
     ]
-    return "\n".join(f"{name:<{_WIDTH}} {printable(text, 500)}" for name, text in rows)
 
 
 def _miners(node: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE = 120.0
-_PRELOADED = ["p2pool.__main__", "p2pool.operators.main"]
+_PRELOADED = ["p2pool.__main__", "p2pool.operators.check"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def ended(capsys, *words: str) -> tuple[int, str]:
 
 
 def test_every_command_is_carried_out():
-    assert set(operators._COMMANDS) == set(COMMANDS)
+    assert set(operators._MODULES) == set(COMMANDS)
+    assert all(callable(operators._find(command)) for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -30,12 +31,14 @@ def test_help_of_a_command(command, capsys):
     status, text = ended(capsys, command, "--help")
     assert status == 0
     assert text.startswith(f"usage: p2pool-dash {command}")
-    assert COMMANDS[command].partition(": ")[2].split()[0] in text
+    assert f"{command}: {COMMANDS[command].help.split()[0]} " in text
+    assert all(flag.name in text for flag in COMMANDS[command].flags)
 
 
 def test_help_of_the_node_lists_the_commands(capsys):
     _, text = ended(capsys, "--help")
-    assert all(f"  {line}\n" in text for line in COMMANDS.values())
+    for name, command in COMMANDS.items():
+        assert f"  {name} {command.usage}: {command.help}\n" in text
 
 
 def test_a_command_is_the_first_word_or_none(capsys):

@@ -35,7 +35,9 @@ def ranges(name: str) -> list[Requirement]:
 
 LOCKS = {
     "requirements-build.lock": ["requirements-build.txt"],
-    "requirements.lock": ["requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt"],
+    "requirements.lock": [
+        *("requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt", "requirements-cli.txt"),
+    ],
     "requirements-dev.lock": ["requirements-dev.txt"],
     "requirements-docs.lock": ["requirements-docs.txt"],
 }

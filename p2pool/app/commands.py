@@ -61,5 +61,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
         flags=(URL_FLAG, JSON_FLAG),
         help="show the running node, its miners, Dash Core and warnings on one screen",
     ),
+    "top": Command(flags=(URL_FLAG,), help="show the running node and its miners on a screen that is refreshed"),
 }
 """Every command by its name."""

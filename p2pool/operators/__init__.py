@@ -8,5 +8,7 @@
 - `asynchronous` runs a coroutine of the node's own code.
 - `node_api` asks the running node through its JSON API; `status` shows it on one screen, and
   `explain` says what it knows of a share, a block or an address. `cells` makes text fit for a terminal.
+- `top` shows it, and its miners, on a screen that is refreshed: `top_screen` makes the rows, `keys` are what the
+  operator presses, and `terminal_screen` is the terminal.
 - `settings_template` writes a settings file from the declarations of all settings.
 """

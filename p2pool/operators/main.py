@@ -45,6 +45,7 @@ _MODULES: Final = {
     "explain": "explain",
     "restore": "backup",
     "status": "status",
+    "top": "top",
 }
 """The module of each command: it has a function of the command's name, and is imported when that is called."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 import pytest
 
@@ -63,6 +64,13 @@ def test_the_node_does_not_import_the_commands():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("p2pool.operators")
     ]
     assert importing == []
+
+
+def test_top_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    status, text = ended(capsys, "top", "--net", "simnet")
+    assert status == 2
+    assert "-m pip install rich" in text
 
 
 def test_usage_errors(capsys):

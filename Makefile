@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Empty is unset. Without bytecode files, each of the many programs that tests start compiles all of its modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs format
+.PHONY: run fast interpreted test test-fast test-compiled test-e2e test-pythons lint docs man format
 .PHONY: bench swarm simulate simulate-many dist deb clean
 
 run: $(VENV)/.installed $(VENV)/.built $(COMPILED)
@@ -116,6 +116,14 @@ simulate-many: N = 100
 simulate-many: WORLD = small
 simulate-many: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.simulation many --world $(WORLD) --seed $(SEED) --count $(N) $(CHANGES) $(ARGS)
+
+# The manual page and completion for shells, as packages install them: build/man, build/completion.
+man: $(VENV)/.installed $(VENV)/.built
+	@mkdir -p build/man build/completion
+	$(BIN)/python run_p2pool.py man >build/man/p2pool-dash.1
+	$(BIN)/python run_p2pool.py completion bash >build/completion/p2pool-dash
+	$(BIN)/python run_p2pool.py completion zsh >build/completion/_p2pool-dash
+	$(BIN)/python run_p2pool.py completion fish >build/completion/p2pool-dash.fish
 
 clean:
 	rm -rf $(VENV) $(JS)/node_modules build dist *.egg-info *.so

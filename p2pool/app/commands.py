@@ -44,6 +44,11 @@ class Command:
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(words="DIR", help="save the node's data to a new directory, also while it runs"),
     "check": Command(help="check settings, this machine and Dash Core, and say what to do"),
+    "completion": Command(
+        words="bash|zsh|fish",
+        takes_settings=False,
+        help="print a script that completes this command line in a shell",
+    ),
     "config": Command(
         words="init [FILE]",
         takes_settings=False,
@@ -52,6 +57,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "explain": Command(
         words="SHARE|BLOCK|ADDRESS", flags=(URL_FLAG,), help="say what the running node knows of it"
     ),
+    "man": Command(takes_settings=False, help="print the manual page: p2pool-dash man | man -l -"),
     "restore": Command(
         words="DIR",
         flags=(REPLACE_FLAG,),

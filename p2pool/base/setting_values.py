@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from p2pool.base.endpoints import HOST, parse_host_and_port
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import IpNetwork, parse_address
 from p2pool.base.paths import parse_path
-from p2pool.base.settings import Given, Reader
+from p2pool.base.settings import Given
 
 
 def read_path(given: Given) -> Path:
@@ -56,16 +56,22 @@ def read_ip_network(given: Given) -> IpNetwork:
         raise given.refused("give an address or a network like 192.168.0.0/16") from None
 
 
-def one_of(words: Iterable[str]) -> Reader:
-    """Return a reader that takes one of several words."""
-    known = tuple(words)
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A reader that takes one of several words."""
 
-    def read(given: Given) -> str:
-        if given.text not in known:
-            raise given.refused(f"give one of {', '.join(known)}")
+    known: tuple[str, ...]
+
+    def __call__(self, given: Given) -> str:
+        """Return the word. Raises OperatorError if it is another one."""
+        if given.text not in self.known:
+            raise given.refused(f"give one of {', '.join(self.known)}")
         return given.text
 
-    return read
+
+def one_of(words: Iterable[str]) -> OneOf:
+    """Return a reader that takes one of several words."""
+    return OneOf(tuple(words))
 
 
 PORT_LIMITS = (1, 65535)

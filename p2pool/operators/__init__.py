@@ -10,5 +10,7 @@
   `explain` says what it knows of a share, a block or an address. `cells` makes text fit for a terminal.
 - `top` shows it, and its miners, on a screen that is refreshed: `top_screen` makes the rows, `keys` are what the
   operator presses, and `terminal_screen` is the terminal.
+- `command_line` is all that the command line knows, as data: `completion` makes scripts for shells of it, and
+  `manual` the manual page.
 - `settings_template` writes a settings file from the declarations of all settings.
 """

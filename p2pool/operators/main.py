@@ -41,8 +41,10 @@ def run_command(command: str, arguments: Sequence[str], default_datadir: Path | 
 _MODULES: Final = {
     "backup": "backup",
     "check": "check",
+    "completion": "completion",
     "config": "settings_template",
     "explain": "explain",
+    "man": "manual",
     "restore": "backup",
     "status": "status",
     "top": "top",

@@ -84,7 +84,7 @@ class _Asker:
         Thread(target=self._work, daemon=True).start()
 
     def ask(self, selection: Selection, height: int) -> None:
-        """Begin to ask."""
+        """Begin to ask the node."""
         self.busy = True
         self._questions.put((selection, height))
 

@@ -171,7 +171,7 @@ class Screen:
 
 
 def render(shown: Shown, size: Size) -> Screen:
-    """Return the screen."""
+    """Return the screen for a terminal of this size."""
     width = max(size.width, 1)
     room = 0
     if shown.selection.helping:
@@ -204,7 +204,7 @@ def _wrapped(text: str, width: int) -> Iterator[Row]:
         yield _plain(line, width, WARNING)
 
 
-def _labelled(label: str, text: str, width: int, style: str = LABEL) -> Row:
+def _labelled(label: str, text: str, width: int, *, style: str = LABEL) -> Row:
     left = min(LABEL_WIDTH + 1, width)
     return ((fit(label, left), style), (fit(text, width - left), style if style == WARNING else PLAIN))
 
@@ -220,13 +220,13 @@ def _above(shown: Shown, last: Answers, width: int) -> Iterator[Row]:
         yield _plain(f"{shown.problem}; trying again", width, WARNING)
     warnings = views["node"]["warnings"]
     for warning in warnings[:_MOST_WARNINGS]:
-        yield _labelled("WARNING", warning, width, WARNING)
+        yield _labelled("WARNING", warning, width, style=WARNING)
     if len(warnings) > _MOST_WARNINGS:
-        yield _labelled("WARNING", f"and {len(warnings) - _MOST_WARNINGS} more: see status", width, WARNING)
+        yield _labelled("WARNING", f"and {len(warnings) - _MOST_WARNINGS} more: see status", width, style=WARNING)
     for label, text in rows:
         if label == "process":
             text = _process(views["process"], shown.processor)
-        yield _labelled(label, text, width, WARNING if label == "dashd" and "PROBLEM: " in text else LABEL)
+        yield _labelled(label, text, width, style=WARNING if label == "dashd" and "PROBLEM: " in text else LABEL)
         if label == "miners":
             yield _labelled("submissions", _submissions(views["stratum"]), width)
     for block in views["blocks"]["blocks"][:_MOST_BLOCKS]:

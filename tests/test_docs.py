@@ -5,20 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import itertools
 import re
-import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from p2pool.app.child_settings import GATEWAY
 from p2pool.app.commands import COMMANDS
 from p2pool.app.config import load_config
 from p2pool.app.environment_settings import variable_of
-from p2pool.app.flags import parse_command_line
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.operators.main import run_command
 from p2pool.stratum.reputation import REPEATED_LOGIN_COST, Offence
@@ -43,7 +39,6 @@ GUIDES = (
         )
     ),
 )
-UNITS = tuple(sorted((ROOT / "docs" / "systemd").glob("*.service")))
 MODULES = (
     *("p2pool.simnet", "p2pool.simnet.miner", "p2pool.simnet.aux_daemon", "p2pool.simnet.swarm"),
     "tests.bench",
@@ -53,7 +48,6 @@ FOREIGN = ("/bin", "/dev", "/etc", "/home", "/mnt", "/opt", "/tmp", "/usr", "/va
 """What begins so is a file."""
 ADDRESS = "XdgF55wEHBRWwbuBniNYH4GvvaoYMgL84u"
 
-_SWITCHES_OF_COMMANDS = {flag.name for command in COMMANDS.values() for flag in command.flags if not flag.metavar}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w-])")
@@ -111,74 +105,12 @@ def flags_of_commands(capsys) -> set[str]:
     return found
 
 
-def parsed(arguments: list[str]) -> None:
-    """Fails where the node's parser does not take them."""
-    try:
-        given, _ = parse_command_line(arguments, Path("data"))
-        for key, setting in all_settings().items():
-            if key in given and (setting.limits is not None or key == "net"):
-                setting.parse(given[key])
-    except SystemExit as end:
-        if end.code:  # --version and --help end well
-            pytest.fail(f"not understood: {arguments}")
-
-
-def node_arguments(command: str) -> list[str] | None:
-    """What the node is given by a command; None where it starts something else."""
-    words = shlex.split(command, comments=True)
-    for place, word in enumerate(words):
-        before = words[place - 1] if place else "--"
-        is_node = word.rpartition("/")[2] in ("run_p2pool.py", "p2pool-dash")
-        if is_node and (before == "--" or before.endswith("python")):
-            after = words[place + 1 :]
-            if after and (after[0] == GATEWAY or after[0] in COMMANDS):
-                rest = itertools.dropwhile(lambda word: not word.startswith("-"), after[1:])
-                return [word for word in rest if word not in _SWITCHES_OF_COMMANDS]
-            return after
-    return None
-
-
 @of(*DOCUMENTS)
 def test_every_flag_that_is_named_exists(path, monkeypatch, capsys):
     known = flag_names().union(*(help_of(module, monkeypatch, capsys) for module in MODULES))
     known |= flags_of_commands(capsys)
     named = {flag for span in read(path).spans for flag in _FLAG.findall(span)}
     assert named - known - _FLAGS_OF_TOOLS == set()
-
-
-@of(*GUIDES)
-def test_every_command_that_starts_the_node_is_understood(path):
-    commands = [*read(path).commands, *(span for span in read(path).spans if span.startswith("run_p2pool.py"))]
-    for command in commands:
-        arguments = node_arguments(command) if "p2pool" in command else None
-        if arguments is not None:
-            parsed(arguments)
-
-
-def test_commands_that_start_the_node_are_found():
-    found = [
-        node_arguments(command) for command in read(ROOT / "docs" / "operators.md").commands if "p2pool" in command
-    ]
-    assert ["--version"] in found
-    assert sum(arguments is not None for arguments in found) >= 6
-
-
-@of(*GUIDES)
-def test_commands_of_our_other_programs_have_flags_that_exist(path, monkeypatch, capsys):
-    for command in read(path).commands:
-        match = re.search(r"python -m (p2pool\.\S+)(.*)", command)
-        if match:
-            assert set(_FLAG.findall(match[2])) <= help_of(match[1], monkeypatch, capsys), command
-
-
-@of(*UNITS)
-def test_a_unit_for_systemd_starts_a_node_or_a_gateway(path):
-    text = path.read_text("utf-8").replace("\\\n", " ")
-    (start,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
-    assert (" gateway " in start) == ("gateway" in path.name)
-    arguments = node_arguments(start)
-    assert arguments
-    parsed(arguments)
 
 
 @of(*GUIDES)

@@ -138,7 +138,7 @@ def build_parser(
 
 
 def _described_commands() -> str:
-    return "\n".join(f"  {name} {each.usage}: {each.help}" for name, each in COMMANDS.items())
+    return "\n".join(f"{f'  {name} {each.usage}'.rstrip()}: {each.help}" for name, each in COMMANDS.items())
 
 
 def _shown_groups(only: Group | None, *, gateway: bool) -> Sequence[Group]:

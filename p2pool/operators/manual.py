@@ -48,7 +48,7 @@ def man(arguments: Sequence[str], default_datadir: Path) -> int:
 
 
 def manual() -> str:
-    """Return the page."""
+    """Return the page in roff."""
     return "\n".join(line for line in _lines()) + "\n"
 
 

@@ -43,7 +43,10 @@ class Command:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(words="DIR", help="save the node's data to a new directory, also while it runs"),
-    "check": Command(help="check settings, this machine and Dash Core, and say what to do"),
+    "check": Command(
+        words="[gateway]",
+        help="check settings, this machine and Dash Core (for a gateway: the broker), and say what to do",
+    ),
     "completion": Command(
         words="bash|zsh|fish",
         takes_settings=False,

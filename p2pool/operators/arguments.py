@@ -48,6 +48,9 @@ def read_arguments(name: str, arguments: Sequence[str], default_datadir: Path) -
     names = command.words.split()
     found: list[str] = []
     while given and len(found) < len(names) and not given[0].startswith("-"):
+        word = names[len(found)]
+        if word.startswith("[") and word.islower() and given[0] != word.strip("[]"):
+            break  # what is optional and no placeholder
         found.append(given.pop(0))
     namespace, rest = parser.parse_known_args(given)
     missing = [each for each in names[len(found) :] if not each.startswith("[")]

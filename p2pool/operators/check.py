@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from p2pool.app.config import Config, load_config
@@ -29,6 +30,8 @@ from p2pool.operators.machine_checks import (
     check_x11,
 )
 from p2pool.operators.machine_facts import (
+    GATEWAY_PORTS,
+    PORTS,
     broker_problem,
     certificate_facts,
     directory_facts,
@@ -41,12 +44,39 @@ from p2pool.operators.machine_facts import (
 def check(arguments: Sequence[str], default_datadir: Path) -> int:
     """Print all findings, and return the exit status: 1 if there is a fault."""
     given = read_arguments("check", arguments, default_datadir)
-    findings = run_async(lambda environment: _check_all(environment, given.rest, default_datadir))
+    check_all = _check_gateway if given.words else _check_node
+    findings = run_async(lambda environment: check_all(environment, given.rest, default_datadir))
     sys.stdout.write(render(findings))
     return exit_status(findings)
 
 
-async def _check_all(environment: Environment, arguments: Sequence[str], default_datadir: Path) -> list[Finding]:
+async def _check_gateway(
+    environment: Environment, arguments: Sequence[str], default_datadir: Path
+) -> list[Finding]:
+    """Check what a gateway needs: neither a payout address nor history, and a Dash Core only if one is named."""
+    try:
+        config = load_config(arguments, default_datadir, gateway=True)
+    except OperatorError as error:
+        return [fault("settings", str(error))]
+    findings = [ok("settings", f"they are valid, for a gateway on network {config.network.name}")]
+    if config.broker is None:
+        findings.append(fault("--broker", "no broker is named", "give --broker URL: the Redis that its node uses"))
+    # It opens the ports for miners only.
+    served = replace(config, web_port=None, stats_db=None)
+    findings += check_machine(served, environment.clock(), ports=GATEWAY_PORTS)
+    try:
+        addresses = daemon_addresses(config, local=False)
+    except OperatorError as error:
+        return [*findings, fault("dashd", str(error))]
+    if not addresses:
+        findings.append(ok("dashd", "none is named: found blocks go to the node, through the broker"))
+    for address in addresses:
+        report = await daemon_report(environment, replace(config, payout_mode=PayoutMode.GIVEN), address)
+        findings += check_daemon_report(report)
+    return findings
+
+
+async def _check_node(environment: Environment, arguments: Sequence[str], default_datadir: Path) -> list[Finding]:
     try:
         config = load_config(arguments, default_datadir)
     except OperatorError as error:
@@ -65,14 +95,14 @@ def check_address(config: Config) -> Finding:
     return ok("payout address", "dashd's wallet provides it; -a ADDRESS gives one")
 
 
-def check_machine(config: Config, now: float) -> Iterator[Finding]:
-    """Check everything but Dash Core, at `now` (Unix seconds)."""
+def check_machine(config: Config, now: float, ports: Collection[str] = PORTS) -> Iterator[Finding]:
+    """Check everything but Dash Core, at `now` (Unix seconds), with the ports of these flags."""
     directory = directory_facts(config)
     yield check_directory(directory)
     yield check_space(directory)
     needed = config.max_connections + OTHER_FILES
     yield check_open_files(open_files_limit(), needed, config.max_connections)
-    yield from check_ports(list(port_facts(config, directory.owner)))
+    yield from check_ports([each for each in port_facts(config, directory.owner) if each.flag in ports])
     for certificate in certificate_facts(config):
         yield check_certificate(certificate, now)
     yield check_x11(str(x11.PROVIDER), x11.PROBLEM)

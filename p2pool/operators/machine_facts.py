@@ -21,6 +21,9 @@ from p2pool.history.records import HistoryProblem
 from p2pool.net.tls import ServerCertificate
 from p2pool.operators.machine_checks import CertificateFacts, DirectoryFacts, PortFacts
 
+GATEWAY_PORTS: Final = ("--worker-port", "--stratum-ssl-port")
+"""Those for miners: a gateway has no others."""
+PORTS: Final = (*GATEWAY_PORTS, "--web-port", "--p2pool-port")
 _LISTENING: Final = "0A"
 """The state of a socket in Linux's /proc/net/tcp."""
 
@@ -58,24 +61,26 @@ def port_facts(config: Config, owner: int | None) -> Iterator[PortFacts]:
         ("--web-port", "browsers", config.web_port),
         ("--p2pool-port", "other nodes", config.p2pool_endpoint),
     ]
+    shared = config.share_port
     for flag, purpose, endpoint in wanted:
         if endpoint is not None:
             host, port = endpoint
-            problem = _why_not_bound(host, port)
+            problem = _why_not_bound(host, port, shared=shared and flag in GATEWAY_PORTS)
             user = listening_process(port) if problem else None
             own = owner is not None and user is not None and owner in (user, _parent(user))
             yield PortFacts(flag, purpose, host, port, problem, user, _process_name(user), is_own=own)
 
 
-def _why_not_bound(host: str, port: int) -> str:
-    """Return why a port cannot be listened on, "" if it can: it is bound, and released."""
+def _why_not_bound(host: str, port: int, *, shared: bool) -> str:
+    """Return why a port cannot be listened on, "" if it can: it is bound, and released. One that is `shared` may
+    be that of other processes that share it."""
     try:
         places = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError:
         return f"{host} is not an address of this machine"
     for family, kind, protocol, _, address in places:
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:

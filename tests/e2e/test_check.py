@@ -270,3 +270,21 @@ def test_a_wrong_flag_is_wrong_usage(setup: Setup) -> None:
     result = setup.check("--worker-prot", "7903")
     assert result.status == 2
     assert "unknown flag --worker-prot" in result.errors
+
+
+def test_a_gateway(setup: Setup) -> None:
+    """It needs a broker, and opens the ports for miners only, which it may share with other gateways."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", setup.worker_port))
+        other.listen()
+        shared = setup.check("gateway", "--broker", f"redis://{NOWHERE}", "--share-port")
+        alone = setup.check("gateway")
+    bad = [line.split(":")[0] for line in lines(shared) if line.startswith(("fault", "warning"))]
+    assert bad == ["fault    --broker"], shared.output + shared.errors
+    assert "for a gateway on network simnet" in shared.output
+    assert "ok       dashd templates" in shared.output, "the daemon that the flags name is checked"
+    assert "--p2pool-port" not in shared.output
+    assert shared.status == alone.status == 1
+    assert "no broker is named" in alone.output
+    assert f"in use by process {os.getpid()} (" in "\n".join(lines(alone))

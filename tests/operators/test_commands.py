@@ -10,6 +10,7 @@ import pytest
 from p2pool.__main__ import main
 from p2pool.app.commands import COMMANDS
 from p2pool.operators import main as operators
+from p2pool.operators.arguments import read_arguments
 from tests.support import ROOT, parse_module
 
 
@@ -71,6 +72,13 @@ def test_top_says_what_to_install(capsys, monkeypatch):
     status, text = ended(capsys, "top", "--net", "simnet")
     assert status == 2
     assert "-m pip install rich" in text
+
+
+def test_an_optional_word_is_not_taken_for_another():
+    assert read_arguments("check", ["gateway", "--debug"], ROOT).words == ("gateway",)
+    given = read_arguments("check", ["rpcuser", "rpcpassword", "--debug"], ROOT)
+    assert (given.words, given.rest) == ((), ("rpcuser", "rpcpassword", "--debug"))
+    assert read_arguments("config", ["init", "file"], ROOT).words == ("init", "file")
 
 
 def test_usage_errors(capsys):

@@ -68,6 +68,7 @@ LINES = {
     "p2pool-dash gateway --log-format ": {"text", "json"},
     "p2pool-dash completion ": set(SCRIPTS),
     "p2pool-dash config ": {"init"},
+    "p2pool-dash check g": {"gateway"},
     "p2pool-dash status --js": {"--json"},
     "p2pool-dash check --js": set(),
     "p2pool-dash restore --rep": {"--replace"},

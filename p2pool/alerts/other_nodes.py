@@ -39,6 +39,12 @@ class OtherNodesWatch:
         """By software. Bound: MAX_NAMES."""
         self._closed = Condition(PATIENCE, CALM)
 
+    def set_patience(self, software_lost: float) -> None:
+        """Report a software that is missing for so many seconds, from now on."""
+        self._software_lost = software_lost
+        for condition in self._lost.values():
+            condition.patience = software_lost
+
     def check(self, snapshot: PoolSnapshot) -> Iterator[EventRecord]:
         """Yield the events to report."""
         yield from self._check_types(snapshot)

@@ -23,7 +23,7 @@ from p2pool.alerts.outbox import LostEntry, Outbox
 from p2pool.alerts.outbox_file import OUTBOX_FILE
 from p2pool.alerts.rules import Grouper, Rules
 from p2pool.alerts.store import AlertStore
-from p2pool.alerts.watch import Watch
+from p2pool.alerts.watch import Thresholds, Watch
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
 from p2pool.base.time_slice import cooperator
@@ -111,9 +111,11 @@ class Alerts:
         """Set when attempts were cancelled because the node is stopping."""
         self._testing = False
 
-    def set_rules(self, rules: Rules) -> None:
-        """Decide by these rules from now on which events people are notified of, and when."""
+    def set_rules(self, rules: Rules, thresholds: Thresholds) -> None:
+        """Decide by these rules and thresholds from now on what is an event, which of them people are notified of,
+        and when."""
         self._grouper.rules = rules
+        self._watch.set_thresholds(thresholds)
 
     # --- life --------------------------------------------------------------------------------------------
 

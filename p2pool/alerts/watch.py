@@ -102,6 +102,18 @@ class Watch:
         self._counts: dict[EventKind, tuple[int, int]] = {}
         """(hour, events in it) by kind."""
 
+    def set_thresholds(self, thresholds: Thresholds) -> None:
+        """Judge by these thresholds from now on. What was reported already stays reported."""
+        self._thresholds = thresholds
+        self._workers.silence = thresholds.worker_down
+        self._dashd.patience = thresholds.dashd_lost
+        self._dashd_at_start.patience = max(thresholds.dashd_lost, AT_START)
+        self._peers.patience = thresholds.peers_lost
+        for condition in self._stores.values():
+            condition.patience = thresholds.storage_problem
+        self._other_nodes.set_patience(thresholds.software_lost)
+        self._rate.patience = thresholds.hash_rate_drop_time
+
     # --- what happens --------------------------------------------------------------------------------------------
 
     def started(self, last: LastRun | None, now: float) -> EventRecord:

@@ -56,7 +56,7 @@ class WorkerWatch:
     """Watches all workers. `silence`: seconds without an accepted submission after which a worker is down."""
 
     def __init__(self, silence: float) -> None:
-        self._silence = silence
+        self.silence = silence
         self._watched: BoundedDict[str, _Watched] = BoundedDict(MAX_WORKERS)
         self._checks = 0
         self._seen = 0
@@ -81,7 +81,7 @@ class WorkerWatch:
             return None
         watched = self._watched.get(worker.name)
         if watched is None:
-            if now - last > self._silence:
+            if now - last > self.silence:
                 return None  # silent since before the first check: not reported
             watched = self._watched[worker.name] = _Watched(worker.accepted, last)
         watched.check_number = self._checks
@@ -113,10 +113,10 @@ class WorkerWatch:
         if watched.down_since is not None:
             return None
         silent = now - watched.last
-        if silent < watched.patience(self._silence):
+        if silent < watched.patience(self.silence):
             return None
-        if not watched.proven and watched.last - watched.first < min(WORKED, self._silence):
-            if silent > UNPROVEN + self._silence:
+        if not watched.proven and watched.last - watched.first < min(WORKED, self.silence):
+            if silent > UNPROVEN + self.silence:
                 del self._watched[name]  # it never really worked
             return None
         watched.down_since, watched.proven = watched.last, True

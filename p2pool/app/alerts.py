@@ -72,7 +72,7 @@ class AlertsAssembly:
     def apply(self, config: Config) -> None:
         """Use the settings of `reload.LIVE_ALERTS` from now on."""
         self._config = config
-        self.service.set_rules(config.alerts.rules)
+        self.service.set_rules(config.alerts.rules, config.alerts.thresholds)
 
     def subscribe(self, book: BlockStore, banned: Event[str]) -> None:
         """Subscribe to the pool's blocks and to bans of miners' hosts."""

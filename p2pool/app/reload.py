@@ -24,9 +24,9 @@ LIVE_ALERTS: Final = {
     "rules": "alert-events, alert-group and alert-quiet",
     "node": "alert-node",
     "page": "alert-page",
+    "thresholds": "alert-threshold",
 }
 """The fields of its `alerts` that are, and what they are called."""
-_OTHER_ALERTS: Final = {"thresholds": "alert-threshold"}
 _DERIVED: Final = frozenset(("alerts", "given", "notices", "key_hash", "take_over", "supervised"))
 """Fields that say nothing of their own, or are for the start."""
 _log = Logger(namespace="p2pool")
@@ -74,6 +74,7 @@ def plan_reload(old: Config, new: Config) -> ReloadPlan:
 def _plan_alerts(old: AlertSettings, new: AlertSettings, *, taken: list[str], left: list[str]) -> AlertSettings:
     """Return the settings of alerts with what can be taken, and add the names of what changes to the lists."""
     changes: dict[str, Any] = {}
+    destinations = False
     for name in (each.name for each in fields(AlertSettings)):
         if getattr(new, name) == getattr(old, name):
             continue
@@ -81,9 +82,9 @@ def _plan_alerts(old: AlertSettings, new: AlertSettings, *, taken: list[str], le
             changes[name] = getattr(new, name)
             taken.append(LIVE_ALERTS[name])
         else:
-            label = _OTHER_ALERTS.get(name, "destinations of alerts and webhooks")
-            if label not in left:
-                left.append(label)
+            destinations = True
+    if destinations:
+        left.append("destinations of alerts and webhooks")
     return replace(old, **changes)
 
 

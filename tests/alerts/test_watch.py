@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,6 +204,29 @@ def test_a_condition_s_turns_alternate_whatever_the_clock_does(looks):
             told.append(transition.bad)
             assert transition.lasted >= 0
     assert told == [True, False] * (len(told) // 2) + [True] * (len(told) % 2)
+
+
+def patience_of(watched: object) -> dict[str, object]:
+    """All numbers and thresholds in a watch and its parts, by where they are."""
+    found: dict[str, object] = {}
+    slots = vars(watched) if hasattr(watched, "__dict__") else {}
+    for name, value in (watched if isinstance(watched, dict) else slots).items():
+        if isinstance(value, int | float | Thresholds):
+            found[name] = value
+        elif isinstance(value, dict) or type(value).__module__.startswith("p2pool.alerts"):
+            found |= {f"{name}.{key}": each for key, each in patience_of(value).items()}
+    return found
+
+
+def test_other_thresholds_hold_from_now_on_everywhere():
+    def watch(thresholds: Thresholds) -> Watch:
+        return Watch(thresholds, symbol="DASH", expects_peers=True)
+
+    others = Thresholds(*(700.0 + number for number in range(len(fields(Thresholds)))))
+    changed = watch(Thresholds())
+    assert sum(patience_of(changed)[key] != each for key, each in patience_of(watch(others)).items()) >= 9
+    changed.set_thresholds(others)
+    assert patience_of(changed) == patience_of(watch(others))
 
 
 def test_dash_core_lost_and_back():

@@ -34,7 +34,9 @@ def test_rules_and_names_can_be_changed_while_the_node_runs(tmp_path):
         ban_of=lambda host: None,
     )
     changed = [*mail, "--alert-node", "north", "--alert-group", "77", "--alert-page", "https://pool.example/"]
+    changed += ["--alert-threshold", "dashd-lost=77"]
     alerting.apply(load_config(changed, tmp_path, {}))
     identity = alerting._identity()
     assert (identity.node, identity.page) == ("north", "https://pool.example/")
     assert alerting.service._grouper.rules.group == 77
+    assert alerting.service._watch._dashd.patience == 77

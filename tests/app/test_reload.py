@@ -40,17 +40,15 @@ def test_settings_are_taken_or_need_a_restart():
     plan = plan_reload(old, new)
     assert set(plan.taken) == {
         *("api-key", "api-key-endpoints", "ban-allow", "debug", "alert-node"),
-        "alert-events, alert-group and alert-quiet",
+        *("alert-events, alert-group and alert-quiet", "alert-threshold"),
     }
-    assert set(plan.left) == {"worker-port", "fee", "destinations of alerts and webhooks", "alert-threshold"}
+    assert set(plan.left) == {"worker-port", "fee", "destinations of alerts and webhooks"}
     taken = plan.config
     assert (taken.debug, taken.ban_allow, taken.api_keys) == (True, new.ban_allow, new.api_keys)
     assert (taken.worker_endpoint, taken.fee) == (old.worker_endpoint, old.fee)
     assert (taken.alerts.rules, taken.alerts.node) == (new.alerts.rules, "north")
-    assert (taken.alerts.destinations, taken.alerts.thresholds) == (
-        old.alerts.destinations,
-        old.alerts.thresholds,
-    )
+    assert taken.alerts.destinations == old.alerts.destinations
+    assert taken.alerts.thresholds.dashd_lost == 77
     assert plan_reload(taken, new).taken == ()
 
 

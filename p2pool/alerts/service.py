@@ -112,8 +112,8 @@ class Alerts:
         self._testing = False
 
     def set_rules(self, rules: Rules, thresholds: Thresholds) -> None:
-        """Decide by these rules and thresholds from now on what is an event, which of them people are notified of,
-        and when."""
+        """Decide by these rules and thresholds from now on what is an event, which of them people are notified
+        of, and when."""
         self._grouper.rules = rules
         self._watch.set_thresholds(thresholds)
 

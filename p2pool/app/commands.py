@@ -26,8 +26,8 @@ REPLACE_FLAG: Final = Flag("--replace", "move the files that are in the data dir
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command: what help says of it, the `words` after its name as help shows them (optional ones in brackets),
-    its own flags, and whether it `takes_settings`, that is all flags of the node."""
+    """A command: what help says of it, the `words` after its name as help shows them (optional ones in
+    brackets), its own flags, and whether it `takes_settings`, that is all flags of the node."""
 
     help: str
     words: str = ""

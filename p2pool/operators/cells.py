@@ -37,8 +37,8 @@ def width_of(text: str) -> int:
 
 
 def fit(text: str, width: int, *, right: bool = False, middle: bool = False) -> str:
-    """Return `text`, made safe, in exactly `width` columns: padded, or cut at its end, or in the `middle` if both
-    ends of it matter."""
+    """Return `text`, made safe, in exactly `width` columns: padded, or cut at its end, or in the `middle` if
+    both ends of it matter."""
     shown = safe(text, 4 * max(width, 64))
     missing = width - width_of(shown)
     if missing < 0:

@@ -64,8 +64,8 @@ def _of_setting(setting: Setting) -> Iterator[Option]:
 
 @dataclass(frozen=True, slots=True)
 class FirstWord:
-    """What can be the first word: its help, the words after it as help shows them, its own flags, and those of the
-    node's settings that it takes."""
+    """What can be the first word: its help, the words after it as help shows them, its own flags, and those of
+    the node's settings that it takes."""
 
     name: str
     help: str

@@ -1,5 +1,5 @@
-"""The terminal of `top`: its keys one by one, signals, and rows on the alternate screen, which is always left. The
-only module that needs the package `rich`, which knows what colours and attributes a terminal has."""
+"""The terminal of `top`: its keys one by one, signals, and rows on the alternate screen, which is always left.
+The only module that needs the package `rich`, which knows what colours and attributes a terminal has."""
 
 from __future__ import annotations
 

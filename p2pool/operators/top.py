@@ -72,8 +72,8 @@ def ask(api: NodeApi, selection: Selection, height: int) -> Answers:
 
 
 class _Asker:
-    """Asks the node in a thread of its own, so that keys are answered although the node is not. One question at a
-    time; `wake` is called, in the thread, when it is answered."""
+    """Asks the node in a thread of its own, so that keys are answered although the node is not. One question at
+    a time; `wake` is called, in the thread, when it is answered."""
 
     def __init__(self, api: NodeApi, wake: Callable[[], None]) -> None:
         self._api = api

@@ -1,5 +1,5 @@
-"""The screen of `p2pool-dash top`: a pure function of what the node answered, what the operator selected, and the
-size of the terminal."""
+"""The screen of `p2pool-dash top`: a pure function of what the node answered, what the operator selected, and
+the size of the terminal."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the operator selected: the place in `SORTED` of the column by which workers are sorted, and the number
-    of workers above the first one shown."""
+    """What the operator selected: the place in `SORTED` of the column by which workers are sorted, and the
+    number of workers above the first one shown."""
 
     column: int = 1
     offset: int = 0
@@ -157,7 +157,8 @@ def _processor_time(answers: Answers) -> float | None:
 
 
 def _part_of_processor(before: Answers, after: Answers) -> float | None:
-    """Return the part of a core that was used between two answers; None if unknown, or the node was restarted."""
+    """Return the part of a core that was used between two answers; None if unknown, or the node was
+    restarted."""
     first, last, time = _processor_time(before), _processor_time(after), after.when - before.when
     return None if first is None or last is None or last < first or time <= 0 else (last - first) / time
 
@@ -210,7 +211,8 @@ def _labelled(label: str, text: str, width: int, *, style: str = LABEL) -> Row:
 
 
 def _above(shown: Shown, last: Answers, width: int) -> Iterator[Row]:
-    """Yield the rows above the table, the most important first: those at the end are left out of a low screen."""
+    """Yield the rows above the table, the most important first: those at the end are left out of a low
+    screen."""
     views = last.views
     (_, node), *rows = status_rows(views)
     age = shown.now - last.when
@@ -276,8 +278,8 @@ def _heads(columns: Sequence[tuple[Column, int]], selection: Selection, width: i
 
 
 def _workers(shown: Shown, last: Answers, columns: Sequence[tuple[Column, int]], *, width: int) -> Iterator[Row]:
-    """Yield a row for each worker. One that had submissions refused since the previous answers stands out, and one
-    that is not connected is faint."""
+    """Yield a row for each worker. One that had submissions refused since the previous answers stands out, and
+    one that is not connected is faint."""
     page = last.views["workers"]
     before = {} if shown.previous is None else _refused(shown.previous)
     for worker in page["workers"]:

@@ -181,7 +181,8 @@ def render(shown: Shown, size: Size) -> Screen:
         problem = f"{shown.problem}; trying again" if shown.problem else "asking the node"
         rows = [_title("p2pool-dash top", width), *_wrapped(problem, width)]
     else:
-        above = list(_above(shown, shown.last, width))[: max(1, size.height - 2 - _LEAST_WORKERS)]
+        kept = min(_LEAST_WORKERS, len(shown.last.views["workers"]["workers"]))
+        above = list(_above(shown, shown.last, width))[: max(1, size.height - 2 - kept)]
         room = max(0, size.height - len(above) - 2)
         columns = _columns(width)
         workers = list(_workers(shown, shown.last, columns, width=width))[:room]

@@ -82,7 +82,7 @@ dist: $(VENV)/.installed-dev
 # A Debian package, build/p2pool-dash_VERSION_ARCHITECTURE.deb, for the Debian or Ubuntu on which it is built. Its
 # modules are compiled as by `make fast`, unless P2POOL_COMPILE=0.
 deb: export P2POOL_COMPILE ?= 1
-deb: dist
+deb: dist man
 	deploy/debian/build $(BIN)/python dist/*.whl
 
 # Types and lint of the pages' scripts. Needs Node.js and npm; everything else of this file does not.

@@ -13,7 +13,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.base.text import format_rate, printable
 from p2pool.operators.arguments import read_arguments
 from p2pool.operators.cells import safe
-from p2pool.operators.node_api import NodeApi, NotFound, node_api
+from p2pool.operators.node_api import NodeApi, NotFound, node_api, understood
 
 _HASH: Final = re.compile("[0-9a-fA-F]{64}")
 _HEIGHT: Final = re.compile("[0-9]{1,9}")
@@ -32,7 +32,10 @@ _MEANINGS: Final = {
 def explain(arguments: Sequence[str], default_datadir: Path) -> int:
     """Print what the node knows. Return 0. Raises OperatorError, also if it knows nothing of it."""
     given = read_arguments("explain", arguments, default_datadir)
-    for line in explained(node_api(given), given.words[0]):
+    api = node_api(given)
+    with understood(api):
+        lines = explained(api, given.words[0])
+    for line in lines:
         sys.stdout.write(f"{safe(line)}\n")
     return 0
 

@@ -6,7 +6,8 @@ import base64
 import json
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any, Final
@@ -14,6 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from p2pool import __version__
 from p2pool.app.commands import URL_FLAG
 from p2pool.app.config import Config, gather_settings, make_config
 from p2pool.base.endpoints import host_and_port, reachable_host
@@ -66,6 +68,20 @@ class NodeApi:
             raise OperatorError(
                 f"what answers at {self.url} is no p2pool-dash node: give its address with --url"
             ) from None
+
+
+@contextmanager
+def understood(api: NodeApi) -> Iterator[None]:
+    """Raise OperatorError where answers have other fields than those of this version, whatever it is that
+    answers: another version, or no node at all."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise OperatorError(
+            f"what answers at {api.url} is not p2pool-dash {__version__} ({type(error).__name__} "
+            f"{printable(str(error), 100)}): give the node's address with --url, or use the node's own version",
+            1,
+        ) from error
 
 
 def _message(body: bytes) -> str:

@@ -12,7 +12,7 @@ from p2pool.app.commands import JSON_FLAG
 from p2pool.base.text import format_duration, format_rate
 from p2pool.operators.arguments import read_arguments
 from p2pool.operators.cells import safe
-from p2pool.operators.node_api import node_api
+from p2pool.operators.node_api import node_api, understood
 
 VIEWS: Final = ("node", "pool", "dashd", "process")
 """The parts of the API that the screen is made of."""
@@ -25,7 +25,8 @@ def status(arguments: Sequence[str], default_datadir: Path) -> int:
     given = read_arguments("status", arguments, default_datadir)
     api = node_api(given)
     views = {name: api.get(name) for name in VIEWS}
-    text = json.dumps(views, indent=2) if given.has(JSON_FLAG) else render_status(views)
+    with understood(api):
+        text = json.dumps(views, indent=2) if given.has(JSON_FLAG) else render_status(views)
     sys.stdout.write(f"{text}\n")
     return 0
 

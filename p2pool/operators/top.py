@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from p2pool.base.errors import OperatorError
 from p2pool.operators.arguments import read_arguments
 from p2pool.operators.keys import press
-from p2pool.operators.node_api import NodeApi, node_api
+from p2pool.operators.node_api import NodeApi, node_api, understood
 from p2pool.operators.status import VIEWS
 from p2pool.operators.top_screen import Answers, Selection, Shown, Size, render
 
@@ -43,11 +43,12 @@ def top(arguments: Sequence[str], default_datadir: Path) -> int:
     from p2pool.operators.terminal_screen import Ended, TerminalScreen, is_interactive
 
     if not is_interactive():
-        sys.stdout.write(one_screen(api))
+        with understood(api):
+            sys.stdout.write(one_screen(api))
         return 0
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        with TerminalScreen(sys.stdout) as terminal:
+        with understood(api), TerminalScreen(sys.stdout) as terminal:
             return _Top(api, terminal).run()
     except Ended as ended:
         return ended.status

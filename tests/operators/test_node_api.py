@@ -13,7 +13,10 @@ import pytest
 
 from p2pool.base.errors import OperatorError
 from p2pool.operators.arguments import Arguments
+from p2pool.operators.explain import explain
 from p2pool.operators.node_api import NodeApi, NotFound, node_api
+from p2pool.operators.status import status
+from p2pool.operators.top import top
 
 
 class Web:
@@ -120,3 +123,14 @@ def test_nobody_answers():
     ) as refused:
         NodeApi("http://127.0.0.1:1/").get("node")
     assert refused.value.exit_status == 1
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"warnings": 1, "total": "x", "address": []}'])
+@pytest.mark.parametrize(
+    ("command", "words"), [(status, []), (top, []), (explain, ["f" * 64]), (explain, ["yAddress"])]
+)
+def test_answers_of_something_else_are_named(web, tmp_path, capsys, command, words, body):
+    web.body = body
+    with pytest.raises(OperatorError, match="is not p2pool-dash"):
+        command([*words, "--url", web.url], tmp_path)
+    assert capsys.readouterr().out == ""

@@ -1,4 +1,4 @@
-"""How many transactions one host, and how many addresses one connection, may make known to everybody. Pure.
+"""How many transactions one host, and how many addresses one neighbourhood, may make known to everybody. Pure.
 
 Whatever a peer has this node remember is kept for its own shares, up to MAX_REMEMBERED. To become one of the
 transactions that all peers hear of it has to fit into its host's allowance: otherwise one host could fill the
@@ -20,9 +20,12 @@ MAX_BYTES = 2 * MAX_REMEMBERED
 MAX_TRANSACTIONS = 10_000
 """Of a host in a period: more than a block has."""
 _HOSTS = 1024
-MAX_ADDRESSES = 1000
-ADDRESSES_PERIOD = 60.0
-"""So many addresses are taken of a connection in so many seconds; more of them are of no use to anybody."""
+MAX_ADDRESSES = 100
+"""Addresses that a neighbourhood may send at once: the longest answer to a request for them."""
+ADDRESSES_RATE = 0.1
+"""Addresses a second that it may send on average, besides those that it was asked for: ten times what each
+connection of an honest network carries."""
+_NEIGHBOURHOODS = 1024
 
 
 @dataclass(slots=True)
@@ -55,15 +58,33 @@ class Allowance:
 
 
 class AddressAllowance:
-    """How many addresses a connection may still send: a flood would only cost time and be passed on."""
+    """How many addresses one neighbourhood may still send: a flood would only cost time and be passed on."""
 
     def __init__(self, now: float) -> None:
-        self._heard, self._since = 0, now
+        self._left, self._since = float(MAX_ADDRESSES), now
 
     def take(self, count: int, now: float) -> int:
         """Return how many of so many addresses are taken."""
-        if now - self._since >= ADDRESSES_PERIOD:
-            self._heard, self._since = 0, now
-        allowed = min(count, MAX_ADDRESSES - self._heard)
-        self._heard += allowed
+        self._left = min(float(MAX_ADDRESSES), self._left + (now - self._since) * ADDRESSES_RATE)
+        self._since = now
+        allowed = min(count, int(self._left))
+        self._left -= allowed
         return allowed
+
+    def expect(self, count: int) -> None:
+        """Allow so many more: this node asks for them."""
+        self._left = min(float(MAX_ADDRESSES), self._left + count)
+
+
+class AddressAllowances:
+    """The allowance of each neighbourhood. Bound: _NEIGHBOURHOODS; the one seen first is forgotten first."""
+
+    def __init__(self) -> None:
+        self._allowances: BoundedDict[str, AddressAllowance] = BoundedDict(_NEIGHBOURHOODS)
+
+    def of(self, neighbourhood: str, now: float) -> AddressAllowance:
+        """Return a neighbourhood's allowance, which its connections share."""
+        allowance = self._allowances.get(neighbourhood)
+        if allowance is None:
+            allowance = self._allowances[neighbourhood] = AddressAllowance(now)
+        return allowance

@@ -17,7 +17,10 @@ from p2pool.base.text import printable
 from p2pool.base.turns import Turns
 from p2pool.dash.block import BlockHeader
 from p2pool.networks.parameters import Network
-from p2pool.peers.addresses import AddressBook, Bans, group_of, is_dialable, is_loopback
+from p2pool.peers.address_book import AddressBook
+from p2pool.peers.address_samples import AddressSamples
+from p2pool.peers.addresses import Bans, group_of, is_dialable, is_loopback, may_be_told, source_group
+from p2pool.peers.allowance import AddressAllowance, AddressAllowances
 from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
@@ -27,7 +30,6 @@ from p2pool.peers.messages import (
     AddrMe,
     Addrs,
     BestBlock,
-    GetAddrs,
     PeerAddress,
     PeerPing,
     SeenAddress,
@@ -35,7 +37,7 @@ from p2pool.peers.messages import (
 from p2pool.peers.peer_watch import LOGGED_SOFTWARE, PeerWatch
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.round_trips import RoundTrips
-from p2pool.peers.session import MAX_ADDRESSES_SENT, Hub, PeerSession
+from p2pool.peers.session import Hub, PeerSession
 from p2pool.peers.settings import PeerSettings
 from p2pool.peers.share_intake import ShareSender
 from p2pool.peers.transaction_relay import TransactionRelay
@@ -54,11 +56,9 @@ LONGEST_PAUSE = 90.0
 ASK_ADDRESSES_PERIOD = 20.0
 PREFERRED_ADDRESSES = 1000
 TRIM_PERIOD = 10.0
-DRAWING_PERIOD = 1.0
-"""Seconds for which this node passes on the same addresses: drawing them takes milliseconds."""
 MAX_PER_GROUP = 3
 """Incoming connections of one /16 of IPv4, or /32 of IPv6."""
-_GIVEN, _OUR_ADDRESSES = 1000, 100
+_GIVEN, _NAMED, _OUR_ADDRESSES = 1000, 1000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,12 @@ class PeerHub(Hub):
         monotonic, chance = environment.monotonic, environment.chance
         self.settings = settings
         self.transactions = transactions
-        self.addresses = AddressBook()
+        self.addresses = AddressBook(chance)
         self.bans = Bans()
         self.given: BoundedSet[tuple[str, int]] = BoundedSet(_GIVEN)
         """Where nodes of --p2pool-node were reached."""
+        self.named: BoundedSet[str] = BoundedSet(_NAMED)
+        """Hosts that bootstrap names and lists gave in this run."""
         self._ours: BoundedSet[tuple[str, int]] = BoundedSet(_OUR_ADDRESSES)
         """Where this node reached itself."""
         self.peers_changed: Event[int] = Event()
@@ -115,8 +117,8 @@ class PeerHub(Hub):
         self.round_trips = RoundTrips(monotonic, chance)
         self._next_ask = self._next_trim = monotonic()
         self._next_advertisement = 0.0
-        self._next_drawing = monotonic()
-        self._drawn: Sequence[SeenAddress] = ()
+        self._samples = AddressSamples(self.addresses, chance)
+        self._allowances = AddressAllowances()
         self._watch = PeerWatch()
         self.downloader = Downloader(pool, lambda: self.peers, chance)
         self._relay = TransactionRelay(
@@ -218,6 +220,8 @@ class PeerHub(Hub):
     def _left(self, session: PeerSession) -> None:
         """Handle a connection that the other side has ended."""
         if session.version is not None:
+            if not session.incoming:
+                self._answers(session)
             _log.info("peer {peer} disconnected", peer=session.label)
         self._watch.left(session, self.peers, self.monotonic())
 
@@ -226,14 +230,13 @@ class PeerHub(Hub):
         version = session.version
         if version is None:
             return
+        if not session.incoming:
+            self._answers(session)
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
                 session.disown()
                 raise Drop("")
         self._plan_ping(session)
-        if not session.incoming:
-            address = PeerAddress(session.host, session.port, version.services)
-            self.addresses.add(address, self._clock(), found_by=self.found_by(session))
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
             peer=session.label,
@@ -263,7 +266,7 @@ class PeerHub(Hub):
         if now >= self._next_ask:
             self._next_ask = now + self._rng.expovariate(1 / ASK_ADDRESSES_PERIOD)
             if peers and len(self.addresses) < PREFERRED_ADDRESSES:
-                self._rng.choice(peers).send(GetAddrs(8))
+                self._rng.choice(peers).request_addresses(8)
         if now >= self._next_advertisement:
             self._next_advertisement = now + self._rng.expovariate(1 / (100.0 * len(peers) + 1))
             self._advertise(peers)
@@ -323,22 +326,44 @@ class PeerHub(Hub):
             return FoundBy(NodeOrigin.GIVEN)
         return self.addresses.found_by(session.host, session.port) or FoundBy(NodeOrigin.REMEMBERED)
 
+    def use_addresses(self, book: AddressBook) -> None:
+        """Take another address book in place of the empty one."""
+        self.addresses = book
+        self._samples = AddressSamples(book, self._rng)
+
+    def is_trusted(self, session: PeerSession) -> bool:
+        """Return whether the operator, or the package, names the peer as a node to begin with."""
+        return session.host in self.named or (session.host, session.port) in self.given
+
+    def _answers(self, session: PeerSession) -> None:
+        """Take note that a node was reached where it listens."""
+        if session.version is not None:
+            address = PeerAddress(session.host, session.port, session.version.services)
+            self.addresses.answered(address, self._clock(), found_by=self.found_by(session))
+
     def _take_address(self, seen: SeenAddress, session: PeerSession, origin: NodeOrigin) -> None:
         now, address = self._clock(), seen.address
         if self.is_ours(address.host, address.port) or not is_dialable(address, session.host):
             return
-        last_seen = float(min(seen.timestamp, int(now)))
-        is_news = self.addresses.add(address, last_seen, source=group_of(session.host), found_by=FoundBy(origin))
+        is_news = self.addresses.add(
+            address,
+            float(min(seen.timestamp, int(now))),
+            now=now,
+            source=source_group(session.host),
+            found_by=FoundBy(origin),
+        )
         if is_news and self._rng.random() < PASS_ON:
-            self._rng.choice(self.peers).send(Addrs((seen,)))
+            peer = self._rng.choice(self.peers)
+            if may_be_told(address.host, peer.host):
+                peer.send(Addrs((seen,)))
 
     @override
-    def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        now = self.monotonic()
-        if now >= self._next_drawing:
-            self._next_drawing = now + DRAWING_PERIOD
-            self._drawn = self.addresses.good(MAX_ADDRESSES_SENT, self._clock(), self._rng)
-        return self._drawn[:count]
+    def addresses_for(self, session: PeerSession, count: int) -> Sequence[SeenAddress]:
+        return self._samples.answer(session.host, count, now=self.monotonic(), unix=self._clock())
+
+    @override
+    def address_allowance(self, host: str, now: float) -> AddressAllowance:
+        return self._allowances.of(source_group(host), now)
 
     # --- shares ------------------------------------------------------------------------------------------
 

@@ -1,59 +1,49 @@
-"""Connections to other nodes: listening, dialling, names, and what is kept of addresses and bans between runs."""
+"""Connections to other nodes: listening, looking for nodes, what is kept of addresses and bans between runs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from p2pool.base.backoff import Backoff
-from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
-from p2pool.peers.addresses import NAMED, group_of
-from p2pool.peers.bootstrap import MAX_FOUND, Bootstrap, BootstrapSettings, Found
+from p2pool.peers.address_book import KEY_SIZE, NAMED, AddressBook
+from p2pool.peers.bootstrap import Bootstrap, BootstrapSettings, Found
+from p2pool.peers.dialling import DIAL_TIME, FEW_PEERS, Dialler
 from p2pool.peers.figures import NodeLookUps
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.kept_node import KeptNode
-from p2pool.peers.messages import PeerAddress
+from p2pool.peers.known_address import read_addresses
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
 from p2pool.peers.settings import PeerSettings
 
 _log = Logger(namespace="p2pool.peers")
 
-MAX_ATTEMPTS = 30
-DIAL_TIME = 5.0
-REST_AFTER_FAILURE = 60.0
 TICK = 1.0
 SAVE_PERIOD = 60.0
-FEW_PEERS = 2
-"""With fewer outgoing connections than this the node looks for other nodes: one could be lying, or cut off."""
-EXPLORE_PERIOD = 600.0
-"""Seconds for which there is one connection more than wanted, to a node that is drawn again each time. Without it,
-parts of a network that could not reach each other for some minutes stay apart for ever: by then each node has all
-the connections that it wants, within its own part."""
 REMEMBERED_FIRST = 30.0
 """Seconds in which remembered nodes alone are dialled."""
 LOOK_UP_PERIOD, LONGEST_PERIOD = 60.0, 960.0
 """Seconds between two look-ups: they double while it is of no use."""
 PEERS_FILE = StateFormat("peers.json", "the addresses and bans of other nodes", 8 << 20)
-"""Ten thousand addresses and as many bans are about one and a half million bytes."""
+"""Five thousand addresses and ten thousand bans are about one and a half million bytes."""
+_KEY = re.compile(f"[0-9a-f]{{{2 * KEY_SIZE}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +67,10 @@ class PeerService(Service):
         self._settings = settings
         self._file = StateFile(directory / PEERS_FILE.name, PEERS_FILE)
         self._clock = environment.clock
+        self._chance = environment.chance
         self._run_in_thread = environment.run_in_thread
-        self._rng = environment.chance
         self._accepting = PeerFactory(hub, True)
-        self._dialling = PeerFactory(hub, False)
-        self._dialling.ended.subscribe(self._connection_ended)
-        self._attempts: dict[str, Deferred[Any]] = {}
-        """By group. At most MAX_ATTEMPTS."""
-        self._resting: BoundedDict[str, float] = BoundedDict(1000)
-        """Host -> until when it is not dialled again."""
+        self._dialler = Dialler(environment, hub, wanted=settings.outgoing)
         self._kept = [KeptNode(environment, hub, each, dial_time=DIAL_TIME) for each in settings.always]
         """The nodes of --p2pool-node."""
         self._timers: list[Timer] = []
@@ -100,10 +85,8 @@ class PeerService(Service):
         self._look_up_backoff = Backoff(LOOK_UP_PERIOD, LONGEST_PERIOD)
         self._next_look_up = 0.0
         """On the reactor's clock."""
-        self._next_exploration = 0.0
-        """On the reactor's clock."""
-        self._named: deque[PeerAddress] = deque(maxlen=MAX_FOUND)
-        """Addresses of the last look-up that were not dialled yet: they come before those that are remembered."""
+        self._anchors: list[tuple[str, int]] = []
+        """Which peers the next run dials first."""
         self.last_look_up = NodeLookUps()
 
     # --- life --------------------------------------------------------------------------------------------
@@ -129,12 +112,12 @@ class PeerService(Service):
     async def start(self) -> None:
         """Read what is kept, and begin to dial."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._take_kept(await self._run_in_thread(lambda: self._file.read(_document)))
+        self._take_kept(await self._run_in_thread(self._read))
         if not self.running:
             return
         for node in self._kept:
             node.startService()
-        self._next_exploration = self._reactor.seconds() + EXPLORE_PERIOD
+        self._dialler.start()
         if self.hub.addresses:
             self._next_look_up = self._reactor.seconds() + REMEMBERED_FIRST
         self._timers = [
@@ -148,8 +131,8 @@ class PeerService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         for timer in self._timers:
             timer.stop()
-        for attempt in list(self._attempts.values()):
-            attempt.cancel()
+        self._dialler.stop()
+        self._note_anchors()
         if started:
             for node in self._kept:
                 node.stopService()
@@ -165,11 +148,11 @@ class PeerService(Service):
     def _tick(self) -> None:
         self.hub.tick(self.fail)
         self._look_for_nodes()
-        self._dial()
+        self._dialler.step()
 
     def _factories(self) -> tuple[PeerFactory, ...]:
         """Return the factories of all connections."""
-        return self._accepting, self._dialling, *(node.factory for node in self._kept)
+        return self._accepting, self._dialler.factory, *(node.factory for node in self._kept)
 
     def fail(self, session: PeerSession, error: Exception) -> None:
         """End a connection because of an error."""
@@ -179,78 +162,18 @@ class PeerService(Service):
                     protocol.fail(error)
                     return
 
-    # --- dialling ----------------------------------------------------------------------------------------
-
-    def _dial(self) -> None:
-        """Make one more attempt to connect, if there are too few outgoing connections: one per second is quick
-        enough without being a flood. If there are enough, make one after EXPLORE_PERIOD.
-
-        Incoming ones do not count: whoever connects to this node must not decide all that it hears.
-        """
-        wanted, sessions = self._settings.outgoing, self.hub.sessions
-        outgoing = sum(1 for session in sessions if not session.incoming)
-        enough = outgoing >= wanted
-        if enough and not (wanted and self._reactor.seconds() >= self._next_exploration):
-            return
-        if len(self._attempts) >= MAX_ATTEMPTS:
-            return
-        now = self._clock()
-        connected = {(session.host, session.port) for session in sessions}
-        good = (seen.address for seen in self.hub.addresses.good(8, now, self._rng))
-        for address in chain(tuple(self._named), good):
-            group = group_of(address.host)
-            if group in self._attempts:
-                continue
-            with contextlib.suppress(ValueError):
-                self._named.remove(address)
-            rests = self._resting.get(address.host, 0.0) > now
-            if not (
-                rests or (address.host, address.port) in connected or self.hub.bans.is_banned(address.host, now)
-            ):
-                if enough:
-                    self._explore(replaces=outgoing > wanted)
-                self._try(address, group)
-                return
-
-    def _explore(self, *, replaces: bool) -> None:
-        """Make room for one connection more than wanted: it `replaces` the newest one if there is one already."""
-        self._next_exploration = self._reactor.seconds() + EXPLORE_PERIOD
-        dialled = list(self._dialling.protocols)
-        if replaces and dialled:
-            dialled[-1].close()
-
-    def _try(self, address: PeerAddress, group: str) -> None:
-        endpoint = HostnameEndpoint(self._reactor, address.host, address.port, timeout=DIAL_TIME)
-        attempt = endpoint.connect(self._dialling)
-        self._attempts[group] = attempt
-
-        def ended(result: object) -> None:
-            self._attempts.pop(group, None)
-            if isinstance(result, Failure):
-                self._rest(address.host)
-
-        attempt.addBoth(ended)
-
-    def _rest(self, host: str) -> None:
-        self._resting[host] = self._clock() + REST_AFTER_FAILURE
-
-    def _connection_ended(self, session: PeerSession) -> None:
-        """Without a handshake the address is of no use: a dead end, this node itself, or a peer that is connected
-        already."""
-        if session.version is None:
-            self._rest(session.host)
-
     # --- looking for nodes -------------------------------------------------------------------------------
 
     def _look_for_nodes(self) -> None:
-        """Ask names and lists while too few are connected: not only at the start, since an address book may be
-        full of nodes that are gone. Incoming connections do not count, as for dialling."""
+        """Ask names and lists while too few are connected, or none of those that they name: not only at the
+        start, since an address book may be full of nodes that are gone, or of those of one owner. Incoming
+        connections do not count, as for dialling."""
         now = self._reactor.seconds()
         outgoing = sum(1 for session in self.hub.peers if not session.incoming)
-        if outgoing >= min(FEW_PEERS, self._settings.outgoing):
+        if outgoing >= min(FEW_PEERS, self._settings.outgoing) and self._dialler.has_trusted():
             self._next_look_up = now + REMEMBERED_FIRST
             self._look_up_backoff.reset()
-            self._named.clear()
+            self._dialler.named.clear()
         elif self._bootstrap is not None and not self._looking and now >= self._next_look_up:
             self._looking = True
             self._next_look_up = now + self._look_up_backoff.next_wait()
@@ -260,7 +183,7 @@ class PeerService(Service):
             )
 
     async def _look_up_nodes(self, bootstrap: Bootstrap) -> None:
-        self._named.clear()
+        self._dialler.named.clear()
         try:
             found = await bootstrap.ask(self.hub.is_ours, self._take_named)
         finally:
@@ -269,20 +192,34 @@ class PeerService(Service):
             self.last_look_up = NodeLookUps(self._clock(), found)
 
     def _take_named(self, found: Found) -> None:
-        self.hub.addresses.add(found.address, self._clock(), source=NAMED, found_by=found.by)
-        self._named.append(found.address)
+        now = self._clock()
+        self.hub.addresses.add(found.address, now, now=now, source=NAMED, found_by=found.by)
+        self.hub.named.add(found.address.host)
+        self._dialler.named.append(found.address)
 
     # --- what is kept ------------------------------------------------------------------------------------
 
-    def _take_kept(self, kept: dict[str, object] | None) -> None:
+    def _read(self) -> KeptPeers | None:
+        return self._file.read(lambda document: read_kept_peers(document, self._chance, self._clock()))
+
+    def _take_kept(self, kept: KeptPeers | None) -> None:
         if kept is not None:
-            self.hub.addresses.read_json(kept.get("addresses"))
-            self.hub.bans.read_json(kept.get("bans"), self._clock())
+            self.hub.use_addresses(kept.book)
+            self.hub.bans.read_json(kept.bans, self._clock())
+            self._anchors = self._dialler.take_anchors(kept.anchors)
+
+    def _note_anchors(self) -> None:
+        """Remember which peers the next run is to dial first; without any, those of this run stay."""
+        self._anchors = self._dialler.anchors() or self._anchors
 
     async def save(self) -> None:
         """Write addresses and bans, if they have changed. A failure is logged once."""
+        if self.running:
+            self._note_anchors()
         document: dict[str, object] = {
             "addresses": self.hub.addresses.to_json(),
+            "address_key": self.hub.addresses.key.hex(),
+            "anchors": self._anchors,
             "bans": self.hub.bans.to_json(),
         }
         if document == self._saved:
@@ -291,7 +228,20 @@ class PeerService(Service):
             self._saved = document
 
 
-def _document(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
+@dataclass(frozen=True, slots=True)
+class KeptPeers:
+    """What an earlier run kept; `anchors` and `bans` are not checked yet."""
+
+    book: AddressBook
+    anchors: object
+    bans: object
+
+
+def read_kept_peers(document: object, chance: random.Random, now: float) -> KeptPeers:
+    """Return what the file says. Called in a thread: a full book takes tenths of a second. Raises ParseError."""
+    if not isinstance(document, dict):
         raise ParseError("it is not an object")
-    return value
+    key = document.get("address_key")
+    book = AddressBook(chance, bytes.fromhex(key) if isinstance(key, str) and _KEY.fullmatch(key) else b"")
+    book.load(read_addresses(document.get("addresses")), now)
+    return KeptPeers(book, document.get("anchors"), document.get("bans"))

@@ -85,8 +85,11 @@ class Hub(IntakeHub, Protocol):
     def listens(self, session: PeerSession, port: int) -> None:
         """Take the port on which the peer says that it listens."""
 
-    def good_addresses(self, count: int) -> Sequence[SeenAddress]:
-        """Return addresses to pass on."""
+    def addresses_for(self, session: PeerSession, count: int) -> Sequence[SeenAddress]:
+        """Return addresses to send to a peer that asks."""
+
+    def address_allowance(self, host: str, now: float) -> AddressAllowance:
+        """Return how many addresses a host's neighbourhood may still send."""
 
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
         """Take new shares, parsed and with their work checked."""
@@ -127,6 +130,8 @@ class PeerSession:
         self.state = PeerState.AWAITING_VERSION
         self.version: PeerVersion | None = None
         """What the peer reported of itself; it stays when the connection has ended."""
+        self.is_second = False
+        """Whether the other end is a peer on another connection."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
         self._hub = hub
@@ -143,7 +148,7 @@ class PeerSession:
         self.remembered = RememberedTransactions()
         """What the peer has this node keep."""
         self._too_long_logged = False
-        self._addresses = AddressAllowance(now)
+        self._addresses = hub.address_allowance(host, now)
 
     def software(self, most: int) -> str:
         """Return what the peer calls its software, fit for logs and pages, at most `most` characters; empty
@@ -164,6 +169,7 @@ class PeerSession:
     def disown(self) -> None:
         """Undo the handshake: the other end is a peer already, on another connection."""
         self.state, self.version = PeerState.AWAITING_VERSION, None
+        self.is_second = True
 
     def hello(self) -> None:
         """Send `version`, the first message on every connection."""
@@ -204,6 +210,11 @@ class PeerSession:
         else:
             self.send(ShareReq(request_id, (share_hash,), parents, stops))
         return request
+
+    def request_addresses(self, count: int) -> None:
+        """Ask for so many addresses."""
+        self._addresses.expect(count)
+        self.send(GetAddrs(count))
 
     @property
     def remembered_size(self) -> int:
@@ -335,7 +346,7 @@ class PeerSession:
                 yield
 
     def _on_getaddrs(self, message: GetAddrs, now: float) -> None:
-        self.send(Addrs(tuple(self._hub.good_addresses(min(message.count, MAX_ADDRESSES_SENT)))))
+        self.send(Addrs(tuple(self._hub.addresses_for(self, min(message.count, MAX_ADDRESSES_SENT)))))
 
     def _on_shares(self, message: Shares, now: float) -> Iterator[None]:
         shares = yield from new_shares(self._hub, self, message.shares)

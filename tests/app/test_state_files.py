@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -25,7 +27,8 @@ from p2pool.base.state_file import NewerFile, StateFormat
 from p2pool.dashd import block_store, network_peers, payout_addresses
 from p2pool.networks import SIMNET
 from p2pool.peers import service
-from p2pool.peers.addresses import AddressBook, Bans
+from p2pool.peers.addresses import Bans
+from p2pool.peers.dialling import Dialler
 from p2pool.stratum import ban_file
 from tests.support import ROOT, parse_module
 
@@ -34,9 +37,9 @@ TEXTS = {"cached_payout_address", "node-name"}
 
 
 def read_peers(document: Any) -> None:
-    kept = service._document(document)
-    AddressBook().read_json(kept.get("addresses"))
-    Bans().read_json(kept.get("bans"), 1e9)
+    kept = service.read_kept_peers(document, random.Random(1), 1e9)
+    Bans().read_json(kept.bans, 1e9)
+    Dialler.take_anchors(SimpleNamespace(_anchors=[]), kept.anchors)  # type: ignore[arg-type]
 
 
 PARSERS: dict[str, Callable[[Any], object]] = {
@@ -111,6 +114,8 @@ NAMES = st.sampled_from(
     [
         "version",
         "addresses",
+        "address_key",
+        "anchors",
         "bans",
         "peers",
         "blocks",

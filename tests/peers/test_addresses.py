@@ -1,28 +1,23 @@
-"""Addresses and bans: their bounds, chance, and what survives a restart."""
+"""Neighbourhoods of addresses, what may be dialled and told, and bans."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from p2pool.peers.addresses import (
     BAN_TIME,
-    MAX_ADDRESSES,
     MAX_BANS,
-    MAX_OF_SOURCE,
-    AddressBook,
     Bans,
+    dial_group,
     group_of,
     is_dialable,
     is_loopback,
+    may_be_told,
+    source_group,
 )
-from p2pool.peers.figures import FoundBy, NodeOrigin
-from p2pool.peers.messages import Addrs, PeerAddress, SeenAddress
+from p2pool.peers.messages import PeerAddress
 
 NOW = 1_700_000_000.0
 PUBLIC, PRIVATE = "8.8.8.8", "192.168.1.5"
@@ -46,6 +41,33 @@ def address(n: int) -> PeerAddress:
 )
 def test_groups(one, other, same):
     assert (group_of(one) == group_of(other)) is same
+
+
+def test_private_hosts_and_ports_of_this_machine_are_groups_of_their_own():
+    """Test networks, and pools within one network, have many nodes in one neighbourhood."""
+    assert dial_group("8.8.8.8", 1) == dial_group("8.8.4.4", 2) == source_group("8.8.1.1") == "8.8.0.0/16"
+    assert dial_group("192.168.0.1", 1) == dial_group("192.168.0.1", 2) == source_group("192.168.0.1")
+    assert dial_group("192.168.0.1", 1) != dial_group("192.168.0.2", 1)
+    assert dial_group("127.0.0.1", 1) != dial_group("127.0.0.1", 2)
+    assert source_group("127.0.0.1") == "127.0.0.1"
+    assert dial_group("a.onion", 1) != dial_group("b.onion", 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "to", "may"),
+    [
+        (PUBLIC, PUBLIC, True),
+        (PUBLIC, PRIVATE, True),
+        (PRIVATE, PUBLIC, False),
+        (PRIVATE, PRIVATE, True),
+        ("127.0.0.1", PRIVATE, False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("fc00::1", "2606:4700::1", False),
+        ("a.onion", PUBLIC, False),
+    ],
+)
+def test_private_addresses_are_told_within_a_private_network_only(host, to, may):
+    assert may_be_told(host, to) is may
 
 
 def test_the_loopback():
@@ -77,94 +99,6 @@ def test_the_loopback():
 )
 def test_what_may_be_dialled(host, port, heard_from, dialable):
     assert is_dialable(PeerAddress(host, port), heard_from) is dialable
-
-
-def test_the_book_is_bounded_and_keeps_what_it_has():
-    book = AddressBook()
-    for n in range(MAX_ADDRESSES + 5):
-        book.add(address(n), NOW)
-    assert len(book) == MAX_ADDRESSES
-    book.add(address(0), NOW + 50)
-    newest = {seen.address: seen.timestamp for seen in book.good(MAX_ADDRESSES, NOW + 50, random.Random(1))}
-    assert newest[address(0)] == NOW + 50
-    assert address(MAX_ADDRESSES) not in newest
-
-
-def test_the_last_time_seen_never_goes_back():
-    book = AddressBook()
-    book.add(address(1), NOW)
-    book.add(PeerAddress(address(1).host, 9999, 7), NOW - 500)
-    assert book.good(1, NOW, random.Random(1)) == [
-        SeenAddress(int(NOW), PeerAddress(address(1).host, 9999, 7)),
-    ]
-
-
-def test_a_drawing_gives_each_once_and_no_more_than_wanted():
-    book = AddressBook()
-    for n in range(20):
-        book.add(address(n), NOW - n)
-    for count in (0, 5, 20, 100):
-        drawn = book.good(count, NOW, random.Random(count))
-        assert len(drawn) == len({seen.address for seen in drawn}) == min(count, 20)
-
-
-def test_who_was_seen_for_long_and_lately_is_drawn_more_often():
-    book, rng, day = AddressBook(), random.Random(1), 86400.0
-    for number, (first, last) in enumerate(
-        [(NOW - 300 * day, NOW), (NOW, NOW), (NOW - 300 * day, NOW - 299 * day)]
-    ):
-        book.add(address(number), first)
-        book.add(address(number), last)
-    first_drawn = Counter(book.good(1, NOW, rng)[0].address for _ in range(3000))
-    faithful, new, gone = (first_drawn[address(n)] for n in range(3))
-    assert faithful > 1.5 * new > 1.5 * gone > 0
-
-
-seconds = st.floats(0, 2e9)
-addresses = st.builds(
-    PeerAddress,
-    st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str),
-    st.integers(1, 65535),
-    st.integers(0, 2**64 - 1),
-)
-
-
-@given(st.lists(st.tuples(addresses, seconds, seconds), max_size=8))
-def test_the_book_survives_a_restart(seen):
-    book, again = AddressBook(), AddressBook()
-    for place, first, last in seen:
-        book.add(place, first)
-        book.add(place, last)
-    assert again.read_json(json.loads(json.dumps(book.to_json()))) == len(book)
-    assert again.to_json() == book.to_json()
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=10,
-)
-rows = st.tuples(
-    st.sampled_from(["1.2.3.4", "::1", "node.example", ""]),
-    st.integers(-1, 70000),
-    st.sampled_from([-1, 0, 2**64 - 1, 2**64]),
-    st.floats(),
-    st.floats(),
-).map(list)
-
-
-@given(st.one_of(json_values, st.lists(st.one_of(rows, json_values), max_size=6)))
-def test_whatever_the_file_holds_what_is_read_can_be_sent(value):
-    book, bans = AddressBook(), Bans()
-    book.read_json(value)
-    bans.read_json(value, NOW)
-    good = book.good(100, NOW, random.Random(1))
-    assert len(Addrs(tuple(good)).pack()) == 1 + 34 * len(book)
-
-
-def test_a_file_does_not_exceed_the_bound():
-    book, rows = AddressBook(), [[address(n).host, 1, 0, 1.0, 2.0] for n in range(MAX_ADDRESSES + 3)]
-    assert book.read_json(rows) == len(book) == MAX_ADDRESSES
 
 
 def test_a_ban_lasts_an_hour():
@@ -253,72 +187,3 @@ def test_an_expired_ban_goes_first():
     bans.ban(PUBLIC, NOW + 50)
     assert not bans.is_banned(address(77).host, NOW + 50)
     assert bans.is_banned(address(0).host, NOW + 50)
-
-
-def test_one_source_cannot_fill_the_book():
-    book = AddressBook()
-    for n in range(MAX_ADDRESSES):
-        book.add(address(n), NOW, source="9.9.0.0/16")
-    assert len(book) == MAX_OF_SOURCE
-    kept = {seen.address for seen in book.good(MAX_ADDRESSES, NOW, random.Random(1))}
-    assert address(MAX_ADDRESSES - 1) in kept
-    assert address(0) not in kept
-
-
-def test_a_full_book_gives_up_what_the_greediest_source_said():
-    book = AddressBook()
-    for n in range(MAX_ADDRESSES):
-        book.add(address(n), NOW, source=f"source {n % 20}")
-    book.add(address(MAX_ADDRESSES), NOW, source="another one")
-    book.add(address(MAX_ADDRESSES + 1), NOW)
-    places = {host for host, *_ in book.seen()}
-    assert len(book) == MAX_ADDRESSES
-    assert {address(MAX_ADDRESSES).host, address(MAX_ADDRESSES + 1).host} <= places
-    assert address(0).host not in places
-
-
-def test_what_we_were_connected_to_is_nobodys_to_push_out():
-    book = AddressBook()
-    book.add(address(0), NOW, source="source")
-    book.add(address(0), NOW)
-    for n in range(1, 2 * MAX_ADDRESSES):
-        book.add(address(n), NOW, source=f"source {n % 20}" if n % 2 else "source")
-    assert (address(0).host, 9999) in {(host, port) for host, port, *_ in book.seen()}
-
-
-def test_sources_survive_a_restart_and_rows_of_earlier_versions_are_read():
-    book, again = AddressBook(), AddressBook()
-    book.add(address(0), NOW, source="source")
-    assert again.read_json([*json.loads(json.dumps(book.to_json())), [address(1).host, 9999, 0, 1.0, 2.0]]) == 2
-    for n in range(2, MAX_OF_SOURCE + 2):
-        again.add(address(n), NOW, source="source")
-    places = {host for host, *_ in again.seen()}
-    assert address(0).host not in places
-    assert address(1).host in places
-
-
-def test_how_a_node_became_known_stays_what_it_was_first():
-    book = AddressBook()
-    book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.REMEMBERED))
-    book.add(address(0), NOW, source="peers", found_by=FoundBy(NodeOrigin.BUILT_IN, "node.example"))
-    book.add(address(0), NOW, found_by=FoundBy(NodeOrigin.PEER))
-    assert book.found_by(address(0).host, 9999) == (NodeOrigin.BUILT_IN, "node.example")
-    assert book.found_by(address(1).host, 9999) is None
-    book.forget(address(0).host, 9999)
-    book.forget(address(1).host, 9999)
-    assert len(book) == 0
-
-
-@pytest.mark.parametrize("more", [[], ["peer"], ["who knows", ""], [7, 8], ["peer", "x" * 300], ["peer", "\n"]])
-def test_a_row_that_does_not_say_how_it_became_known_is_remembered(more):
-    book = AddressBook()
-    assert book.read_json([["8.8.8.8", 9, 0, 1.0, 2.0, "source", *more]]) == 1
-    assert book.found_by("8.8.8.8", 9) == (NodeOrigin.REMEMBERED, "")
-
-
-def test_earlier_versions_can_read_the_rows():
-    """They take what comes after the source for nothing."""
-    book = AddressBook()
-    book.add(address(0), NOW, source="source", found_by=FoundBy(NodeOrigin.BUILT_IN, "node.example"))
-    (row,) = json.loads(json.dumps(book.to_json()))
-    assert row == [address(0).host, 9999, 0, NOW, NOW, "source", "built_in", "node.example"]

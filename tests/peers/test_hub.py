@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from p2pool.dash.block import read_header
-from p2pool.peers.addresses import NEWS_AFTER, AddressBook
+from p2pool.peers.address_book import NEWS_AFTER
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
@@ -230,8 +230,8 @@ def test_asking_for_addresses_until_there_are_enough():
     asked = guest.heard.take(GetAddrs)
     assert asked == [GetAddrs(8)] * len(asked)
     assert 3 < len(asked) < 40
-    for n in range(1000):
-        hall.hub.addresses.add(PeerAddress(f"8.8.{n // 250}.{n % 250}", 9), NOW)
+    for n in range(1500):
+        hall.hub.addresses.add(PeerAddress(f"8.{n % 250}.{n // 250}.1", 9), NOW, now=NOW, source=f"source {n}")
     for _ in range(200):
         hall.tick()
         guest.say(PeerPing())
@@ -270,8 +270,7 @@ def test_telling_that_we_listen(settings, said):
 
 
 def places(hall: Hall) -> set[tuple[str, int]]:
-    good = AddressBook.good(hall.hub.addresses, 100, hall.moment.unix(), hall.hub._rng)
-    return {(seen.address.host, seen.address.port) for seen in good}
+    return {(seen.host, seen.port) for seen in hall.hub.addresses.seen()}
 
 
 def test_an_outgoing_peer_is_a_place_an_incoming_one_is_not():
@@ -313,7 +312,7 @@ def test_addresses_heard_are_kept_and_each_is_passed_on_to_one():
     older = SeenAddress(5, PeerAddress("2606:4700::1", 9))
     guests[0].say(Addrs((later, private, older)))
     assert places(hall) == {("8.8.8.8", 9999), ("2606:4700::1", 9)}
-    times = {seen.address.host: seen.timestamp for seen in hall.hub.good_addresses(10)}
+    times = {seen.host: seen.last_seen for seen in hall.hub.addresses.seen()}
     assert times == {"8.8.8.8": int(hall.moment.unix()), "2606:4700::1": 5}
     heard = [message for guest in guests for message in guest.heard.take()]
     assert sorted(seen.timestamp for message in heard for seen in message.addresses) == [5, later.timestamp]
@@ -341,14 +340,14 @@ def test_our_own_address_is_not_kept_whatever_services_it_is_said_to_have():
 
 def test_a_flood_of_getaddrs_draws_once():
     hall, drawn = Hall(), []
-    good = hall.hub.addresses.good
-    hall.hub.addresses.good = lambda *arguments: drawn.append(arguments) or good(*arguments)
-    hall.hub.addresses.add(FAR, NOW)
+    sample = hall.hub.addresses.sample
+    hall.hub.addresses.sample = lambda *arguments, to: drawn.append(to) or sample(*arguments, to=to)
+    hall.hub.addresses.add(FAR, hall.moment.unix(), now=hall.moment.unix(), source="source")
     guest = hall.guest(7)
     guest.say(*[GetAddrs(n) for n in (1, 0, 100, 2**32 - 1)])
     assert [len(answer.addresses) for answer in guest.heard.take(Addrs)] == [1, 0, 1, 1]
     assert len(drawn) == 1
-    hall.moment.now += 1
+    hall.moment.now += 60
     guest.say(GetAddrs(1))
     assert len(drawn) == 2
 

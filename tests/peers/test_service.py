@@ -16,11 +16,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from p2pool.peers.bootstrap import MAX_OF_NAME, BootstrapSettings
+from p2pool.peers.dialling import DIAL_TIME, EXPLORE_PERIOD, MAX_ATTEMPTS
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.figures import FoundBy, NodeLookUps, NodeOrigin
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import AddrMe, Addrs, PeerAddress, PeerVersion, SeenAddress
-from p2pool.peers.service import DIAL_TIME, EXPLORE_PERIOD, MAX_ATTEMPTS, DialSettings, PeerService
+from p2pool.peers.service import DialSettings, PeerService
 from p2pool.peers.transactions import TransactionPool
 from tests.chains import NOW
 from tests.environment import make_environment
@@ -94,7 +95,7 @@ class World:
 
     def know(self, *hosts: str) -> None:
         for host in hosts:
-            self.hub.addresses.add(PeerAddress(host, 9999), self.unix() - 60)
+            self.hub.addresses.add(PeerAddress(host, 9999), self.unix(), now=self.unix(), source=host)
 
     def seconds(self, count: int) -> None:
         for _ in range(count):
@@ -157,9 +158,9 @@ def test_one_attempt_a_second_as_long_as_connections_are_wanted(world):
 
 def test_one_more_connection_than_wanted_goes_to_another_node_each_time(world, monkeypatch):
     """Parts of a network that were cut off from each other would stay so: all connect within their own part."""
-    assert EXPLORE_PERIOD == 600.0
-    monkeypatch.setattr("p2pool.peers.service.EXPLORE_PERIOD", 30.0)
-    world.service._next_exploration = 30.0
+    assert EXPLORE_PERIOD == 300.0
+    monkeypatch.setattr("p2pool.peers.dialling.EXPLORE_PERIOD", 30.0)
+    world.service._dialler._next_exploration = 30.0
     world.know(*(f"8.{n}.0.1" for n in range(20)))
     lines = []
     for number in range(6):
@@ -176,9 +177,10 @@ def test_one_more_connection_than_wanted_goes_to_another_node_each_time(world, m
     world.seconds(1)
     (second,) = world.dialled()
     assert second != first
+    assert not any(line.pipe.aborted for line in lines)
+    world.connect(7, nonce=8)
     assert [line.pipe.aborted for line in lines] == [False] * 6 + [True]
     lines[6].lose()
-    world.connect(7, nonce=8)
     assert len(world.hub.peers) == 7
 
 
@@ -216,7 +218,7 @@ def test_one_attempt_for_each_neighbourhood(world):
 
 def test_no_more_attempts_than_allowed(world, monkeypatch):
     assert MAX_ATTEMPTS == 30
-    monkeypatch.setattr("p2pool.peers.service.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("p2pool.peers.dialling.MAX_ATTEMPTS", 2)
     world.know(*(f"8.{n}.0.1" for n in range(20)))
     world.seconds(4)
     assert len(world.dialled()) == 2
@@ -436,9 +438,10 @@ def test_remembered_nodes_come_first(tmp_path):
     world.done(world.service.stop())
 
 
-def test_with_two_peers_nobody_is_asked(tmp_path):
+def test_with_two_peers_of_which_one_is_a_bootstrap_node_nobody_is_asked(tmp_path):
     world = looking(tmp_path, ("8.1.0.1", 0))
     world.know("8.8.0.1", "8.9.0.1")
+    world.hub.named.add("8.9.0.1")
     world.start()
     world.seconds(2)
     for number in range(2):
@@ -542,7 +545,7 @@ def test_a_name_gives_so_many_addresses_and_no_others_than_nodes_can_have(tmp_pa
         tmp_path, ("mine.example", 0), built_in=[("many.example", 0), ("local.example", 0)], file=None
     ).start()
     found = origins(world)
-    assert sum(by.name == "many.example" for by in found.values()) == MAX_OF_NAME
+    assert world.service.last_look_up.found == MAX_OF_NAME + 2
     # Only to what the operator says private addresses may belong.
     assert {host for host, by in found.items() if by.name != "many.example"} == {"127.0.0.1", "10.0.0.1"}
     assert {by.name for by in found.values()} == {"many.example", "mine.example"}
@@ -764,7 +767,8 @@ def test_a_corrupt_file_is_done_without(tmp_path, text):
     assert not kept.exists() or kept.read_text() == text
     world.done(world.service.stop())
     written = json.loads((tmp_path / "peers.json").read_text())
-    assert written == {"version": 1, "addresses": [], "bans": {}}
+    key = world.hub.addresses.key.hex()
+    assert written == {"version": 1, "addresses": [], "address_key": key, "anchors": [], "bans": {}}
 
 
 def test_a_directory_that_cannot_be_written_costs_a_line(tmp_path):

@@ -181,7 +181,7 @@ def test_messages_come_in_any_pieces(sizes):
     for size in [*sizes, len(data)]:
         talk.raw(data[:size])
         data = data[size:]
-    assert talk.hub.calls == [("welcome",), ("listens", 1), ("good_addresses", 3), ("listens", 2)]
+    assert talk.hub.calls == [("welcome",), ("listens", 1), ("addresses_for", 3), ("listens", 2)]
 
 
 def test_a_slow_sender_costs_one_message_of_memory():

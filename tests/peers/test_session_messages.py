@@ -13,6 +13,7 @@ from p2pool.dash.block import BlockHeader, read_header
 from p2pool.dash.hashes import sha256d_int
 from p2pool.dash.target import bits_to_target
 from p2pool.peers import messages
+from p2pool.peers.allowance import MAX_ADDRESSES
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.messages import (
     MAX_PAYLOAD,
@@ -176,7 +177,7 @@ def test_thousands_of_small_messages_at_once_are_seen_to_the_last():
     assert talk.hub.calls == []
     turns = talk.hub.run()
     assert talk.failed == []
-    assert talk.hub.names() == ["good_addresses"]
+    assert talk.hub.names() == ["addresses_for"]
     assert turns >= 5
     assert talk.flow == [True, False]
 
@@ -245,9 +246,9 @@ def test_addresses_come_and_go():
         ("address", SEEN),
         ("address", SEEN),
         ("listens", 65535),
-        ("good_addresses", 2),
-        ("good_addresses", 100),
-        ("good_addresses", 0),
+        ("addresses_for", 2),
+        ("addresses_for", 100),
+        ("addresses_for", 0),
     ]
     assert [len(said.addresses) for said in talk.heard.take()] == [2, 100, 0]
 
@@ -255,12 +256,16 @@ def test_addresses_come_and_go():
 def test_a_flood_of_addresses_is_cut():
     talk = Talk()
     talk.say(Addrs((SEEN,) * 92_000))
-    assert len(talk.hub.calls) == 1000
+    assert len(talk.hub.calls) == MAX_ADDRESSES == 100
     talk.say(Addrs((SEEN,)), AddrMe(5))
-    assert len(talk.hub.calls) == 1000
-    talk.now = 60.0
-    talk.say(Addrs((SEEN,)), AddrMe(5))
-    assert talk.hub.calls[1000:] == [("address", SEEN), ("listens", 5)]
+    assert len(talk.hub.calls) == 100
+    talk.now = 20.0
+    talk.say(Addrs((SEEN,)), AddrMe(5), Addrs((SEEN,)))
+    assert talk.hub.calls[100:] == [("address", SEEN), ("listens", 5)]
+    talk.session.request_addresses(8)
+    assert talk.heard.take() == [GetAddrs(8)]
+    talk.say(Addrs((SEEN,) * 100))
+    assert len(talk.hub.calls) == 110
 
 
 # --- the best block ----------------------------------------------------------------------------------------------

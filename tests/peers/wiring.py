@@ -14,6 +14,7 @@ from p2pool.base.turns import Turns
 from p2pool.dash.hashes import sha256d_int
 from p2pool.networks import Network
 from p2pool.peers import messages
+from p2pool.peers.allowance import AddressAllowance
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop
 from p2pool.peers.handshake import Introduction
@@ -145,9 +146,12 @@ class StubHub:
     def listens(self, session, port):
         self.calls.append(("listens", port))
 
-    def good_addresses(self, count):
-        self.calls.append(("good_addresses", count))
+    def addresses_for(self, session, count):
+        self.calls.append(("addresses_for", count))
         return self.addresses[:count]
+
+    def address_allowance(self, host, now):
+        return AddressAllowance(now)
 
     def shares_came(self, shares, session):
         self.calls.append(("shares", tuple(share.hash for share in shares)))

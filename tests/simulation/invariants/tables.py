@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from p2pool.dashd.template_parsing import MAX_KNOWN
-from p2pool.peers.addresses import MAX_ADDRESSES
+from p2pool.peers.address_book import MAX_ADDRESSES
 from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.reach import tables_of
 

@@ -182,7 +182,7 @@ PEERS: Final = (
     Defect(
         name="no second attempt to connect",
         why="Never dials a host again that could not be reached.",
-        edits=(Edit("p2pool.peers.service", "REST_AFTER_FAILURE = 60.0", "REST_AFTER_FAILURE = 1e9"),),
+        edits=(Edit("p2pool.peers.dialling", "REST_AFTER_FAILURE = 60.0", "REST_AFTER_FAILURE = 1e9"),),
         caught_by=("AllAgree", "SharesSpread"),
         world="sparse",
     ),
@@ -354,7 +354,7 @@ FOUND: Final = (
     Defect(
         name="halves stay apart",
         why="Makes no more connections than are wanted.",
-        edits=(Edit("p2pool.peers.service", "EXPLORE_PERIOD = 600.0", "EXPLORE_PERIOD = 1e9"),),
+        edits=(Edit("p2pool.peers.dialling", "EXPLORE_PERIOD = 300.0", "EXPLORE_PERIOD = 1e9"),),
         caught_by=("AllAgree", "SharesSpread"),
         world="halves",
     ),

@@ -72,7 +72,7 @@ class Dialler:
         self._next_exploration = self._reactor.seconds() + EXPLORE_PERIOD
 
     def stop(self) -> None:
-        """End all attempts."""
+        """Give up all attempts to connect."""
         for attempt in list(self._attempts.values()):
             attempt.cancel()
 

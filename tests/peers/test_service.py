@@ -628,6 +628,124 @@ def test_how_nodes_became_known_is_remembered(tmp_path):
     again.done(again.service.stop())
 
 
+# --- whom an attacker cannot keep away ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def patience(monkeypatch) -> None:
+    """Let peers be silent."""
+    monkeypatch.setattr("p2pool.peers.session.SILENCE_TIME", 1e9)
+
+
+@pytest.mark.usefixtures("patience")
+def test_outgoing_connections_lead_to_distinct_neighbourhoods(world):
+    world.know("8.1.0.1", "8.1.0.2", "8.1.0.3", "8.2.0.1", "8.2.0.2", "8.3.0.1")
+    for number in range(3):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    world.seconds(100)
+    assert sorted(host[:3] for host, _ in world.dialled()) == ["8.1", "8.2", "8.3"]
+
+
+@pytest.mark.usefixtures("patience")
+def test_in_a_network_of_one_neighbourhood_two_connections_are_made(world):
+    world.know("8.1.0.1", "8.1.0.2", "8.1.0.3")
+    for number in range(2):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    world.seconds(100)
+    assert len(world.dialled()) == 2
+
+
+def test_ports_of_this_machine_and_private_hosts_are_neighbourhoods_of_their_own(world):
+    for port in range(3):
+        world.hub.addresses.add(PeerAddress("127.0.0.1", 9000 + port), NOW, now=NOW, source=f"127.0.0.1 {port}")
+        world.hub.addresses.add(PeerAddress(f"10.0.0.{port}", 9), NOW, now=NOW, source=f"10.0.0.{port}")
+    for number in range(6):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    assert len(set(world.dialled())) == 6
+
+
+@pytest.mark.usefixtures("patience")
+def test_with_all_connections_made_a_named_node_is_looked_for_and_connected(tmp_path):
+    """Whoever has filled the book, and is all of its peers, does not keep away whom the operator names."""
+    world = looking(tmp_path, ("8.1.0.1", 0))
+    world.know(*(f"9.{n}.0.1" for n in range(20)))
+    world.start()
+    for number in range(6):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    world.dialled()
+    world.seconds(26)
+    assert world.dialled() == [("8.1.0.1", 7777)]
+    world.connect(world.taken - 1, nonce=7)
+    world.seconds(int(EXPLORE_PERIOD))
+    assert [host[:2] for host, _ in world.dialled()] == ["9."]
+    lines = [protocol.session.host for protocol in world.service._dialler.factory.protocols]
+    assert "8.1.0.1" in lines
+    assert world.service.last_look_up.time is not None
+    world.done(world.service.stop())
+
+
+def test_of_too_many_connections_the_newest_goes_but_not_a_named_node(tmp_path):
+    world = World(tmp_path, DialSettings(None, outgoing=2)).start()
+    world.know(*(f"8.{n}.0.1" for n in range(5)))
+    lines = []
+    for number in range(4):
+        if number >= 2:
+            world.service._dialler._next_exploration = 0.0
+        world.seconds(1)
+        lines.append(world.connect(number, nonce=number + 1))
+        if number == 2:
+            world.hub.named.add(world.hub.peers[2].host)
+    assert [line.pipe.aborted for line in lines] == [False, True, False, False]
+    world.done(world.service.stop())
+
+
+def test_the_peers_that_were_connected_longest_are_dialled_first_after_a_restart(tmp_path):
+    world = World(tmp_path).start()
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    for number in range(4):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    longest = world.dialled()[:2]
+    world.done(world.service.stop())
+    assert json.loads((tmp_path / "peers.json").read_text())["anchors"] == [list(each) for each in longest]
+    again = World(tmp_path).start()
+    again.seconds(1)
+    assert again.dialled() == longest
+    again.done(again.service.stop())
+    last = World(tmp_path).start()
+    last.seconds(1)
+    assert last.dialled() == longest
+    last.done(last.service.stop())
+
+
+@pytest.mark.usefixtures("patience")
+def test_what_is_explored_is_tested_and_soon_something_else_if_nobody_is_there(world):
+    world.know(*(f"8.{n}.0.1" for n in range(9)))
+    book = world.hub.addresses
+    for number in range(6):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    connected = world.dialled()
+    assert book.tried_count == 6
+    waiting = PeerAddress("8.50.0.1", 9999)
+    book.answered(waiting, world.unix() - 50_000)
+    place = book._known["8.50.0.1", 9999].tried
+    book._contests[place] = (connected[0][0], 9999)
+    world.seconds(int(EXPLORE_PERIOD))
+    assert world.dialled() == [("8.50.0.1", 9999)]
+    world.refuse(6)
+    assert book.contested() == []
+    assert book._known["8.50.0.1", 9999].failures == 1
+    world.seconds(29)
+    assert world.dialled() == []
+    world.seconds(2)
+    assert len(world.dialled()) == 1
+
+
 # --- listening and the end ---------------------------------------------------------------------------------------
 
 

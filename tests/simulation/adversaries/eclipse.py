@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from p2pool.peers.messages import AddrMe, Addrs, GetAddrs, Message, PeerPing, SeenAddress, Shares
+from p2pool.peers.messages import AddrMe, Addrs, GetAddrs, Message, PeerAddress, PeerPing, SeenAddress, Shares
 from tests.simulation.adversaries.identity import PING_PERIOD, Link, PeerAdversary
 from tests.simulation.pool_node import P2P_PORT
 
@@ -20,17 +20,25 @@ class Eclipse(PeerAdversary):
     of nobody but each other. Of the shares that others make it hears nothing from them, or those of an hour ago.
     It hopes that the victim, cut off from the others, mines a chain of its own.
 
-    `trusted` is how many other honest nodes each of them is configured to stay connected with (-n); the victim
-    accepts fewer incoming connections than there are identities. What holds today: with one such node nobody is
-    cut off. Without any, a node that is restarted is: its address book, into which others passed on the
-    identities, gives it hardly anybody else, the first to answer take all of its outgoing connections, and with
-    those it looks for no others. That happens to any node, not only to the victim, whose old connections stay.
+    Each of them also sends `flood` addresses of nobody again and again. `trusted` is how many other honest nodes
+    each honest one is configured to stay connected with (-n); the victim accepts fewer incoming connections than
+    there are identities. What holds today: nobody is cut off, though a node that is restarted knows more hostile
+    neighbourhoods than others: without a peer that a bootstrap source names it connects with one of those, and the
+    two peers that it had longest before come first.
     """
 
     def __init__(
-        self, simulation: Simulation, name: str, *, count: int = 20, victim: int = -1, trusted: int = 1
+        self,
+        simulation: Simulation,
+        name: str,
+        *,
+        count: int = 20,
+        victim: int = -1,
+        trusted: int = 1,
+        flood: int = 0,
     ) -> None:
         super().__init__(simulation, name, count=count)
+        self.flood = flood
         honest = self.victims
         self.victim = honest[victim]
         self.victim.reconfigure(max_conns=count - 5)
@@ -58,8 +66,17 @@ class Eclipse(PeerAdversary):
         now = int(self.simulation.dash.chain.epoch + self.events.now)
         return Addrs(tuple(SeenAddress(now, each.address) for each in self.identities))
 
+    def _nobody(self) -> Addrs:
+        """Return addresses at which nobody listens, each in a neighbourhood of its own."""
+        now = int(self.simulation.dash.chain.epoch + self.events.now)
+        hosts = (f"{self.chance.randrange(100, 200)}.{self.chance.randrange(250)}.0.1" for _ in range(self.flood))
+        return Addrs(tuple(SeenAddress(now, PeerAddress(host, P2P_PORT)) for host in hosts))
+
     def _advertise(self) -> None:
         self.tell_all(self._sisters())
+        for identity in self.identities if self.flood else ():
+            for link in identity.links:
+                link.send(self._nobody())
         while self._old and self._old[0][0] < self.events.now - 3600:
             self.tell_all(self._old.pop(0)[1])
 

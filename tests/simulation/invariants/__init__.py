@@ -11,7 +11,12 @@ from typing import Final
 from tests.simulation.invariants.agreement import AllAgree, SharesSpread, TheBestShareIsRight
 from tests.simulation.invariants.base import Invariant, Violation
 from tests.simulation.invariants.blocks import BlocksArrive
-from tests.simulation.invariants.conduct import HonestSharesAreValid, NobodyHonestIsBanned, NoInternalErrors
+from tests.simulation.invariants.conduct import (
+    HonestSharesAreValid,
+    NobodyHonestIsBanned,
+    NobodyIsEclipsed,
+    NoInternalErrors,
+)
 from tests.simulation.invariants.cost import StepsAreShort
 from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
 from tests.simulation.invariants.income import SharesFollowWork
@@ -27,6 +32,7 @@ __all__ = ["INVARIANTS", "Invariant", "Violation"]
 INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     NoInternalErrors,
     NobodyHonestIsBanned,
+    NobodyIsEclipsed,
     HonestSharesAreValid,
     BlocksArrive,
     EverybodyIsPaid,

@@ -43,6 +43,21 @@ class NobodyHonestIsBanned(Invariant):
                     raise Violation(f"{machine.name} has banned miner {name}, which is honest")
 
 
+class NobodyIsEclipsed(Invariant):
+    """Among the peers of an honest node is an honest one, SETTLING seconds after each fault and all before it."""
+
+    def each_minute(self) -> None:
+        simulation = self.simulation
+        if not simulation.adversaries or simulation.events.now < simulation.disturbed_until:
+            return
+        honest = {each.host.address for each in simulation.machines if each.honest}
+        for machine in simulation.machines:
+            if machine.works and machine.honest and machine.process is not None:
+                peers = [peer.host for peer in machine.process.peers.hub.peers]
+                if peers and honest.isdisjoint(peers):
+                    raise Violation(f"none of the {len(peers)} peers of {machine.name} is honest")
+
+
 class HonestSharesAreValid(Invariant):
     """No honest node refuses a share that an honest node made, itself included."""
 

@@ -215,6 +215,19 @@ PEERS: Final = (
         world="dripping",
     ),
     Defect(
+        name="any peers are good enough",
+        why="Looks for no other nodes while all connections are made.",
+        edits=(
+            Edit(
+                "p2pool.peers.dialling",
+                "        return any(map(self._hub.is_trusted, self._hub.peers))\n",
+                "        return len(self._hub.peers) >= FEW_PEERS\n",
+            ),
+        ),
+        caught_by=("NobodyIsEclipsed", "AllAgree", "SharesSpread"),
+        world="eclipse",
+    ),
+    Defect(
         name="empty answer is final",
         why="Never asks again for a share that a peer did not have.",
         edits=(Edit("p2pool.peers.download", "REST = 1.0\n", "REST = 1e9\n"),),

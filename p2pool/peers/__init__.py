@@ -9,8 +9,9 @@
 - `transactions`: those that this node knows; `transaction_relay`: what peers hear of them; `remote_view`: those
   that a peer knows; `remembered`: those that a peer has us keep; `allowance`: how many one host may make known
 - `addresses`: neighbourhoods, and banned hosts; `address_book`: where nodes listen, as `known_address` describes
-  each; `address_samples`: what others are told of it; `dialling`: outgoing connections; `bootstrap`: names and
-  lists of nodes; `kept_node`: those that the operator names; `port_mapping`: UPnP
+  each; `address_samples`: what others are told of it; `dialling`: outgoing connections; `eviction`: which
+  incoming one makes room; `bootstrap`: names and lists of nodes; `kept_node`: those that the operator names;
+  `port_mapping`: UPnP
 - `peer_watch`, `census` and `software`: what peers are; `early_closes`: who closes the connection at once;
   `round_trips`: how long peers take to answer; `figures`: what pages show
 - `ports`: what peers need of the rest of the node; `errors`: what a peer is disconnected or banned for

@@ -209,20 +209,20 @@ class AddressBook:
 
     # --- slots -------------------------------------------------------------------------------------------
 
-    def _number(self, *parts: str | int) -> int:
+    def secret_number(self, *parts: str | int) -> int:
         """Return 64 bits that nobody can foresee without the key."""
         text = "\0".join(map(str, parts)).encode()
         return int.from_bytes(blake2b(text, key=self.key, digest_size=8).digest(), "little")
 
     def _new_place(self, known: KnownAddress, source: str) -> Place:
-        share = self._number("new", source, known.group) % BUCKETS_OF_SOURCE
-        bucket = self._number("new bucket", source, share) % NEW_BUCKETS
-        return bucket, self._number("new slot", bucket, *known.key) % SLOTS
+        share = self.secret_number("new", source, known.group) % BUCKETS_OF_SOURCE
+        bucket = self.secret_number("new bucket", source, share) % NEW_BUCKETS
+        return bucket, self.secret_number("new slot", bucket, *known.key) % SLOTS
 
     def _tried_place(self, known: KnownAddress) -> Place:
-        share = self._number("tried", *known.key) % BUCKETS_OF_GROUP
-        bucket = self._number("tried bucket", known.group, share) % TRIED_BUCKETS
-        return bucket, self._number("tried slot", bucket, *known.key) % SLOTS
+        share = self.secret_number("tried", *known.key) % BUCKETS_OF_GROUP
+        bucket = self.secret_number("tried bucket", known.group, share) % TRIED_BUCKETS
+        return bucket, self.secret_number("tried slot", bucket, *known.key) % SLOTS
 
     @staticmethod
     def _make(address: PeerAddress, seen: float, found_by: FoundBy) -> KnownAddress:

@@ -21,6 +21,7 @@ from p2pool.base.hosts import parse_address
 from p2pool.peers.addresses import dial_group
 from p2pool.peers.bootstrap import MAX_FOUND
 from p2pool.peers.hub import PeerHub
+from p2pool.peers.kept_node import SHORT_LIVED
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
@@ -191,8 +192,12 @@ class Dialler:
 
     def _ended(self, session: PeerSession) -> None:
         """Take note of the end of a connection. Without a handshake the address is of no use: a dead end, this
-        node itself, or a peer that is connected already."""
+        node itself, or a peer that is connected already. A node that a bootstrap source names is dialled again
+        at once if it stayed for a while: it may have made room for another one."""
         if session.version is not None:
+            lasted = self._hub.monotonic() - session.connected_at
+            if session.host in self._hub.named and lasted >= SHORT_LIVED:
+                self.named.appendleft(PeerAddress(session.host, session.port))
             return
         if session.is_second:
             self._resting[session.host] = self._clock() + REST_AFTER_FAILURE

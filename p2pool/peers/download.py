@@ -298,5 +298,5 @@ class Downloader:
             if turn.ahead and not (self._is_wanted(share_hash) or self._pool.has_share(share_hash)):
                 self._stretches.keep(shares, peer.label)
                 self.step(now)  # it says what is further below
-            else:
-                self._pool.add_shares(shares, peer.label, requested=True)
+            elif self._pool.add_shares(shares, peer.label, requested=True):
+                peer.brought_at = now

@@ -24,6 +24,7 @@ from p2pool.peers.allowance import AddressAllowance, AddressAllowances
 from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.eviction import Incoming, choose_to_evict
 from p2pool.peers.figures import FoundBy, NodeOrigin
 from p2pool.peers.handshake import Introduction, PeerState
 from p2pool.peers.messages import (
@@ -142,15 +143,30 @@ class PeerHub(Hub):
         return next((session for session in self.sessions if session.label == label), None)
 
     def may_accept(self, host: str) -> bool:
-        """Return whether an incoming connection is accepted."""
+        """Return whether an incoming connection is accepted, be it in place of another one."""
         if self.bans.is_banned(host, self._clock()):
             return False
         incoming = [session for session in self.sessions if session.incoming]
-        if len(incoming) >= self.settings.max_incoming:
-            return False
         group = group_of(host)
         neighbours = sum(1 for session in incoming if group_of(session.host) == group)
-        return is_loopback(host) or neighbours < MAX_PER_GROUP
+        if neighbours >= MAX_PER_GROUP and not is_loopback(host):
+            return False
+        return len(incoming) < self.settings.max_incoming or self._to_evict() is not None
+
+    def _to_evict(self) -> PeerSession | None:
+        """Return the incoming connection that makes room for another one; None if none does."""
+        incoming = [
+            Incoming(
+                session,
+                group=group_of(session.host),
+                connected_at=session.connected_at,
+                round_trip=self.round_trips.of(session),
+                brought_at=session.brought_at,
+            )
+            for session in self.sessions
+            if session.incoming
+        ]
+        return choose_to_evict(incoming, self.monotonic(), self.addresses.secret_number)
 
     def open(
         self,
@@ -183,6 +199,10 @@ class PeerHub(Hub):
             fail=fail,
             flow=flow,
         )
+        if incoming and sum(1 for each in self.sessions if each.incoming) >= self.settings.max_incoming:
+            evicted = self._to_evict()
+            if evicted is not None:
+                evicted.failed(Drop(""))
         self.sessions.add(session)
         session.hello()
         return session
@@ -377,7 +397,8 @@ class PeerHub(Hub):
 
     @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        self._pool.add_shares(shares, session.label)
+        if self._pool.add_shares(shares, session.label):
+            session.brought_at = self.monotonic()
 
     @override
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:

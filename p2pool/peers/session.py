@@ -134,6 +134,8 @@ class PeerSession:
         """Whether the other end is a peer on another connection."""
         self.remote = RemoteView()
         self.connected_at = self.heard_at = now
+        self.brought_at: float | None = None
+        """When it brought the last share that this node did not have, as `now`."""
         self._hub = hub
         self._introduction = introduction
         self._write = write

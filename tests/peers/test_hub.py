@@ -163,6 +163,33 @@ def test_so_many_incoming_in_all():
     assert hall.hub.may_accept("8.7.0.1")
 
 
+def test_a_new_incoming_connection_takes_the_place_of_the_newest_after_a_minute():
+    hall = Hall(StubPool(with_tracker(3)), max_incoming=2)
+    first, second = (hall.guest(n, f"8.{n}.0.1") for n in range(1, 3))
+    hall.moment.now += 59
+    assert not hall.hub.may_accept("8.7.0.1")
+    hall.moment.now += 1
+    with logged() as log:
+        assert hall.hub.may_accept("8.7.0.1")
+        third = hall.guest(3, "8.7.0.1")
+        assert (first.ended, type(second.ended), third.ended) == (None, Drop, None)
+    assert hall.hub.peers == [first.session, third.session]
+    assert [line for line in log.lines if "disconnected" in line] == []
+    assert not hall.hub.may_accept("8.8.0.1")
+    assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
+
+
+def test_who_brings_a_share_is_remembered_for_it():
+    hall = Hall()
+    guest = hall.guest(7)
+    (share,) = chain(1)
+    hall.hub.shares_came([share], guest.session)
+    assert guest.session.brought_at == hall.moment.now
+    hall.moment.now += 5
+    hall.hub.shares_came([share], guest.session)
+    assert guest.session.brought_at == hall.moment.now - 5
+
+
 def test_how_many_peers_there_are_is_reported():
     hall, told = Hall(), []
     hall.hub.peers_changed.subscribe(told.append)

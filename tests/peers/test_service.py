@@ -688,6 +688,17 @@ def test_with_all_connections_made_a_named_node_is_looked_for_and_connected(tmp_
     world.done(world.service.stop())
 
 
+@pytest.mark.parametrize(("lasts", "again"), [(29, []), (31, [PeerAddress("8.1.0.1", 9999)])])
+def test_a_named_node_that_made_room_for_another_one_is_dialled_again_at_once(world, lasts, again):
+    world.hub.named.add("8.1.0.1")
+    world.know("8.1.0.1")
+    world.seconds(1)
+    line = world.connect(0, nonce=7)
+    world.seconds(lasts)
+    line.lose()
+    assert list(world.service._dialler.named) == again
+
+
 def test_of_too_many_connections_the_newest_goes_but_not_a_named_node(tmp_path):
     world = World(tmp_path, DialSettings(None, outgoing=2)).start()
     world.know(*(f"8.{n}.0.1" for n in range(5)))

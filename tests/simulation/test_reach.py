@@ -26,7 +26,7 @@ from tests.simulation.world import EPOCH, NETWORK, World
 TABLES = {
     "app": "StratumAssembly._timers",
     "peers": "PeerHub._pings",
-    "peers, by service": "PeerService._attempts",
+    "peers, by service": "Dialler._attempts",
     "dashd": "BlockSubmitter._deliveries",
     "dashd, by daemon": "DashdService._tasks",
     "stratum": "Guard.elsewhere",

@@ -16,15 +16,15 @@ ADVERTISE_PERIOD = 300.0
 
 
 class Eclipse(PeerAdversary):
-    """`count` hosts, each in a neighbourhood of its own, connect with one node, take its connections, and tell it
-    of nobody but each other. Of the shares that others make it hears nothing from them, or those of an hour ago.
-    It hopes that the victim, cut off from the others, mines a chain of its own.
+    """`count` hosts, each in a neighbourhood of its own, connect with one node, take its connections, and tell
+    it of nobody but each other. Of the shares that others make it hears nothing from them, or those of an hour
+    ago. It hopes that the victim, cut off from the others, mines a chain of its own.
 
     Each of them also sends `flood` addresses of nobody again and again. `trusted` is how many other honest nodes
-    each honest one is configured to stay connected with (-n); the victim accepts fewer incoming connections than
-    there are identities. What holds today: nobody is cut off, though a node that is restarted knows more hostile
-    neighbourhoods than others: without a peer that a bootstrap source names it connects with one of those, and the
-    two peers that it had longest before come first.
+    each honest one is configured to stay connected with (-n); the victim accepts `left_out` fewer incoming
+    connections than there are identities. What holds today: nobody is cut off, though a node that is restarted
+    knows more hostile neighbourhoods than others: without a peer that a bootstrap source names it connects with
+    one of those, and the two peers that it had longest before come first.
     """
 
     def __init__(
@@ -36,12 +36,13 @@ class Eclipse(PeerAdversary):
         victim: int = -1,
         trusted: int = 1,
         flood: int = 0,
+        left_out: int = 5,
     ) -> None:
         super().__init__(simulation, name, count=count)
         self.flood = flood
         honest = self.victims
         self.victim = honest[victim]
-        self.victim.reconfigure(max_conns=count - 5)
+        self.victim.reconfigure(max_conns=count - left_out)
         addresses = [(each.host.address, P2P_PORT) for each in honest]
         for number, machine in enumerate(honest):
             others = addresses[number + 1 :] + addresses[:number]

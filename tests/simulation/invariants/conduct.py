@@ -44,18 +44,30 @@ class NobodyHonestIsBanned(Invariant):
 
 
 class NobodyIsEclipsed(Invariant):
-    """Among the peers of an honest node is an honest one, SETTLING seconds after each fault and all before it."""
+    """No honest node has only hostile peers for more than LONGEST seconds, SETTLING seconds after each fault and
+    all before it."""
+
+    LONGEST = 60.0
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__(simulation)
+        self._since: dict[str, float] = {}
+        """Since when each node has only hostile peers."""
 
     def each_minute(self) -> None:
-        simulation = self.simulation
-        if not simulation.adversaries or simulation.events.now < simulation.disturbed_until:
+        simulation, now = self.simulation, self.simulation.events.now
+        if not simulation.adversaries or now < simulation.disturbed_until:
+            self._since.clear()
             return
         honest = {each.host.address for each in simulation.machines if each.honest}
         for machine in simulation.machines:
+            peers: list[str] = []
             if machine.works and machine.honest and machine.process is not None:
                 peers = [peer.host for peer in machine.process.peers.hub.peers]
-                if peers and honest.isdisjoint(peers):
-                    raise Violation(f"none of the {len(peers)} peers of {machine.name} is honest")
+            if not peers or not honest.isdisjoint(peers):
+                self._since.pop(machine.name, None)
+            elif now - self._since.setdefault(machine.name, now) > self.LONGEST:
+                raise Violation(f"none of the {len(peers)} peers of {machine.name} is honest")
 
 
 class HonestSharesAreValid(Invariant):

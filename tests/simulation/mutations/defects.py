@@ -142,9 +142,10 @@ PEERS: Final = (
         edits=(
             Edit(
                 "p2pool.peers.hub",
-                "        self._pool.add_shares(shares, session.label)\n",
+                "        if self._pool.add_shares(shares, session.label):\n",
                 "        if not self._pool.add_shares(shares, session.label):\n"
-                '            raise Misbehaviour("it sent known shares")\n',
+                '            raise Misbehaviour("it sent known shares")\n'
+                "        else:\n",
             ),
         ),
         caught_by=("NobodyHonestIsBanned",),
@@ -213,6 +214,19 @@ PEERS: Final = (
         ),
         caught_by=("NewcomersCatchUp",),
         world="dripping",
+    ),
+    Defect(
+        name="full is full",
+        why="Rejects incoming connections while all are taken: those that are there came first.",
+        edits=(
+            Edit(
+                "p2pool.peers.hub",
+                " or self._to_evict() is not None\n",
+                "\n",
+            ),
+        ),
+        caught_by=("AllAgree", "SharesSpread"),
+        world="hogged",
     ),
     Defect(
         name="any peers are good enough",

@@ -64,3 +64,17 @@ def test_the_buffer_stays_bounded_without_a_prefix():
     for _ in range(100):
         assert list(framer.feed(b"z" * 10_000)) == []
     assert len(framer._buffer) < 8
+
+
+def test_what_has_come_of_a_message_is_known_before_it_is_complete():
+    framer, data = Framer(b"prefix", 1000), frame(b"prefix", "news", b"0123456789")
+    start = len(data) - 10
+    for size in range(len(data)):
+        framer.add(data[size : size + 1])
+        came = size + 1 - start
+        expected = ("news", came, b"0123"[:came]) if came >= 0 else None
+        assert framer.pending(4) == expected
+    assert framer.next_message() == ("news", b"0123456789")
+    assert framer.pending(4) is None
+    framer.add(b"noise" + data)
+    assert framer.pending(4) is None

@@ -4,8 +4,9 @@
   `share_requests`; `protocol`: its socket; `hub`: all connections together; `service`: listens, looks for
   nodes, keeps addresses and bans; `settings`: its flags
 - `share_intake`: shares out of their envelopes; `newer_types`: shares of types that this version cannot read;
-  `download`: fetches missing parent shares; `broadcast`: sends new shares; `refusal_budget`: how many refused
-  shares one host may send
+  `download`: fetches missing parent shares, with `patience` (how long an answer may take), `deliveries` (what each
+  host delivered) and `stretches` (parts of one chain, from several peers); `broadcast`: sends new shares;
+  `refusal_budget`: how many refused shares one host may send
 - `transactions`: those that this node knows; `transaction_relay`: what peers hear of them; `remote_view`: those
   that a peer knows; `remembered`: those that a peer has us keep; `allowance`: how many one host may make known
 - `addresses`: neighbourhoods, and banned hosts; `address_book`: where nodes listen, as `known_address` describes

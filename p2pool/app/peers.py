@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.app.config import Config
+from p2pool.app.peer_patience import PeerPatience
 from p2pool.base.endpoints import cannot_listen
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -108,6 +109,7 @@ class PeersAssembly:
             ),
             directory=config.datadir,
         )
+        self._patience = PeerPatience(environment, config.peer_patience, node.renew_work)
         self._news: PeerNews | None = None
         self._mapping: PortMapping | None = None
         self._timer: Timer | None = None
@@ -140,7 +142,7 @@ class PeersAssembly:
         dashd.template.subscribe(self._template)
         if self._config.network.persist:
             self._node.may_work = self._work_problem
-            self.hub.peers_changed.subscribe(lambda peer_count: self._node.renew_work())
+            self.hub.peers_changed.subscribe(self._peers_changed)
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
         await self.service.start()
         self._timer = Timer(
@@ -155,6 +157,7 @@ class PeersAssembly:
         """Close all connections to other nodes."""
         if self._timer is not None:
             self._timer.stop()
+        self._patience.stop()
         if self._mapping is not None:
             await self._mapping.stop()
         await self.service.stop()
@@ -217,9 +220,24 @@ class PeersAssembly:
         session = self.hub.session_of(label)
         return "" if session is None else session.software(SHOWN_SOFTWARE)
 
+    def _peers_changed(self, peer_count: int) -> None:
+        """Let miners have work, or wait for a peer, or take the work away."""
+        self._patience.peers_changed(peer_count)
+        self._node.renew_work()
+
+    def _lacks_peers(self) -> bool:
+        return not self.hub.peers and not self._patience.left
+
+    def notice(self) -> str | None:
+        """Return what an operator should know while the last work is kept without peers; None otherwise."""
+        left = self._patience.left
+        if not left:
+            return None
+        return f"not connected to any other node: miners keep their work for another {format_duration(left)}"
+
     def _work_problem(self) -> str | None:
         """Return why there must be no work: a share off the network's chain earns nothing."""
-        if not self.hub.peers:
+        if self._lacks_peers():
             return "not connected to any other node"
         if self._node.best_share is None:
             return "the share chain is being downloaded"
@@ -229,7 +247,7 @@ class PeersAssembly:
         """Return what is missing for work, for /readyz; nothing on a network that needs no other nodes."""
         if not self._config.network.persist:
             return []
-        if not self.hub.peers:
+        if self._lacks_peers():
             return [NO_PEERS]
         return [DOWNLOADING_SHARES] if self._node.best_share is None else []
 

@@ -150,6 +150,7 @@ class App:
             traffic=pool.peers.traffic,
             known_nodes=pool.peers.known_nodes,
             look_ups=pool.peers.look_ups,
+            peers_notice=pool.peers.notice,
             census=pool.peers.hub.census,
             listening=self._listening,
             missing=pool.missing,

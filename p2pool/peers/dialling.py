@@ -29,6 +29,9 @@ from p2pool.peers.session import PeerSession
 MAX_ATTEMPTS = 30
 DIAL_TIME = 5.0
 REST_AFTER_FAILURE = 60.0
+HURRY_TIME, HURRIED_REST = 60.0, 5.0
+"""Seconds after the loss of the last peer in which a host that failed is dialled again sooner, and how soon: most
+often the node's own connection failed, and what its miners solve waits for a peer."""
 FEW_PEERS = 2
 """With fewer outgoing connections than this the node looks for other nodes: one could be lying, or cut off."""
 EXPLORE_PERIOD = 300.0
@@ -63,7 +66,7 @@ class Dialler:
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
         """Host -> until when it is not dialled again."""
-        self._next_exploration = 0.0
+        self._next_exploration = self._hurries_until = 0.0
         """On the reactor's clock."""
         self._explored: tuple[str, int] | None = None
         """The address that was explored last."""
@@ -174,7 +177,8 @@ class Dialler:
 
     def _failed(self, host: str, port: int) -> None:
         """Take note that nobody of use was reached. Without any peer the fault may be this node's."""
-        self._resting[host] = self._clock() + REST_AFTER_FAILURE
+        hurries = self._reactor.seconds() < self._hurries_until and not self._hub.peers
+        self._resting[host] = self._clock() + (HURRIED_REST if hurries else REST_AFTER_FAILURE)
         self._hub.addresses.failed(host, port, self._clock(), counts=bool(self._hub.peers))
         if self._explored == (host, port):
             self._next_exploration = min(self._next_exploration, self._reactor.seconds() + EXPLORE_AGAIN)
@@ -193,10 +197,13 @@ class Dialler:
     def _ended(self, session: PeerSession) -> None:
         """Take note of the end of a connection. Without a handshake the address is of no use: a dead end, this
         node itself, or a peer that is connected already. A node that a bootstrap source names is dialled again
-        at once if it stayed for a while: it may have made room for another one."""
+        at once if it stayed for a while: it may have made room for another one. So is the last peer."""
         if session.version is not None:
             lasted = self._hub.monotonic() - session.connected_at
-            if session.host in self._hub.named and lasted >= SHORT_LIVED:
+            is_last = not self._hub.peers
+            if is_last:
+                self._hurries_until = self._reactor.seconds() + HURRY_TIME
+            if is_last or (session.host in self._hub.named and lasted >= SHORT_LIVED):
                 self.named.appendleft(PeerAddress(session.host, session.port))
             return
         if session.is_second:

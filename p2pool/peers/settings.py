@@ -66,5 +66,14 @@ class PeerSettings:
         help="tell other nodes to connect to this one at this address",
         default_text="the address that they see",
     )
+    peer_patience: float = setting(
+        60.0,
+        metavar="SECONDS",
+        limits=(0, 3600),
+        unit="seconds",
+        shown=Shown.VALUE,
+        help="when the last connection to another node ends, let miners keep their work for this time while the "
+        "node reconnects",
+    )
     disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
     disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")

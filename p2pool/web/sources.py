@@ -109,6 +109,8 @@ class Sources:
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
+    peers_notice: Callable[[], str | None] = lambda: None
+    """What is wrong with the connections to other nodes though miners have work; None if nothing is."""
     listening: Callable[[], Sequence[OpenPort]] = tuple
     missing: Callable[[], Sequence[Missing]] = tuple
     """What keeps miners from getting work; asked at each request for /readyz."""

@@ -300,6 +300,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             max-conns = 5
             outgoing-conns = 3
             external-ip = "203.0.113.5:77"
+            peer-patience = 90
             disable-advertise = true
             disable-upnp = true
             start-difficulty = 8
@@ -381,6 +382,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         max_conns=5,
         outgoing_conns=3,
         external_ip=("203.0.113.5", 77),
+        peer_patience=90,
         disable_advertise=True,
         disable_upnp=True,
         fee=0.5,
@@ -465,7 +467,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 76, "a new setting: does the file know it?"
+    assert len(settable) == 77, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

@@ -12,6 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from p2pool.app.config import SIMNET_ADDRESS, load_config
 from p2pool.app.pool import DISK_END, NETWORK_END, Pool
 from p2pool.app.stopping import END_TIME, StopTimes
+from p2pool.base.text import format_duration
 from p2pool.dash.address import encode_address
 from p2pool.networks import DASH
 from tests.environment import make_environment
@@ -80,6 +81,57 @@ def test_other_nodes_are_missing_where_the_network_needs_them(tmp_path, monkeypa
     assert codes(pool) == ["downloading_shares"]
     monkeypatch.undo()
     ensureDeferred(pool.stop())
+
+
+class Peer:
+    """Stands for a connection that is up."""
+
+    incoming = False
+
+
+@pytest.mark.parametrize(
+    ("flags", "seconds"), [((), 60), (("--peer-patience", "5"), 5), (("--peer-patience", "0"), 0)]
+)
+def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch, flags, seconds):
+    config = load_config(["-a", MAINNET_ADDRESS, "--datadir", str(tmp_path), *flags], tmp_path)
+    reactor = Reactor()
+    pool = Pool(make_environment(reactor), config)
+    pool._loaded = True
+    monkeypatch.setattr(type(pool.dashd), "problem", None)
+    peers = pool.peers
+    pool.node.best_share, pool.node.may_work = 1, peers._work_problem
+    renewed = []
+    monkeypatch.setattr(pool.node, "renew_work", lambda: renewed.append(peers._work_problem()))
+    peers._patience._expired = pool.node.renew_work
+
+    def peers_are(*connected: Peer) -> None:
+        monkeypatch.setattr(type(peers.hub), "peers", list(connected))
+        peers._peers_changed(len(connected))
+
+    peers_are()
+    assert renewed.pop() == "not connected to any other node", "there never was one: nothing to wait for"
+    peers_are(Peer())
+    with logged() as log:
+        peers_are()
+    if seconds:
+        assert [f"keep their work for {format_duration(seconds)}" in line for line in log.lines] == [True]
+        assert renewed == [None, None]
+        assert "no_peers" not in codes(pool)
+        assert (
+            peers.notice()
+            == f"not connected to any other node: miners keep their work for another {format_duration(seconds)}"
+        )
+        reactor.advance(seconds - 1)
+        peers_are(Peer())
+        assert peers.notice() is None
+        peers_are()
+        reactor.advance(seconds - 0.5)
+        assert renewed[-1] is None
+        reactor.advance(0.5)
+    assert renewed[-1] == "not connected to any other node"
+    assert codes(pool) == ["no_peers"]
+    assert peers.notice() is None
+    assert reactor.getDelayedCalls() == []
 
 
 def test_services_start_after_those_that_need_to_be_first(pool, monkeypatch):

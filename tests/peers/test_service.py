@@ -247,6 +247,25 @@ def test_a_refused_one_rests_a_minute_while_others_are_dialled(world):
     assert world.dialled()[0] == ("8.1.0.1", 9999)
 
 
+def test_the_last_peer_is_dialled_again_at_once_and_soon_after_a_failure(world):
+    world.know("8.1.0.1")
+    world.seconds(1)
+    line = world.connect(0, nonce=7)
+    world.taken = 1
+    line.lose()
+    world.seconds(1)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    world.refuse(1)
+    world.seconds(4)
+    assert world.dialled() == []
+    world.seconds(2)
+    assert world.dialled() == [("8.1.0.1", 9999)]
+    world.seconds(60)
+    world.refuse(2)
+    world.seconds(30)
+    assert world.dialled() == [], "after a minute it is a peer like any other that is gone"
+
+
 @pytest.mark.parametrize("what", ["silence", "duplicate"])
 def test_where_there_is_no_handshake_it_rests_as_well(world, what):
     """Else somebody whom we have already would be called once a second."""

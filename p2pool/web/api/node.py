@@ -155,6 +155,7 @@ def warnings(snapshot: Snapshot) -> list[str]:
     """Return what an operator should know."""
     problems = {
         "work": snapshot.node.work_problem,
+        "peers": snapshot.sources.peers_notice(),
         "shares": snapshot.sources.store_problem(),
         "votes": snapshot.pool.chain.votes.problem,
         "branch": snapshot.pool.chain.votes.branch_problem,

@@ -12,6 +12,7 @@
 - `plain_records`: dataclasses as JSON, read strictly
 - `state_file`, `database_format`, `files`, `write_problem`, `known_databases`, `paths`, `compact_json`: files of
   the data directory
+- `outgoing`: every connection to another machine, through a SOCKS5 proxy (`socks`) or not
 - `endpoints`, `hosts`, `http_client`, `direct_write`, `handover_socket`: addresses and connections
 - `service_manager`, `signals`, `supervised`, `terminal`, `text`, `warn_once`: what operators see and send
 """

@@ -28,6 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.threads import deferToThread
 
 from p2pool.base.daemon_thread import run_in_daemon_thread
+from p2pool.base.socks import Proxy
 
 T = TypeVar("T")
 
@@ -69,6 +70,8 @@ class Environment:
     run_in_thread: RunInThread
     run_in_daemon_thread: RunInThread
     chance: random.Random = field(default_factory=random.SystemRandom)
+    proxy: Proxy | None = None
+    """What `base.outgoing` makes connections through; None for directly."""
 
     def call_soon(self, function: Callable[[], Any]) -> IDelayedCall:
         """Call a function in the next turn of the reactor. Returns what can cancel it."""

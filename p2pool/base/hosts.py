@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -67,3 +68,44 @@ def is_global(address: IPv4Address | IPv6Address) -> bool:
         if address.is_site_local:
             return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+class NetworkKind(Enum):
+    """The networks that addresses belong to, as --onlynet names them."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    ONION = "onion"
+
+
+EVERY_KIND = frozenset(NetworkKind)
+
+
+def is_onion(host: str) -> bool:
+    """Return whether a host is an onion service, which only Tor can reach."""
+    return host.lower().rstrip(".").endswith(".onion")
+
+
+def kinds_of(host: str) -> frozenset[NetworkKind]:
+    """Return the networks that a host may be in: a name may have addresses of IPv4 and of IPv6."""
+    if is_onion(host):
+        return frozenset({NetworkKind.ONION})
+    address = parse_address(host.partition("%")[0])
+    if address is None:
+        return frozenset({NetworkKind.IPV4, NetworkKind.IPV6})
+    return frozenset({NetworkKind.IPV4 if address.version == 4 else NetworkKind.IPV6})
+
+
+_NEAR = tuple(
+    ip_network(each)
+    for each in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
+
+
+def is_near(host: str) -> bool:
+    """Return whether a host is written as one of this machine or of a private network. Other names are not: to
+    find out, somebody would have to be asked."""
+    return host.lower() == "localhost" or is_in(host.partition("%")[0], _NEAR)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IConsumer, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
@@ -22,7 +22,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from typing_extensions import override
 from zope.interface import implementer
 
-from p2pool.base.environment import IReactor
+from p2pool.base.environment import Environment
+from p2pool.base.outgoing import endpoint_to
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a response before its body: status line and headers, those of interim (1xx) responses included."""
@@ -165,8 +166,8 @@ class LimitedEndpoints:
     making one takes a quarter of a request's time.
     """
 
-    def __init__(self, reactor: IReactor, connect_timeout: float, limit: int) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, connect_timeout: float, limit: int) -> None:
+        self._environment = environment
         self._connect_timeout = connect_timeout
         self._limit = limit
         self._last_key: tuple[bytes, bytes, int] | None = None
@@ -180,9 +181,12 @@ class LimitedEndpoints:
         return self._last
 
     def _make(self, uri: Any) -> MeteredEndpoint:
-        endpoint: Any = HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._connect_timeout)
+        host = uri.host.decode("ascii")
+        endpoint: Any = endpoint_to(
+            self._environment, host.strip("[]"), uri.port, timeout=self._connect_timeout, named=True
+        )
         if uri.scheme == b"https":
-            endpoint = wrapClientTLS(optionsForClientTLS(uri.host.decode("ascii")), endpoint)
+            endpoint = wrapClientTLS(optionsForClientTLS(host), endpoint)
         return MeteredEndpoint(endpoint, self._limit)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -23,6 +22,7 @@ from typing_extensions import override
 
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.outgoing import endpoint_to
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.text import printable
 from p2pool.base.timer import Timer
@@ -240,9 +240,8 @@ class BlockBroadcaster(Service, P2pOwner):
             now=self._clock(),
         )
         connection = P2pConnection(self._environment, session, self, turns=self._turns, host=host)
-        endpoint_of = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
-        endpoint = endpoint_of(self._reactor, host, port, timeout=CONNECT_TIME)
-        dialling = endpoint.connect(_PeerFactory(connection))
+        endpoint = endpoint_to(self._environment, host, port, timeout=CONNECT_TIME)
+        dialling: Deferred[Any] = endpoint.connect(_PeerFactory(connection))
         self._dialling[address] = dialling
         dialling.addCallbacks(
             lambda _: self._connected(address, connection), lambda failure: self._not_connected(address, failure)

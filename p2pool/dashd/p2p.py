@@ -8,7 +8,6 @@ from typing import Any, Protocol, cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, IConsumer, IDelayedCall, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -23,6 +22,7 @@ from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import host_key
+from p2pool.base.outgoing import endpoint_to
 from p2pool.base.turns import Turns
 from p2pool.dashd.p2p_session import Heard, P2pSession, pack_block
 
@@ -254,7 +254,7 @@ class DashdLink(ClientService, P2pOwner):
         self._complaint = ""
         """The reason that was logged last for the end of a connection."""
         super().__init__(
-            HostnameEndpoint(environment.reactor, host, port),
+            endpoint_to(environment, host, port, named=True),
             _LinkFactory(self),
             retryPolicy=self._pause,
             clock=environment.reactor,

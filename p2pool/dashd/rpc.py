@@ -96,7 +96,7 @@ class RpcClient:
         self._pool.cachedConnectionTimeout = 20
         self._pool.retryAutomatically = False
         most = MAX_ANSWER if max_answer is None else max_answer
-        endpoints = LimitedEndpoints(reactor, _CONNECT_TIMEOUT, most + most // 8 + _FRAMING)
+        endpoints = LimitedEndpoints(environment, _CONNECT_TIMEOUT, most + most // 8 + _FRAMING)
         self._agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self._request_id = 0
         self._is_let_in = False

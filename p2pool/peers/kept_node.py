@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from twisted.application.internet import ClientService
-from twisted.internet.endpoints import HostnameEndpoint
 
 from p2pool.base.backoff import reconnect_policy
 from p2pool.base.environment import Environment
+from p2pool.base.outgoing import endpoint_to
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.protocol import PeerFactory
 from p2pool.peers.session import PeerSession
@@ -33,7 +33,7 @@ class KeptNode(ClientService):
         self.factory.ended.subscribe(self._ended)
         policy = reconnect_policy(environment.chance)
         super().__init__(
-            HostnameEndpoint(environment.reactor, *address, timeout=dial_time),
+            endpoint_to(environment, *address, timeout=dial_time, named=True),
             self.factory,
             retryPolicy=lambda attempts: policy(max(attempts, self._short_lived)),
             clock=environment.reactor,

@@ -32,7 +32,8 @@ from p2pool.alerts.channel import (
     shortened,
 )
 from p2pool.base.endpoints import host_and_port
-from p2pool.base.environment import RunInThread
+from p2pool.base.environment import Environment
+from p2pool.base.outgoing import connect_blocking
 from p2pool.base.text import printable
 
 STEP_TIME: Final = 10.0
@@ -76,6 +77,10 @@ class _Bounded:
         self._file.close()
 
 
+_NAMELESS: Final = "[127.0.0.1]"
+"""What this machine calls itself to a server that is not to know its name."""
+
+
 class _Smtp(smtplib.SMTP):
     """An SMTP client with replies of a bounded size; `context` is set if it is encrypted from the first byte."""
 
@@ -83,8 +88,16 @@ class _Smtp(smtplib.SMTP):
 
     is_over = False
 
+    def __init__(self, environment: Environment | None) -> None:
+        hidden = environment is not None and environment.proxy is not None
+        super().__init__(timeout=STEP_TIME, local_hostname=_NAMELESS if hidden else None)
+        self._environment = environment
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        plain = socket.create_connection((host, port), timeout)
+        if self._environment is None:
+            plain = socket.create_connection((host, port), timeout)
+        else:
+            plain = connect_blocking(self._environment, host, port, timeout)
         if self.is_over:  # resolving the name, or its first addresses, took all the time
             plain.close()
             raise OSError(f"it could not be reached within {TOTAL_TIME:g} s")
@@ -109,15 +122,17 @@ class _Smtp(smtplib.SMTP):
 class Mail:
     """The channel to one address. `send` is called with `run_in_thread`."""
 
-    def __init__(self, server: MailServer, recipient: str, run_in_thread: RunInThread) -> None:
+    def __init__(self, server: MailServer, recipient: str, environment: Environment) -> None:
         self._server = server
         self._recipient = recipient
-        self._run_in_thread = run_in_thread
+        self._environment = environment
 
     async def deliver(self, entry: OutboxEntry, now: float) -> DeliveryResult:
         """Send the entry's content as a message, and return the result."""
         message = compose_mail(self._server, self._recipient, entry)
-        result: DeliveryResult = await self._run_in_thread(lambda: send(self._server, self._recipient, message))
+        result: DeliveryResult = await self._environment.run_in_daemon_thread(
+            lambda: send(self._server, self._recipient, message, self._environment)
+        )
         return result
 
 
@@ -135,10 +150,12 @@ def compose_mail(server: MailServer, recipient: str, entry: OutboxEntry) -> Emai
     return message
 
 
-def send(server: MailServer, recipient: str, message: EmailMessage) -> DeliveryResult:
-    """Make one attempt. Blocks. Addresses and login are removed from what the server said: everybody may read
-    it."""
-    result = _attempt(server, recipient, message)
+def send(
+    server: MailServer, recipient: str, message: EmailMessage, environment: Environment | None = None
+) -> DeliveryResult:
+    """Make one attempt, through the proxy of the environment if it has one. Blocks. Addresses and login are
+    removed from what the server said: everybody may read it."""
+    result = _attempt(server, recipient, message, environment)
     text = result.text
     for hidden in (recipient, server.sender, server.user, server.password):
         if hidden is not None and len(hidden) >= MIN_SECRET:
@@ -146,8 +163,10 @@ def send(server: MailServer, recipient: str, message: EmailMessage) -> DeliveryR
     return replace(result, text=text)
 
 
-def _attempt(server: MailServer, recipient: str, message: EmailMessage) -> DeliveryResult:
-    smtp = _Smtp(timeout=STEP_TIME)
+def _attempt(
+    server: MailServer, recipient: str, message: EmailMessage, environment: Environment | None
+) -> DeliveryResult:
+    smtp = _Smtp(environment)
     watchdog = threading.Timer(TOTAL_TIME, smtp.disconnect)
     watchdog.daemon = True
     watchdog.start()

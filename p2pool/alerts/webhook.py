@@ -12,15 +12,14 @@ import contextlib
 import hashlib
 import hmac
 import re
-import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import orjson
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
 from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
@@ -44,6 +43,7 @@ from p2pool.alerts.channel import (
 from p2pool.base.environment import Environment, IReactor
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.http_client import MeteredEndpoint, RequestBody
+from p2pool.base.outgoing import endpoint_to, proxy_for, resolve
 
 TOTAL_TIME: Final = 15.0
 """Seconds that one delivery may take, redirects and all."""
@@ -150,8 +150,8 @@ class Webhook:
     def __init__(
         self, environment: Environment, target: WebhookUrl, *, secret: str | None, allow_private: bool
     ) -> None:
+        self._environment = environment
         self._reactor = environment.reactor
-        self._look_up = environment.run_in_daemon_thread
         self._target = target
         self._secret = secret
         self._allow_private = allow_private
@@ -185,8 +185,8 @@ class Webhook:
     async def _post(self, body: bytes, headers: dict[str, str]) -> DeliveryResult:
         target, redirected = self._target, False
         for _ in range(MAX_REDIRECTS + 1):
-            addresses = await self._addresses_of(target, redirected)
-            agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._reactor, target, addresses))
+            hosts = await self._hosts_of(target, redirected)
+            agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._environment, target, hosts))
             given = dict(headers)
             if target.authorization is not None:
                 given["Authorization"] = target.authorization
@@ -203,8 +203,17 @@ class Webhook:
             target, redirected = _redirect(target, location, response.code), True
         raise _Rejected(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _addresses_of(self, target: WebhookUrl, redirected: bool) -> list[Address]:
-        """Return the addresses to connect to, the best first. Raises _Rejected."""
+    async def _hosts_of(self, target: WebhookUrl, redirected: bool) -> list[str]:
+        """Return the addresses to connect to, the best first; for a name that a proxy resolves, the name. Raises
+        _Rejected."""
+        proxy = proxy_for(self._environment, target.host, named=True)
+        if proxy is not None and parse_address(target.host) is None:
+            if redirected and not self._allow_private and target.host != self._target.host:
+                raise _Rejected(
+                    f"redirected to {target.host}, whose address only the proxy knows: refused "
+                    "(--webhook-allow-private allows it)"
+                )
+            return [target.host]
         literal = parse_address(target.host)
         found = [literal] if literal is not None else await self._resolve(target)
         if redirected and not self._allow_private:
@@ -215,22 +224,18 @@ class Webhook:
                     "(--webhook-allow-private allows it)"
                 )
             found = allowed
-        return list(dict.fromkeys(found))[:MAX_ADDRESSES]
+        return [str(address) for address in dict.fromkeys(found)][:MAX_ADDRESSES]
 
     async def _resolve(self, target: WebhookUrl) -> list[Address]:
-        host, port = target.host, target.port
-
-        def resolve() -> list[Any]:
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
+        direct = replace(self._environment, proxy=None)
         try:
-            rows = await self._look_up(resolve)
+            hosts = await resolve(direct, target.host, target.port)
         except (OSError, UnicodeError):
-            rows = []
-        addresses = [parse_address(str(row[4][0])) for row in rows]
+            hosts = []
+        addresses = [parse_address(host) for host in hosts]
         found = [address for address in addresses if address is not None]
         if not found:
-            raise _Rejected(f"the name {host} cannot be resolved", DeliveryOutcome.RETRY)
+            raise _Rejected(f"the name {target.host} cannot be resolved", DeliveryOutcome.RETRY)
         return found
 
     async def _answer(self, response: Any) -> DeliveryResult:
@@ -316,24 +321,23 @@ class _InTurn:
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Connects to one of these addresses, whatever the URL says; its certificate must be the host's."""
+    """Connects to one of these hosts, whatever the URL says; its certificate must be the URL's host's."""
 
-    def __init__(self, reactor: IReactor, target: WebhookUrl, addresses: list[Address]) -> None:
-        self._reactor = reactor
+    def __init__(self, environment: Environment, target: WebhookUrl, hosts: list[str]) -> None:
+        self._environment = environment
         self._target = target
-        self._addresses = addresses
+        self._hosts = hosts
 
     def endpointForURI(self, uri: Any) -> Any:
         """Return the endpoint for the addresses that were checked."""
-        endpoint: Any = _InTurn([self._endpoint(address) for address in self._addresses])
+        endpoint: Any = _InTurn([self._endpoint(host) for host in self._hosts])
         if self._target.scheme == "https":
             endpoint = wrapClientTLS(optionsForClientTLS(self._target.host), endpoint)
         return MeteredEndpoint(endpoint, MAX_RECEIVED)
 
-    def _endpoint(self, address: Address) -> Any:
-        kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
-        timeout = CONNECT_TIME / len(self._addresses)
-        return kind(self._reactor, str(address), self._target.port, timeout=timeout)
+    def _endpoint(self, host: str) -> Any:
+        timeout = CONNECT_TIME / len(self._hosts)
+        return endpoint_to(self._environment, host, self._target.port, timeout=timeout, named=True)
 
 
 class _Beginning(Protocol):

@@ -17,6 +17,7 @@ from p2pool.alerts.service import POLL_PERIOD, AlertPorts, Alerts, TrialResult
 from p2pool.alerts.watch import Watch
 from p2pool.alerts.webhook import Webhook, parse_url
 from p2pool.app.config import Config
+from p2pool.app.routes import public_environment
 from p2pool.app.settings import STANDARD_OUTPUT
 from p2pool.base.environment import Environment
 from p2pool.base.observable import Event
@@ -40,7 +41,7 @@ class AlertsAssembly:
         ban_of: Callable[[str], BanRecord | None],
         history_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._environment = environment
+        self._environment = public_environment(environment, config)
         self._config = config
         self._page = page
         settings, network = config.alerts, config.network
@@ -87,7 +88,7 @@ class AlertsAssembly:
             target = parse_url(destination.target)
             return Webhook(self._environment, target, secret=settings.secret, allow_private=settings.allow_private)
         if destination.kind is DestinationKind.EMAIL and settings.mail is not None:
-            return Mail(settings.mail, destination.target, self._environment.run_in_daemon_thread)
+            return Mail(settings.mail, destination.target, self._environment)
         return AppriseChannel(destination.target, self._environment.run_in_daemon_thread)
 
     def _identity(self) -> NodeIdentity:

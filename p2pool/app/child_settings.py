@@ -31,7 +31,7 @@ _DASHD: Final = frozenset(each.name for each in settings_of(DashdSettings)) - _O
 _USED: Final = (
     frozenset(each.name for each in settings_of(StratumSettings)) - _OWN
     | _DASHD
-    | {"broker", "debug", "log_format", "metrics_max_workers"}
+    | {"broker", "debug", "log_format", "onlynet", "proxy", "metrics_max_workers"}
 )
 """Settings that a gateway uses as the node has them."""
 _PASSED: Final = frozenset(

@@ -9,11 +9,12 @@ follow from several settings, and the checks that concern more than one.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from p2pool.alerts.channel import DestinationKind
 from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.app.environment_settings import read_environment, unknown_variables
@@ -28,10 +29,12 @@ from p2pool.app.legacy_flags import (
 from p2pool.app.secret_sources import add_secrets
 from p2pool.app.settings import LOG_NAME, STANDARD_OUTPUT, GeneralSettings, StartOptions, all_settings
 from p2pool.app.settings_file import read_settings_file
+from p2pool.base.endpoints import loopback_address
 from p2pool.base.errors import OperatorError
+from p2pool.base.hosts import is_near, is_onion
 from p2pool.base.paths import parse_path
 from p2pool.base.settings import Given, Shown, derived, format_number, settings_of
-from p2pool.base.text import without_login
+from p2pool.base.text import printable, without_login
 from p2pool.broker.settings import BrokerSettings
 from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.payout_addresses import PayoutMode
@@ -250,7 +253,9 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     values["rpc_arguments"] = _rpc_arguments(words, _options(CredentialOptions, values))
     values["alerts"] = check_alerts(_options(WebhookOptions, values), _options(AlertOptions, values))
     values.setdefault("worker_endpoint", ("", network.worker_port))
-    values.setdefault("p2pool_endpoint", ("", network.p2p_port))
+    # A node behind a proxy is not to be found by those who try all addresses.
+    host = "" if values.get("proxy") is None else loopback_address()
+    values.setdefault("p2pool_endpoint", (host, network.p2p_port))
     if "stats_db" not in values:
         values["stats_db"] = default_location(values["datadir"])
     _check_simnet(values, network)
@@ -261,7 +266,38 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     _check_tls(config)
     _check_web(config)
     _check_gateways(config)
-    return config
+    _check_proxy(config)
+    return replace(config, notices=(*config.notices, *_direct_connections(config)))
+
+
+def _check_proxy(config: Config) -> None:
+    """Raise OperatorError for what needs a proxy, and for what would go past it."""
+    if config.proxy is None:
+        for host, _ in config.p2pool_nodes:
+            if is_onion(host):
+                raise OperatorError(
+                    f"-n {printable(host)}: .onion addresses need --proxy (Tor: socks5://127.0.0.1)"
+                )
+    elif any(each.kind is DestinationKind.SERVICE for each in config.alerts.destinations):
+        raise OperatorError(
+            "--alert-url with --proxy: the library that delivers these alerts makes its own connections, which "
+            "would not go through the proxy; use --webhook or --alert-email"
+        )
+
+
+def _direct_connections(config: Config) -> Iterator[str]:
+    """Yield a notice for each connection that leaves directly although there is a proxy."""
+    if config.proxy is None:
+        return
+    daemons = [*(url.host for url in (*config.dashd, *config.merged)), config.dashd_address or "localhost"]
+    far = [] if config.dashd_proxy is not None else [host for host in daemons if not is_near(host)]
+    for host in dict.fromkeys(far):
+        yield f"--proxy: the daemon at {host} is connected to directly; --dashd-proxy URL changes that"
+    for host, _ in () if config.broker is None else config.broker.hosts:
+        if not is_near(host):
+            yield f"--proxy: the broker at {host} is connected to directly"
+    if config.stats_db is not None and config.stats_db.path is None:
+        yield "--proxy: the database of --stats-db is connected to directly"
 
 
 def _set_payouts(values: Values, options: PayoutOptions, *, network: Network, notices: list[str]) -> None:

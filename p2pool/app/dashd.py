@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from p2pool import __version__
 from p2pool.app.config import Config
+from p2pool.app.routes import dashd_environment, public_environment
 from p2pool.base.endpoints import loopback_address
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -105,7 +106,7 @@ def daemon_addresses(config: Config, *, local: bool = True) -> list[DaemonAddres
 
 
 async def require_daemon(environment: Environment, addresses: Sequence[DaemonAddress]) -> None:
-    """Return if one of the daemons answers. Raises OperatorError if none does."""
+    """Return if one of the daemons answers, of which `environment` is. Raises OperatorError if none does."""
     problems = []
     for address in addresses:
         rpc = RpcClient(environment, address.url, address.credentials)
@@ -133,7 +134,7 @@ class DashdAssembly:
         stats: PoolStats,
         new_template: Callable[[BlockTemplate], None],
     ) -> None:
-        self._environment = environment
+        self._environment = dashd_environment(environment, config)
         self._reactor = environment.reactor
         self._config = config
         self._node = node
@@ -282,14 +283,14 @@ class DashdAssembly:
             pool.headers_heard(NotificationSource.NETWORK, headers)
 
         return BlockBroadcaster(
-            self._environment,
+            public_environment(self._environment, self._config),
             BroadcasterSettings(
                 max_peers=self._config.broadcaster_max_peers,
                 magic=parent.p2p_magic,
                 sub_version=_sub_version(),
                 ours=frozenset(address for address in ours if address is not None),
             ),
-            book=PeerBook(local, self._environment.chance),
+            book=PeerBook(local, self._environment.chance, self._config.kinds),
             path=self._config.datadir / NETWORK_PEERS_FILE.name,
             ask_addresses=network_peers,
             headers_heard=headers_heard,

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.peer_patience import PeerPatience
+from p2pool.app.routes import public_environment
 from p2pool.base.endpoints import cannot_listen
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
@@ -73,7 +74,7 @@ class PeersAssembly:
         block_found: Callable[[FoundBlock], None],
     ) -> None:
         network = config.network
-        self._environment = environment
+        self._environment = environment = public_environment(environment, config)
         self._reactor = environment.reactor
         self._config = config
         self._node = node
@@ -91,7 +92,8 @@ class PeersAssembly:
                 sub_version=f"p2pool-dash/{__version__}".encode(),
                 listen_port=port,
                 max_incoming=config.max_conns,
-                advertise=not config.disable_advertise,
+                # What peers see is the proxy's address: nobody can connect to it.
+                advertise=not config.disable_advertise and (config.proxy is None or external is not None),
                 external=None if external is None else PeerAddress(external[0], external[1] or port),
             ),
             pool=self._pool,
@@ -106,6 +108,7 @@ class PeersAssembly:
                 always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
                 bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
                 outgoing=config.outgoing_conns,
+                kinds=config.kinds,
             ),
             directory=config.datadir,
         )
@@ -149,7 +152,7 @@ class PeersAssembly:
             self._reactor, PROGRESS_PERIOD, self._log_progress, name="log the download progress", now=False
         )
         reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
-        if reachable and not self._config.disable_upnp:
+        if reachable and not self._config.disable_upnp and self._config.proxy is None:
             self._mapping = PortMapping(self._environment, self.service.port)
             self._mapping.start()
 

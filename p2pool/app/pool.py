@@ -17,6 +17,7 @@ from p2pool.app.config import Config
 from p2pool.app.dashd import DaemonAddress, DashdAssembly
 from p2pool.app.payouts import payout_addresses, start_payout_service
 from p2pool.app.peers import PeersAssembly
+from p2pool.app.routes import dashd_environment
 from p2pool.app.stopping import StopTimes
 from p2pool.app.stratum import StratumAssembly
 from p2pool.base.environment import Environment
@@ -80,7 +81,9 @@ class Pool:
             import_from=config.import_shares,
         )
         self.peers = PeersAssembly(environment, config, node=self.node, block_found=self._block_found)
-        self.merged = MergedMining(environment, config.merged, config.datadir / "aux-blocks")
+        self.merged = MergedMining(
+            dashd_environment(environment, config), config.merged, config.datadir / "aux-blocks"
+        )
         self.gateways = self._make_gateways()
         self.stratum = StratumAssembly(
             environment,

@@ -22,6 +22,7 @@ from p2pool.app.leftover_gateways import warn_of_leftovers
 from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.pool import DISK_END, Pool, is_first_confirmation
 from p2pool.app.process_watch import ProcessWatch
+from p2pool.app.routes import dashd_environment
 from p2pool.app.service_status import ServiceStatus
 from p2pool.app.shown_settings import shown_settings
 from p2pool.app.simnet import SimnetAssembly
@@ -163,7 +164,8 @@ class App:
         """Load the shares that an earlier process has stored, while it still serves the miners. Raises
         OperatorError if Dash Core does not answer: then they must not wait for work."""
         if not self.config.embeds_simnet:
-            await require_daemon(self.environment, daemon_addresses(self.config))
+            environment = dashd_environment(self.environment, self.config)
+            await require_daemon(environment, daemon_addresses(self.config))
         await self.pool.persistence.preload()
         self.process_watch.spare_shares()
 

@@ -73,6 +73,8 @@ _COMPOSED: Final[Mapping[str, Callable[[Config], Any]]] = {
     "worker_port": lambda config: _endpoint(*config.worker_endpoint),
     "p2pool_port": lambda config: _endpoint(*config.p2pool_endpoint),
     "dashd": lambda config: [_daemon(url, config.network.parent.rpc_port) for url in config.dashd],
+    "proxy": lambda config: None if config.proxy is None else str(config.proxy),
+    "dashd_proxy": lambda config: None if config.dashd_proxy is None else str(config.dashd_proxy),
     "merged": lambda config: [_daemon(url, 0) for url in config.merged],
     "stats_db": lambda config: "none" if config.stats_db is None else config.stats_db.kind,
     "broker": lambda config: None if config.broker is None else str(config.broker),

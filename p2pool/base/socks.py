@@ -48,6 +48,7 @@ class SocksError(ConnectError):
 
     def __init__(self, text: str, code: int = 0) -> None:
         super().__init__(string=text)  # type: ignore[no-untyped-call]
+        self.text = text
         self.code = code
 
 
@@ -105,6 +106,8 @@ class SocksHandshake:
     """
 
     def __init__(self, proxy: Proxy, host: str, port: int, command: Command = Command.CONNECT) -> None:
+        self.is_let_in = False
+        """Whether the proxy has accepted the login; the request is the next to be sent."""
         self.done = False
         self.address = ""
         """The address in the proxy's reply: for RESOLVE, that of the name."""
@@ -138,8 +141,7 @@ class SocksHandshake:
             return None
         method = self._take(2)[1]
         if method == _NO_LOGIN:
-            self._next = self._reply
-            return self._request
+            return self._ask()
         if method != _LOGIN:
             raise SocksError("the proxy asks for another login than user and password")
         self._next = self._logged_in
@@ -151,7 +153,10 @@ class SocksHandshake:
             return None
         if self._take(2)[1]:
             raise SocksError("the proxy rejects user and password")
-        self._next = self._reply
+        return self._ask()
+
+    def _ask(self) -> bytes:
+        self.is_let_in, self._next = True, self._reply
         return self._request
 
     def _reply(self) -> bytes | None:

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from p2pool.base.errors import ParseError
-from p2pool.base.hosts import is_global
+from p2pool.base.hosts import EVERY_KIND, NetworkKind, is_global, kinds_of
 
 Address = tuple[str, int]
 """IP address as text, port."""
@@ -91,7 +91,9 @@ def _pause(failures: int) -> float:
 class PeerBook:
     """The known addresses. Bound: MAX_KNOWN; the worst are evicted for new ones."""
 
-    def __init__(self, allow_local: bool, rng: random.Random) -> None:
+    def __init__(self, allow_local: bool, rng: random.Random, kinds: frozenset[NetworkKind] = EVERY_KIND) -> None:
+        """Take the networks whose addresses may be dialled."""
+        self._kinds = kinds
         self.known: dict[Address, KnownPeer] = {}
         self.allow_local = allow_local
         self._rng = rng
@@ -156,7 +158,9 @@ class PeerBook:
         due = [
             (peer.score + self._rng.uniform(0.0, 3.0), address)
             for address, peer in self.known.items()
-            if address not in without and (peer.next_try <= now or peer.next_try > now + 2 * LAST_PAUSE)
+            if address not in without
+            and kinds_of(address[0]) <= self._kinds
+            and (peer.next_try <= now or peer.next_try > now + 2 * LAST_PAUSE)
         ]
         chosen: list[Address] = []
         taken = set() if self.allow_local else {_neighbourhood(address) for address in without}

@@ -10,6 +10,7 @@ from typing import Final
 from p2pool.base.errors import OperatorError
 from p2pool.base.setting_values import PORT_LIMITS, read_path
 from p2pool.base.settings import Given, Secret, Shown, read_integer, setting, switch
+from p2pool.base.socks import Proxy, read_proxy
 from p2pool.dashd.daemon_url import DaemonUrl, check_zmq_address, is_host, parse_daemon_url
 from p2pool.networks import NETWORKS
 
@@ -142,6 +143,16 @@ class DashdSettings:
             "work; all of them receive found blocks. The local dashd is also used only if one of its own flags or "
             "its RPC password is given"
         ),
+    )
+    dashd_proxy: Proxy | None = setting(
+        None,
+        metavar="URL",
+        read=read_proxy,
+        secret=Secret("P2POOL_DASHD_PROXY_URL"),
+        shown=Shown.COMPOSED,
+        help="connect with dashd, and with daemons of merged mining, through this SOCKS5 proxy, as --proxy; "
+        "addresses of this machine and of private networks are reached directly",
+        default_text="none: connect directly, also with --proxy",
     )
     broadcaster_max_peers: int = setting(
         20,

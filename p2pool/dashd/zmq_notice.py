@@ -10,8 +10,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.outgoing import proxy_for
+from p2pool.base.socks import Proxy
 
 _log = Logger(namespace="p2pool.dashd")
 
@@ -50,6 +53,8 @@ class ZmqSubscriber:
     def __init__(self, environment: Environment, address: str, announced: Callable[[int], None]) -> None:
         self._reactor = environment.reactor
         self._address = address
+        host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+        self._proxy = proxy_for(environment, host, named=True)
         self._announced = announced
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
@@ -76,6 +81,8 @@ class ZmqSubscriber:
         for option, value in OPTIONS.items():
             socket.setsockopt(option, value)
         socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
+        if self._proxy is not None:
+            self._set_proxy(socket, self._proxy)
         try:
             socket.connect(self._address)
         except zmq.ZMQError as error:
@@ -86,6 +93,13 @@ class ZmqSubscriber:
         self._reactor.addReader(self)
         # The descriptor signals changes only: what happened before it was watched would be missed.
         self._read_again()
+
+    @staticmethod
+    def _set_proxy(socket: zmq.Socket[bytes], proxy: Proxy) -> None:
+        socket.setsockopt_string(zmq.SOCKS_PROXY, host_and_port(proxy.host, proxy.port))
+        if proxy.user is not None:
+            socket.setsockopt_string(zmq.SOCKS_USERNAME, proxy.user)
+            socket.setsockopt_string(zmq.SOCKS_PASSWORD, proxy.password)
 
     def _unsubscribe(self) -> None:
         for waiting in (self._again, self._silence):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from p2pool.app.config import Config, load_config
 from p2pool.app.dashd import daemon_addresses
+from p2pool.app.routes import dashd_environment
 from p2pool.app.stratum import OTHER_FILES
 from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError
@@ -26,6 +27,7 @@ from p2pool.operators.machine_checks import (
     check_history,
     check_open_files,
     check_ports,
+    check_proxy,
     check_space,
     check_x11,
 )
@@ -38,6 +40,7 @@ from p2pool.operators.machine_facts import (
     history_problem,
     open_files_limit,
     port_facts,
+    proxy_problem,
 )
 
 
@@ -85,7 +88,10 @@ async def _check_node(environment: Environment, arguments: Sequence[str], defaul
     findings += [warning("settings", notice) for notice in config.notices]
     findings.append(check_address(config))
     findings += check_machine(config, environment.clock())
-    return findings + await _check_daemons(environment, config)
+    for flag, proxy in (("--proxy", config.proxy), ("--dashd-proxy", config.dashd_proxy)):
+        if proxy is not None:
+            findings.append(check_proxy(flag, str(proxy), proxy_problem(proxy)))
+    return findings + await _check_daemons(dashd_environment(environment, config), config)
 
 
 def check_address(config: Config) -> Finding:

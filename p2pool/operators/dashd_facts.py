@@ -39,11 +39,11 @@ async def daemon_report(environment: Environment, config: Config, address: Daemo
     finally:
         await rpc.close()
     found["p2p_problem"] = await environment.run_in_thread(
-        lambda: connection_problem(address.host, address.p2p_port)
+        lambda: connection_problem(environment, address.host, address.p2p_port)
     )
     if address.zmq is not None:
         zmq = address.zmq
-        found["zmq_problem"] = await environment.run_in_thread(lambda: zmq_problem(zmq))
+        found["zmq_problem"] = await environment.run_in_thread(lambda: zmq_problem(environment, zmq))
     return DaemonReport(**found)
 
 

@@ -149,6 +149,13 @@ def check_broker(address: str, problem: str) -> Finding:
     return fault("--broker", f"{address}: {problem}") if problem else ok("--broker", f"{address} answers")
 
 
+def check_proxy(flag: str, proxy: str, problem: str) -> Finding:
+    """Judge a SOCKS5 proxy, given by `flag`."""
+    if problem:
+        return fault(flag, f"{proxy}: {problem}", f"start the proxy (for Tor: its SocksPort), or correct {flag}")
+    return ok(flag, f"{proxy} answers")
+
+
 def check_history(location: str, problem: str) -> Finding:
     """Judge the database of history at `location`. The node mines without it."""
     advice = "correct --stats-db, or start the database; until then no history is written"

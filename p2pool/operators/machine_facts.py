@@ -15,7 +15,10 @@ from p2pool.app.config import Config
 from p2pool.app.data_directory import lock_owner
 from p2pool.app.state_files import check_state_files
 from p2pool.base.endpoints import host_and_port
+from p2pool.base.environment import Environment
 from p2pool.base.errors import OperatorError, reason_of
+from p2pool.base.outgoing import connect_blocking
+from p2pool.base.socks import Proxy, SocksError, SocksHandshake
 from p2pool.history.database import DatabaseLocation, check_file_version, try_connection
 from p2pool.history.records import HistoryProblem
 from p2pool.net.tls import ServerCertificate
@@ -187,20 +190,41 @@ def broker_problem(config: Config) -> str:
     return ""
 
 
-def connection_problem(host: str, port: int, patience: float = 5.0) -> str:
+def connection_problem(environment: Environment, host: str, port: int, patience: float = 5.0) -> str:
     """Return why no TCP connection can be made; "" if it can."""
     try:
-        socket.create_connection((host, port), patience).close()
+        connect_blocking(environment, host, port, patience).close()
     except OSError as error:
         return f"{host_and_port(host, port)}: {reason_of(error)}"
     return ""
 
 
-def zmq_problem(address: str, patience: float = 5.0) -> str:
+def proxy_problem(proxy: Proxy, patience: float = 5.0) -> str:
+    """Return why a SOCKS5 proxy cannot be used; "" if it answers and takes the login."""
+    try:
+        with socket.create_connection((proxy.host, proxy.port), patience) as connection:
+            handshake = SocksHandshake(proxy, "localhost", 0)
+            sent = handshake.begin()
+            while not handshake.is_let_in:
+                connection.sendall(sent)
+                data = connection.recv(1)
+                if not data:
+                    return "what listens there closes the connection: it is not a SOCKS5 proxy"
+                sent = handshake.receive(data)
+    except SocksError as error:
+        return error.text
+    except TimeoutError:
+        return "it does not answer as a SOCKS5 proxy does"
+    except OSError as error:
+        return reason_of(error)
+    return ""
+
+
+def zmq_problem(environment: Environment, address: str, patience: float = 5.0) -> str:
     """Return why `tcp://HOST:PORT` is not a ZMQ publisher; "" if it greets as one (ZMTP 3, signature)."""
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), patience) as connection:
+        with connect_blocking(environment, host.strip("[]"), int(port), patience) as connection:
             connection.settimeout(patience)
             connection.sendall(b"\xff" + bytes(8) + b"\x7f")
             greeting = connection.recv(1)

@@ -64,11 +64,9 @@ def is_dialable(address: PeerAddress, heard_from: str) -> bool:
     if not 0 < address.port < 65536:
         return False
     ip, source = _parse(address.host), _parse(heard_from)
-    if ip is None or source is None:
+    if ip is None or ip.is_unspecified or ip.is_multicast:
         return False
-    if ip.is_unspecified or ip.is_multicast:
-        return False
-    return is_global(ip) or not is_global(source)
+    return is_global(ip) or (source is not None and not is_global(source))
 
 
 def may_be_told(host: str, to: str) -> bool:

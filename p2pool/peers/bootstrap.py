@@ -8,12 +8,12 @@ them costs one line in the log and never the others.
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from twisted.internet.error import ConnectError
 from twisted.logger import Logger
 
 from p2pool.base.bounded import BoundedDict
@@ -112,10 +112,15 @@ class BootstrapSettings:
 
 
 class Bootstrap:
-    """Asks all names and lists for nodes. `run_in_thread` reads files, `look_up` resolves names: nobody waits for
-    one of them at the end of the program."""
+    """Asks all names and lists for nodes. `run_in_thread` reads files, `look_up` returns the addresses of a host
+    and port as `base.outgoing.resolve` does."""
 
-    def __init__(self, settings: BootstrapSettings, run_in_thread: InThread, look_up: InThread) -> None:
+    def __init__(
+        self,
+        settings: BootstrapSettings,
+        run_in_thread: InThread,
+        look_up: Callable[[str, int], Awaitable[list[str]]],
+    ) -> None:
         self._settings = settings
         self._run_in_thread = run_in_thread
         self._look_up = look_up
@@ -186,20 +191,17 @@ class Bootstrap:
         return parsed.places
 
     async def _resolve(self, place: BootstrapNode) -> list[str]:
-        """Return the addresses of a name, at most MAX_OF_NAME."""
+        """Return the addresses of a name, at most MAX_OF_NAME, or the name itself for the proxy to find."""
         try:
-            answers = await self._look_up(
-                lambda: socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-            )
-        except (OSError, UnicodeError) as error:
+            hosts = await self._look_up(place.host, place.port)
+        except (OSError, UnicodeError, ConnectError) as error:
             if place.host not in self._failed:
                 self._failed[place.host] = None
                 text = getattr(error, "strerror", None) or error
                 _log.warn("cannot resolve bootstrap node {host}: {error}", host=printable(place.host), error=text)
             return []
         self._failed.pop(place.host, None)
-        hosts = dict.fromkeys(str(address[0]) for *_, address in answers)
-        return list(hosts)[:MAX_OF_NAME]
+        return hosts[:MAX_OF_NAME]
 
     def _usable(self, hosts: Sequence[str], place: BootstrapNode, origin: NodeOrigin) -> Iterator[Found]:
         """Return the usable addresses. Only what is written as an address, or given by the operator, may be in a
@@ -208,6 +210,9 @@ class Bootstrap:
         written = place.host if place.port == self._settings.port else host_and_port(*place)
         by = FoundBy(origin, written if is_name else "")
         for host in hosts:
+            if host == place.host and is_name:
+                yield Found(PeerAddress(host, place.port), by)
+                continue
             try:
                 address = ipaddress.ip_address(host)
             except ValueError:

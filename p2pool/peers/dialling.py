@@ -12,12 +12,12 @@ from itertools import chain
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.python.failure import Failure
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
-from p2pool.base.hosts import parse_address
+from p2pool.base.hosts import EVERY_KIND, NetworkKind, kinds_of, parse_address
+from p2pool.base.outgoing import endpoint_to
 from p2pool.peers.addresses import dial_group
 from p2pool.peers.bootstrap import MAX_FOUND
 from p2pool.peers.hub import PeerHub
@@ -46,9 +46,12 @@ by a restart what it could not have before."""
 
 
 class Dialler:
-    """Keeps up the outgoing connections, as many as `wanted`; those of --p2pool-node count."""
+    """Keeps up the outgoing connections, as many as `wanted`, in networks of those `kinds`; those of --p2pool-node
+    count."""
 
-    def __init__(self, environment: Environment, hub: PeerHub, *, wanted: int) -> None:
+    def __init__(
+        self, environment: Environment, hub: PeerHub, *, wanted: int, kinds: frozenset[NetworkKind] = EVERY_KIND
+    ) -> None:
         self.factory = PeerFactory(hub, False)
         self.factory.began.subscribe(self._began)
         self.factory.ended.subscribe(self._ended)
@@ -61,7 +64,9 @@ class Dialler:
         self._reactor = environment.reactor
         self._clock: Callable[[], float] = environment.clock
         self._chance: random.Random = environment.chance
+        self._environment = environment
         self._wanted = wanted
+        self._kinds = kinds
         self._attempts: dict[str, Deferred[Any]] = {}
         """By group. At most MAX_ATTEMPTS."""
         self._resting: BoundedDict[str, float] = BoundedDict(1000)
@@ -150,7 +155,8 @@ class Dialler:
                 continue
             self._take_out(address)
             rests = self._resting.get(address.host, 0.0) > now
-            if not (rests or key in connected or group in groups or self._hub.bans.is_banned(address.host, now)):
+            excluded = rests or key in connected or group in groups or not kinds_of(address.host) & self._kinds
+            if not (excluded or self._hub.bans.is_banned(address.host, now)):
                 return address
         return None
 
@@ -164,7 +170,7 @@ class Dialler:
 
     def _try(self, address: PeerAddress) -> None:
         group = dial_group(address.host, address.port)
-        endpoint = HostnameEndpoint(self._reactor, address.host, address.port, timeout=DIAL_TIME)
+        endpoint = endpoint_to(self._environment, address.host, address.port, timeout=DIAL_TIME)
         attempt = endpoint.connect(self.factory)
         self._attempts[group] = attempt
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from p2pool.base.hosts import parse_address
 from p2pool.networks.parameters import ANNOUNCED_PROTOCOL
 from p2pool.peers.messages import PeerAddress, PeerVersion
+
+NOWHERE = "0.0.0.0"
 
 
 class PeerState(Enum):
@@ -38,11 +41,12 @@ class Introduction:
     port: int
 
     def version_for(self, host: str, port: int) -> PeerVersion:
-        """Return our `version` message to the peer at an address."""
+        """Return our `version` message to the peer at an address, or at a name, for which it has no place."""
+        receiver = NOWHERE if parse_address(host) is None else host
         return PeerVersion(
             version=ANNOUNCED_PROTOCOL,
             services=0,
-            receiver=PeerAddress(host, port),
+            receiver=PeerAddress(receiver, port),
             sender=PeerAddress(self.host, self.port),
             nonce=self.nonce,
             sub_version=self.sub_version,

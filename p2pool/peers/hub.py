@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
+from p2pool.base.hosts import parse_address
 from p2pool.base.observable import Event
 from p2pool.base.ordered_set import OrderedSet
 from p2pool.base.text import printable
@@ -357,7 +358,7 @@ class PeerHub(Hub):
 
     def _answers(self, session: PeerSession) -> None:
         """Take note that a node was reached where it listens."""
-        if session.version is not None:
+        if session.version is not None and parse_address(session.host) is not None:
             address = PeerAddress(session.host, session.port, session.version.services)
             self.addresses.answered(address, self._clock(), found_by=self.found_by(session))
 

@@ -20,6 +20,8 @@ from twisted.logger import Logger
 from p2pool.base.backoff import Backoff
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import EVERY_KIND, NetworkKind, kinds_of, parse_address
+from p2pool.base.outgoing import resolve
 from p2pool.base.state_file import StateFile, StateFormat
 from p2pool.base.timer import Timer
 from p2pool.peers.address_book import KEY_SIZE, NAMED, AddressBook
@@ -50,12 +52,14 @@ _KEY = re.compile(f"[0-9a-f]{{{2 * KEY_SIZE}}}")
 class DialSettings:
     """Which connections there are to be. `listen` is (interface, port), None for no listening; `always` are kept
     connected; `bootstrap` says where to look for nodes while fewer than FEW_PEERS are connected, None for nowhere;
-    `outgoing` is how many outgoing connections are wanted."""
+    `outgoing` is how many outgoing connections are wanted, and `kinds` the networks in which the node looks for
+    them itself."""
 
     listen: tuple[str, int] | None
     always: Sequence[tuple[str, int]] = ()
     bootstrap: BootstrapSettings | None = None
     outgoing: int = PeerSettings.outgoing_conns
+    kinds: frozenset[NetworkKind] = EVERY_KIND
 
 
 class PeerService(Service):
@@ -63,6 +67,7 @@ class PeerService(Service):
 
     def __init__(self, environment: Environment, hub: PeerHub, *, settings: DialSettings, directory: Path) -> None:
         self.hub = hub
+        self._environment = environment
         self._reactor = environment.reactor
         self._settings = settings
         self._file = StateFile(directory / PEERS_FILE.name, PEERS_FILE)
@@ -70,7 +75,7 @@ class PeerService(Service):
         self._chance = environment.chance
         self._run_in_thread = environment.run_in_thread
         self._accepting = PeerFactory(hub, True)
-        self._dialler = Dialler(environment, hub, wanted=settings.outgoing)
+        self._dialler = Dialler(environment, hub, wanted=settings.outgoing, kinds=settings.kinds)
         self._kept = [KeptNode(environment, hub, each, dial_time=DIAL_TIME) for each in settings.always]
         """The nodes of --p2pool-node."""
         self._timers: list[Timer] = []
@@ -78,9 +83,7 @@ class PeerService(Service):
         self._saved: dict[str, object] = {}
         self._bootstrap: Bootstrap | None = None
         if settings.bootstrap is not None:
-            self._bootstrap = Bootstrap(
-                settings.bootstrap, environment.run_in_thread, environment.run_in_daemon_thread
-            )
+            self._bootstrap = Bootstrap(settings.bootstrap, environment.run_in_thread, self._resolve)
         self._looking = False
         self._look_up_backoff = Backoff(LOOK_UP_PERIOD, LONGEST_PERIOD)
         self._next_look_up = 0.0
@@ -191,9 +194,15 @@ class PeerService(Service):
         if self.running:
             self.last_look_up = NodeLookUps(self._clock(), found)
 
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a name, or the name if only the proxy finds it; none if --onlynet excludes
+        them."""
+        return await resolve(self._environment, host, port) if kinds_of(host) & self._settings.kinds else []
+
     def _take_named(self, found: Found) -> None:
         now = self._clock()
-        self.hub.addresses.add(found.address, now, now=now, source=NAMED, found_by=found.by)
+        if parse_address(found.address.host) is not None:  # other nodes cannot be told names
+            self.hub.addresses.add(found.address, now, now=now, source=NAMED, found_by=found.by)
         self.hub.named.add(found.address.host)
         self._dialler.named.append(found.address)
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from p2pool.base.hosts import EVERY_KIND, NetworkKind
 from p2pool.base.setting_values import read_listen_endpoint, read_node_address
-from p2pool.base.settings import Shown, setting, switch
+from p2pool.base.settings import Given, Secret, Shown, setting, switch
+from p2pool.base.socks import Proxy, read_proxy
 from p2pool.networks import NETWORKS
+
+
+def _read_network(given: Given) -> NetworkKind:
+    try:
+        return NetworkKind(given.text)
+    except ValueError:
+        raise given.refused(f"give one of {', '.join(kind.value for kind in NetworkKind)}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +86,30 @@ class PeerSettings:
     )
     disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
     disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")
+    proxy: Proxy | None = setting(
+        None,
+        metavar="URL",
+        read=read_proxy,
+        secret=Secret("P2POOL_PROXY_URL"),
+        shown=Shown.COMPOSED,
+        help="connect through this SOCKS5 proxy, such as Tor's: socks5://[USER:PASSWORD@]HOST[:PORT]. Other "
+        "nodes, nodes of the Dash network, webhooks and mail are reached only through it, and it resolves all "
+        "names; the port for other nodes is then open to this machine only, unless --p2pool-port is given",
+        default_text="none: connect directly",
+    )
+    onlynet: frozenset[NetworkKind] = setting(
+        frozenset(),
+        metavar="NETWORK",
+        read=_read_network,
+        collect=frozenset,
+        shown=Shown.VALUE,
+        help="look for other nodes and nodes of the Dash network only in this network: "
+        + ", ".join(kind.value for kind in NetworkKind)
+        + "; nodes of --p2pool-node are dialled in any network",
+        default_text="all",
+    )
+
+    @property
+    def kinds(self) -> frozenset[NetworkKind]:
+        """Return the networks in which the node looks for others."""
+        return self.onlynet or EVERY_KIND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -26,6 +27,7 @@ from p2pool.alerts.webhook import (
     sign,
 )
 from p2pool.base.hosts import is_global
+from p2pool.base.socks import Proxy
 from tests.environment import make_environment
 
 DELIVERY = OutboxEntry("id1", "hook", {"event": "test"}, 1e9)
@@ -184,10 +186,27 @@ def test_a_redirect_takes_the_global_one_of_several_addresses_and_only_that():
     hook = Hook("http://h.example/", "127.0.0.1", "93.184.216.34", "10.0.0.1")
     target = parse_url("http://other.example/")
     found: list = []
-    ensureDeferred(hook.hook._addresses_of(target, True)).addCallback(found.append)
-    assert found == [[ip_address("93.184.216.34")]]
-    ensureDeferred(hook.hook._addresses_of(target, False)).addCallback(found.append)
-    assert found[1][0] == ip_address("127.0.0.1")
+    ensureDeferred(hook.hook._hosts_of(target, True)).addCallback(found.append)
+    assert found == [["93.184.216.34"]]
+    ensureDeferred(hook.hook._hosts_of(target, False)).addCallback(found.append)
+    assert found[1][0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("location", "way"),
+    [
+        ("http://h.example/other", ["h.example"]),
+        ("http://other.example/", "whose address only the proxy knows"),
+        ("http://10.0.0.1/", "not globally reachable"),
+        ("http://93.184.216.34/", ["93.184.216.34"]),
+    ],
+)
+def test_redirects_behind_a_proxy(location, way):
+    hook = Hook("http://h.example/")
+    hook.hook._environment = replace(hook.hook._environment, proxy=Proxy("127.0.0.1", 9050))
+    found: list = []
+    ensureDeferred(hook.hook._hosts_of(parse_url(location), True)).addBoth(found.append)
+    assert found == [way] if isinstance(way, list) else way in str(found[0].value)
 
 
 def test_a_name_that_is_not_known_is_tried_again():

@@ -23,6 +23,8 @@ from p2pool.app.config import SIMNET_ADDRESS, Config, load_config
 from p2pool.app.payouts import payout_addresses
 from p2pool.app.settings import all_settings, flag_names
 from p2pool.base.errors import OperatorError
+from p2pool.base.hosts import NetworkKind
+from p2pool.base.socks import Proxy
 from p2pool.broker.settings import BrokerAddress
 from p2pool.dash.address import encode_address
 from p2pool.dash.pow import PROVIDER
@@ -301,6 +303,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
             outgoing-conns = 3
             external-ip = "203.0.113.5:77"
             peer-patience = 90
+            proxy = "socks5://me:secret@127.0.0.1"
+            onlynet = ["ipv6", "onion"]
+            dashd-proxy = "socks5://[::1]:1080"
             disable-advertise = true
             disable-upnp = true
             start-difficulty = 8
@@ -383,6 +388,9 @@ def test_a_file_may_set_everything(toml, tmp_path):
         outgoing_conns=3,
         external_ip=("203.0.113.5", 77),
         peer_patience=90,
+        proxy=Proxy("127.0.0.1", 9050, "me", "secret"),
+        onlynet=frozenset({NetworkKind.IPV6, NetworkKind.ONION}),
+        dashd_proxy=Proxy("::1", 1080),
         disable_advertise=True,
         disable_upnp=True,
         fee=0.5,
@@ -458,6 +466,10 @@ def test_a_file_may_set_everything(toml, tmp_path):
         share_port=True,
         supervised=True,
         given=config.given,
+        notices=(
+            "--proxy: the broker at h is connected to directly",
+            "--proxy: the database of --stats-db is connected to directly",
+        ),
         stats_retention=400,
         stats_node="home-1",
     )
@@ -467,7 +479,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 77, "a new setting: does the file know it?"
+    assert len(settable) == 80, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

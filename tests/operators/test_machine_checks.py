@@ -11,6 +11,7 @@ import pytest
 
 from p2pool.app.config import load_config
 from p2pool.app.data_directory import DataDirectory, lock_owner
+from p2pool.base.socks import Proxy
 from p2pool.net.tls import KeyKind, make_self_signed
 from p2pool.operators.check import check_machine
 from p2pool.operators.findings import Level
@@ -25,6 +26,7 @@ from p2pool.operators.machine_checks import (
     check_history,
     check_open_files,
     check_ports,
+    check_proxy,
     check_space,
     check_x11,
 )
@@ -35,8 +37,10 @@ from p2pool.operators.machine_facts import (
     listening_process,
     open_files_limit,
     port_facts,
+    proxy_problem,
     zmq_problem,
 )
+from tests.environment import make_environment
 
 NOW = 1_700_000_000.0
 HERE = Path("/data/dash")
@@ -206,10 +210,35 @@ def test_connections():
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         number = listener.getsockname()[1]
-        assert connection_problem("127.0.0.1", number) == ""
-        assert "does not greet" in zmq_problem(f"tcp://127.0.0.1:{number}", 0.05)
-    assert "Connection refused" in connection_problem("127.0.0.1", number)
-    assert "Connection refused" in zmq_problem(f"tcp://127.0.0.1:{number}")
+        assert connection_problem(make_environment(), "127.0.0.1", number) == ""
+        assert "does not greet" in zmq_problem(make_environment(), f"tcp://127.0.0.1:{number}", 0.05)
+        assert "does not answer" in proxy_problem(Proxy("127.0.0.1", number), 0.05)
+    assert "Connection refused" in connection_problem(make_environment(), "127.0.0.1", number)
+    assert "Connection refused" in zmq_problem(make_environment(), f"tcp://127.0.0.1:{number}")
+    assert "Connection refused" in proxy_problem(Proxy("127.0.0.1", number))
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        (b"\x05\x00", ""),
+        (b"\x05\x02\x01\x00", ""),
+        (b"\x05\x02\x01\x01", "rejects user and password"),
+        (b"HTTP/1.1 400", "not a SOCKS5 proxy"),
+        (b"", "closes the connection"),
+    ],
+)
+def test_proxies(monkeypatch, answers, why):
+    ours, proxys = socket.socketpair()
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: ours)
+    with proxys:
+        proxys.sendall(answers)
+        proxys.shutdown(socket.SHUT_WR)
+        problem = proxy_problem(Proxy("127.0.0.1", 9050, "me", "secret"))
+    assert why in problem
+    assert bool(problem) is bool(why)
+    finding = check_proxy("--proxy", "socks5://127.0.0.1:9050", problem)
+    assert "127.0.0.1:9050" in finding.text
 
 
 def test_all_of_a_machine(tmp_path):

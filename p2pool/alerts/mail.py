@@ -97,7 +97,7 @@ class _Smtp(smtplib.SMTP):
         if self._environment is None:
             plain = socket.create_connection((host, port), timeout)
         else:
-            plain = connect_blocking(self._environment, host, port, timeout)
+            plain = connect_blocking(self._environment, host, port, timeout=timeout)
         if self.is_over:  # resolving the name, or its first addresses, took all the time
             plain.close()
             raise OSError(f"it could not be reached within {TOTAL_TIME:g} s")
@@ -131,7 +131,7 @@ class Mail:
         """Send the entry's content as a message, and return the result."""
         message = compose_mail(self._server, self._recipient, entry)
         result: DeliveryResult = await self._environment.run_in_daemon_thread(
-            lambda: send(self._server, self._recipient, message, self._environment)
+            lambda: send(self._server, self._recipient, message, environment=self._environment)
         )
         return result
 
@@ -151,11 +151,11 @@ def compose_mail(server: MailServer, recipient: str, entry: OutboxEntry) -> Emai
 
 
 def send(
-    server: MailServer, recipient: str, message: EmailMessage, environment: Environment | None = None
+    server: MailServer, recipient: str, message: EmailMessage, *, environment: Environment | None = None
 ) -> DeliveryResult:
     """Make one attempt, through the proxy of the environment if it has one. Blocks. Addresses and login are
     removed from what the server said: everybody may read it."""
-    result = _attempt(server, recipient, message, environment)
+    result = _attempt(server, recipient, message, environment=environment)
     text = result.text
     for hidden in (recipient, server.sender, server.user, server.password):
         if hidden is not None and len(hidden) >= MIN_SECRET:
@@ -164,7 +164,7 @@ def send(
 
 
 def _attempt(
-    server: MailServer, recipient: str, message: EmailMessage, environment: Environment | None
+    server: MailServer, recipient: str, message: EmailMessage, *, environment: Environment | None
 ) -> DeliveryResult:
     smtp = _Smtp(environment)
     watchdog = threading.Timer(TOTAL_TIME, smtp.disconnect)

@@ -18,7 +18,7 @@ Around the node:
 - `pool`: class `Pool`, the part of it that mines; `stopping`: stops parts one by one, whatever one of them does
 - `service_status`: the status line of systemd
 - `logs`, `status_log`, `bench_log`: the log, lines about the node as a whole, and what --bench adds
-- `routes`: which parts connect to other machines through a proxy
+- `routes`: which parts connect to other machines through a proxy; `onion`: the node as an onion service
 - `peer_patience`: how long miners keep their work without other nodes
 - `compiled`: the modules that can be compiled, and whether they are
 - `process_watch`: measures the process: delays, memory, files and threads

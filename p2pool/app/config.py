@@ -40,6 +40,7 @@ from p2pool.dash.address import AddressError, encode_address, payout_hash160
 from p2pool.dashd.payout_addresses import PayoutMode
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
 from p2pool.history.settings import HistorySettings, default_location
+from p2pool.net.onion_settings import OnionOptions
 from p2pool.networks import NETWORKS, SIMNET, Network
 from p2pool.node.settings import PayoutOptions, PayoutSettings, ShareSettings
 from p2pool.peers.settings import PeerSettings
@@ -66,6 +67,7 @@ class Config(
     StratumSettings,
     WebSettings,
     PeerSettings,
+    OnionOptions,
     ShareSettings,
     HistorySettings,
     MergedSettings,
@@ -267,6 +269,7 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     _check_web(config)
     _check_gateways(config)
     _check_proxy(config)
+    _check_onion(config)
     return replace(config, notices=(*config.notices, *_direct_connections(config)))
 
 
@@ -283,6 +286,13 @@ def _check_proxy(config: Config) -> None:
             "--alert-url with --proxy: the library that delivers these alerts makes its own connections, which "
             "would not go through the proxy; use --webhook or --alert-email"
         )
+
+
+def _check_onion(config: Config) -> None:
+    """Raise OperatorError for an onion service of miners or browsers alone: its ports are those of one service."""
+    for name in ("onion_stratum", "onion_web"):
+        if getattr(config, name) and not config.onion:
+            raise OperatorError(f"--{name.replace('_', '-')} without --onion: give both")
 
 
 def _direct_connections(config: Config) -> Iterator[str]:

@@ -19,6 +19,7 @@ from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.leftover_gateways import warn_of_leftovers
+from p2pool.app.onion import OnionService, OnionSettings
 from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.pool import DISK_END, Pool, is_first_confirmation
 from p2pool.app.process_watch import ProcessWatch
@@ -29,6 +30,7 @@ from p2pool.app.simnet import SimnetAssembly
 from p2pool.app.status_log import StatusLog
 from p2pool.app.stopping import StopTimes
 from p2pool.app.web import WebAssembly, apply_keys
+from p2pool.base.endpoints import reachable_host
 from p2pool.base.environment import Environment
 from p2pool.base.time_slice import cooperator
 from p2pool.base.timer import Timer
@@ -109,6 +111,7 @@ class App:
             alerts=self.alerts,
             gateways=None if pool.shared is None else pool.shared.sender,
         )
+        self.onion = OnionService(environment, self._onion_settings, config.datadir)
         self._shown = shown_settings(config)
         self.views = Views(self._sources())
         self.status_log = StatusLog(environment, self.views.sources, pool.dashd.advice)
@@ -227,6 +230,8 @@ class App:
         self._timers = [Timer(self.reactor, REFRESH_PERIOD, self._refresh_views, name="refresh the views")]
         if bench is not None:
             self._timers.append(Timer(self.reactor, PERIOD, bench.log_summary, name="log the timings", now=False))
+        if config.onion:
+            self.onion.start()
         self.status_log.start()
         self.service_status.start()
         self.process_watch.start()
@@ -278,8 +283,22 @@ class App:
     def _listening(self) -> list[OpenPort]:
         """Return the ports that are open, for pages."""
         ports = [*self.pool.stratum.listening(), *self.web.listening()]
-        p2p = self.pool.peers.service.port
-        return [*ports, OpenPort("other nodes", p2p)] if p2p else ports
+        p2p, onion = self.pool.peers.service.port, self.onion.host
+        purpose = "other nodes" if onion is None else f"other nodes, also at {onion}"
+        return [*ports, OpenPort(purpose, p2p)] if p2p else ports
+
+    def _onion_settings(self) -> OnionSettings:
+        """Return what to publish as an onion service: the ports that are open."""
+        config, pool = self.config, self.pool
+        ports = [(config.network.p2p_port, (reachable_host(config.p2pool_host), pool.peers.service.port))]
+        miners = pool.stratum.host, pool.stratum.port
+        if config.onion_stratum:
+            ports.append((config.network.worker_port, miners))
+        if config.onion_web:
+            own = [] if config.web_port is None else self.web.listening()
+            web = [(reachable_host(config.web_port[0]), each.port) for each in own if config.web_port is not None]
+            ports.append((443 if config.serves_https else 80, (web or [miners])[0]))
+        return OnionSettings(config.tor_control, config.tor_control_password, ports)
 
     async def _refresh_views(self) -> None:
         clock, slices = self.environment.clock, self._cooperator
@@ -346,7 +365,8 @@ class App:
         self.service_status.stop()
         self.process_watch.stop()
         self.live.stop()
-        await times.together(*(miner.stopService for miner in self.simnet.miners), by=MONITORING_END)
+        miners = (miner.stopService for miner in self.simnet.miners)
+        await times.together(self.onion.stop, *miners, by=MONITORING_END)
         if self.children is not None:
             await times.part(self.children.stop, CHILDREN_STOP_TIME, by=CHILDREN_END)
         await times.part(self.web.stop, by=CHILDREN_END)

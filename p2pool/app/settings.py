@@ -16,6 +16,7 @@ from p2pool.base.settings import Setting, Shown, setting, settings_of, switch
 from p2pool.broker.settings import BrokerSettings
 from p2pool.dashd.settings import CredentialOptions, DashdSettings, MergedSettings
 from p2pool.history.settings import HistorySettings
+from p2pool.net.onion_settings import OnionOptions
 from p2pool.networks import DASH, NETWORKS
 from p2pool.node.settings import PayoutOptions, PayoutSettings, ShareSettings
 from p2pool.peers.settings import PeerSettings
@@ -117,6 +118,7 @@ GROUPS = (
     Group("stratum", "miners: port, difficulty, limits and TLS", (StratumSettings,)),
     Group("web", "pages, API, metrics and access control", (WebSettings,)),
     Group("peers", "other p2pool nodes", (PeerSettings,)),
+    Group("onion", "onion service (Tor)", (OnionOptions,)),
     Group("shares", "files of the share chain", (ShareSettings,)),
     Group("history", "database for graphs and lists", (HistorySettings,)),
     Group("webhooks", "webhooks", (WebhookOptions,)),

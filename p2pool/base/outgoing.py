@@ -38,11 +38,11 @@ def endpoint_to(
     PROXY_TIME at least."""
     proxy = proxy_for(environment, host, named=named)
     if proxy is None:
-        return _direct(environment, host, port, timeout)
+        return _direct(environment, host, port, timeout=timeout)
     return SocksEndpoint(environment, proxy, (host, port), timeout=max(timeout, PROXY_TIME))
 
 
-def _direct(environment: Environment, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
+def _direct(environment: Environment, host: str, port: int, *, timeout: float) -> IStreamClientEndpoint:
     """Return what connects directly; a resolver is asked for names only."""
     address = parse_address(host)
     if address is None:
@@ -51,7 +51,7 @@ def _direct(environment: Environment, host: str, port: int, timeout: float) -> I
     return kind(environment.reactor, str(address), port, timeout=timeout)
 
 
-def connect_blocking(environment: Environment, host: str, port: int, timeout: float) -> socket.socket:
+def connect_blocking(environment: Environment, host: str, port: int, *, timeout: float) -> socket.socket:
     """Return a connected socket, for libraries that block, called in a thread of its own. Each step takes up to
     `timeout` seconds. Raises OSError."""
     proxy = proxy_for(environment, host, named=True)
@@ -135,7 +135,9 @@ class _TunnelTransport:
 class _Tunnel(Protocol):
     """Speaks SOCKS5 until the connection is made, and then hands everything to the protocol of `factory`."""
 
-    def __init__(self, handshake: SocksHandshake, factory: Any, peer: IAddress, made: Deferred[IProtocol]) -> None:
+    def __init__(
+        self, handshake: SocksHandshake, factory: Any, *, peer: IAddress, made: Deferred[IProtocol]
+    ) -> None:
         self._handshake = handshake
         self._factory = factory
         self._peer = peer
@@ -238,8 +240,10 @@ class SocksEndpoint:
         host, port = self._target
         peer = (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
         made: Deferred[IProtocol] = Deferred()
-        tunnel = _Tunnel(SocksHandshake(self._proxy, host, port, self._command), factory, peer, made)
-        to_proxy = _direct(self._environment, self._proxy.host, self._proxy.port, self._timeout)
+        tunnel = _Tunnel(
+            SocksHandshake(self._proxy, host, port, command=self._command), factory, peer=peer, made=made
+        )
+        to_proxy = _direct(self._environment, self._proxy.host, self._proxy.port, timeout=self._timeout)
         try:
             await to_proxy.connect(_OneTunnel(tunnel))
         except ConnectingCancelledError:

@@ -105,7 +105,7 @@ class SocksHandshake:
     A handshake keeps less than 300 bytes and what arrived with them.
     """
 
-    def __init__(self, proxy: Proxy, host: str, port: int, command: Command = Command.CONNECT) -> None:
+    def __init__(self, proxy: Proxy, host: str, port: int, *, command: Command = Command.CONNECT) -> None:
         self.is_let_in = False
         """Whether the proxy has accepted the login; the request is the next to be sent."""
         self.done = False

@@ -190,10 +190,10 @@ def broker_problem(config: Config) -> str:
     return ""
 
 
-def connection_problem(environment: Environment, host: str, port: int, patience: float = 5.0) -> str:
+def connection_problem(environment: Environment, host: str, port: int, *, patience: float = 5.0) -> str:
     """Return why no TCP connection can be made; "" if it can."""
     try:
-        connect_blocking(environment, host, port, patience).close()
+        connect_blocking(environment, host, port, timeout=patience).close()
     except OSError as error:
         return f"{host_and_port(host, port)}: {reason_of(error)}"
     return ""
@@ -224,7 +224,7 @@ def zmq_problem(environment: Environment, address: str, patience: float = 5.0) -
     """Return why `tcp://HOST:PORT` is not a ZMQ publisher; "" if it greets as one (ZMTP 3, signature)."""
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     try:
-        with connect_blocking(environment, host.strip("[]"), int(port), patience) as connection:
+        with connect_blocking(environment, host.strip("[]"), int(port), timeout=patience) as connection:
             connection.settimeout(patience)
             connection.sendall(b"\xff" + bytes(8) + b"\x7f")
             greeting = connection.recv(1)

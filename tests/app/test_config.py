@@ -306,6 +306,11 @@ def test_a_file_may_set_everything(toml, tmp_path):
             proxy = "socks5://me:secret@127.0.0.1"
             onlynet = ["ipv6", "onion"]
             dashd-proxy = "socks5://[::1]:1080"
+            onion = true
+            onion-stratum = true
+            onion-web = true
+            tor-control = "192.168.0.2"
+            tor-control-password = "of tor"
             disable-advertise = true
             disable-upnp = true
             start-difficulty = 8
@@ -391,6 +396,11 @@ def test_a_file_may_set_everything(toml, tmp_path):
         proxy=Proxy("127.0.0.1", 9050, "me", "secret"),
         onlynet=frozenset({NetworkKind.IPV6, NetworkKind.ONION}),
         dashd_proxy=Proxy("::1", 1080),
+        onion=True,
+        onion_stratum=True,
+        onion_web=True,
+        tor_control=("192.168.0.2", 9051),
+        tor_control_password="of tor",
         disable_advertise=True,
         disable_upnp=True,
         fee=0.5,
@@ -479,7 +489,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 80, "a new setting: does the file know it?"
+    assert len(settable) == 85, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

@@ -193,6 +193,7 @@ def test_alerts_behind_a_proxy(tmp_path, monkeypatch):
     [
         (("-n", ONION), ".onion addresses need --proxy"),
         (("--proxy", "socks5://127.0.0.1", "--alert-url", "json://127.0.0.1/"), "--alert-url with --proxy"),
+        (("--onion-web",), "--onion-web without --onion"),
         (("--onlynet", "tor"), "--onlynet tor: give one of ipv4, ipv6, onion"),
     ],
 )

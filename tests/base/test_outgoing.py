@@ -188,9 +188,9 @@ def test_libraries_that_block(monkeypatch, answers, why):
         environment = make_environment(proxy=PROXY)
         if why:
             with pytest.raises(OSError, match=why):
-                connect_blocking(environment, "mail.example", 25, 1.0)
+                connect_blocking(environment, "mail.example", 25, timeout=1.0)
             assert ours.fileno() == -1
         else:
-            assert connect_blocking(environment, "mail.example", 25, 1.0).recv(9) == b"hello"
+            assert connect_blocking(environment, "mail.example", 25, timeout=1.0).recv(9) == b"hello"
             assert b"mail.example" in proxys.recv(99)
     assert asked == [("127.0.0.1", 9050)]

@@ -51,7 +51,7 @@ def said(handshake: SocksHandshake, answers: bytes, size: int) -> bytes:
     ids=["name", "ipv4", "ipv6", "login not asked for", "login", "resolve", "reply with a name"],
 )
 def test_dialogues(proxy, host, command, answers, sent, address, size):
-    handshake = SocksHandshake(proxy, host, 0x2327, command)
+    handshake = SocksHandshake(proxy, host, 0x2327, command=command)
     assert said(handshake, answers + b"hello", size)[: len(GREETING + sent)] == GREETING + sent
     assert handshake.done
     assert b"hello".startswith(handshake.rest)

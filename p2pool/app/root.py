@@ -278,6 +278,8 @@ class App:
             worker_port=stratum.port or self.config.worker_port,
             p2p_port=self.config.p2pool_port or None,
             worker_tls_port=stratum.tls_port,
+            onion=self.onion.host,
+            onion_problem=None if self.onion.problem is None else "not published: the log says why",
         )
 
     def _listening(self) -> list[OpenPort]:

@@ -48,6 +48,10 @@ class NodePorts:
     p2p_port: int | None = None
     worker_tls_port: int | None = None
     """The port for miners with TLS; None without one."""
+    onion: str | None = None
+    """NAME.onion while the node is published as an onion service."""
+    onion_problem: str | None = None
+    """Why it is not published though it should be; None if it need not be."""
 
 
 @dataclass(frozen=True, slots=True)

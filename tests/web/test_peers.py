@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from p2pool.peers.figures import FoundBy, KnownNode, NodeLookUps, NodeOrigin, PeerFigures
+from p2pool.web.sources import NodePorts
 from tests.chains import NOW
 from tests.logged import logged
 from tests.support import make_template
@@ -158,3 +159,24 @@ def test_how_nodes_became_known_is_said_of_each_and_in_sum():
         "10.2.2.2:1": ("peer", None),
         "10.2.2.2:2": ("peer", None),
     }
+
+
+def test_what_a_node_says_of_its_ways_to_others():
+    pool = pool_with(peer("10.1.2.3", 1, incoming=False))
+    node = pool.ask("/api/v1/node").json
+    assert (node["through_proxy"], node["onion"], node["warnings"]) == (False, None, [])
+    changes = {
+        "settings": {"proxy": "socks5://127.0.0.1:9050"},
+        "ports": lambda: NodePorts(onion="x.onion", onion_problem="not published: the log says why"),
+        "peers_notice": lambda: "not connected to any other node: miners keep their work for another 9 s",
+    }
+    for name, value in changes.items():
+        object.__setattr__(pool.sources, name, value)
+    pool.now += 1
+    pool.refresh()
+    node = pool.ask("/api/v1/node").json
+    assert (node["through_proxy"], node["onion"]) == (True, "x.onion")
+    assert node["warnings"] == [
+        "peers: not connected to any other node: miners keep their work for another 9 s",
+        "onion service: not published: the log says why",
+    ]

@@ -62,7 +62,7 @@ def connect_blocking(environment: Environment, host: str, port: int, *, timeout:
     except OSError as error:
         raise OSError(f"the proxy {proxy} cannot be reached: {error}") from None
     try:
-        handshake = SocksHandshake(proxy, host, port)
+        handshake = SocksHandshake(proxy, host, port, chance=environment.chance)
         connection.sendall(handshake.begin())
         while not handshake.done:
             # A byte at a time: what follows the reply is for the caller. There are some twenty.
@@ -241,7 +241,10 @@ class SocksEndpoint:
         peer = (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
         made: Deferred[IProtocol] = Deferred()
         tunnel = _Tunnel(
-            SocksHandshake(self._proxy, host, port, command=self._command), factory, peer=peer, made=made
+            SocksHandshake(self._proxy, host, port, command=self._command, chance=self._environment.chance),
+            factory,
+            peer=peer,
+            made=made,
         )
         to_proxy = _direct(self._environment, self._proxy.host, self._proxy.port, timeout=self._timeout)
         try:

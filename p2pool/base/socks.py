@@ -6,7 +6,7 @@ which its proxy looks a name up.
 
 from __future__ import annotations
 
-import secrets
+import random
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
@@ -74,10 +74,10 @@ class Proxy:
         """Return the URL without credentials."""
         return f"socks5://{host_and_port(self.host, self.port)}"
 
-    def login(self) -> tuple[bytes, bytes]:
+    def login(self, chance: random.Random) -> tuple[bytes, bytes]:
         """Return user and password of a new connection."""
         if self.user is None:
-            return secrets.token_hex(8).encode(), b"0"
+            return chance.randbytes(8).hex().encode(), b"0"
         return self.user.encode(), self.password.encode()
 
 
@@ -105,7 +105,9 @@ class SocksHandshake:
     A handshake keeps less than 300 bytes and what arrived with them.
     """
 
-    def __init__(self, proxy: Proxy, host: str, port: int, *, command: Command = Command.CONNECT) -> None:
+    def __init__(
+        self, proxy: Proxy, host: str, port: int, *, chance: random.Random, command: Command = Command.CONNECT
+    ) -> None:
         self.is_let_in = False
         """Whether the proxy has accepted the login; the request is the next to be sent."""
         self.done = False
@@ -113,7 +115,7 @@ class SocksHandshake:
         """The address in the proxy's reply: for RESOLVE, that of the name."""
         self.rest = b""
         """What came after the reply: it is the other side's."""
-        self._login = proxy.login()
+        self._login = proxy.login(chance)
         self._request = bytes((_VERSION, command.value, 0)) + _packed_address(host) + port.to_bytes(2, "big")
         self._data = b""
         self._next = self._method

@@ -90,7 +90,7 @@ async def _check_node(environment: Environment, arguments: Sequence[str], defaul
     findings += check_machine(config, environment.clock())
     for flag, proxy in (("--proxy", config.proxy), ("--dashd-proxy", config.dashd_proxy)):
         if proxy is not None:
-            findings.append(check_proxy(flag, str(proxy), proxy_problem(proxy)))
+            findings.append(check_proxy(flag, str(proxy), proxy_problem(environment, proxy)))
     return findings + await _check_daemons(dashd_environment(environment, config), config)
 
 

@@ -199,11 +199,11 @@ def connection_problem(environment: Environment, host: str, port: int, *, patien
     return ""
 
 
-def proxy_problem(proxy: Proxy, patience: float = 5.0) -> str:
+def proxy_problem(environment: Environment, proxy: Proxy, patience: float = 5.0) -> str:
     """Return why a SOCKS5 proxy cannot be used; "" if it answers and takes the login."""
     try:
         with socket.create_connection((proxy.host, proxy.port), patience) as connection:
-            handshake = SocksHandshake(proxy, "localhost", 0)
+            handshake = SocksHandshake(proxy, "localhost", 0, chance=environment.chance)
             sent = handshake.begin()
             while not handshake.is_let_in:
                 connection.sendall(sent)

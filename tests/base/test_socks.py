@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from p2pool.base.errors import OperatorError
@@ -10,6 +12,7 @@ from p2pool.base.socks import Command, Proxy, SocksError, SocksHandshake, read_p
 
 OPEN = Proxy("127.0.0.1", 9050)
 LOGIN = Proxy("127.0.0.1", 9050, "me", "secret")
+CHANCE = random.Random(1)
 GREETING = b"\x05\x02\x00\x02"
 DONE = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x1f\x90"
 V6 = bytes.fromhex("20010db8000000000000000000000001")
@@ -51,7 +54,7 @@ def said(handshake: SocksHandshake, answers: bytes, size: int) -> bytes:
     ids=["name", "ipv4", "ipv6", "login not asked for", "login", "resolve", "reply with a name"],
 )
 def test_dialogues(proxy, host, command, answers, sent, address, size):
-    handshake = SocksHandshake(proxy, host, 0x2327, command=command)
+    handshake = SocksHandshake(proxy, host, 0x2327, command=command, chance=CHANCE)
     assert said(handshake, answers + b"hello", size)[: len(GREETING + sent)] == GREETING + sent
     assert handshake.done
     assert b"hello".startswith(handshake.rest)
@@ -60,7 +63,7 @@ def test_dialogues(proxy, host, command, answers, sent, address, size):
 
 
 def test_what_follows_the_reply_is_kept():
-    handshake = SocksHandshake(OPEN, "node.example", 1)
+    handshake = SocksHandshake(OPEN, "node.example", 1, chance=CHANCE)
     said(handshake, b"\x05\x00" + DONE + b"hello", 1000)
     assert handshake.rest == b"hello"
 
@@ -81,7 +84,7 @@ def test_what_follows_the_reply_is_kept():
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_what_a_proxy_may_answer_else(answers, why, size):
-    handshake = SocksHandshake(LOGIN, "node.example", 1)
+    handshake = SocksHandshake(LOGIN, "node.example", 1, chance=CHANCE)
     with pytest.raises(SocksError, match=why) as caught:
         said(handshake, answers, size)
     assert not handshake.done
@@ -91,15 +94,15 @@ def test_what_a_proxy_may_answer_else(answers, why, size):
 @pytest.mark.parametrize("host", ["", "x" * 256, "ü" * 100])
 def test_what_is_no_host(host):
     with pytest.raises(SocksError, match="not the name of a host"):
-        SocksHandshake(OPEN, host, 1)
+        SocksHandshake(OPEN, host, 1, chance=CHANCE)
 
 
 def test_each_connection_has_a_login_of_its_own_unless_one_is_given():
     """Tor then uses another circuit for each."""
-    logins = {OPEN.login() for _ in range(5)}
+    logins = {OPEN.login(CHANCE) for _ in range(5)}
     assert len(logins) == 5
     assert all(user and password for user, password in logins)
-    assert LOGIN.login() == (b"me", b"secret")
+    assert LOGIN.login(CHANCE) == (b"me", b"secret")
 
 
 @pytest.mark.parametrize(

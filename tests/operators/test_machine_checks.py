@@ -212,10 +212,10 @@ def test_connections():
         number = listener.getsockname()[1]
         assert connection_problem(make_environment(), "127.0.0.1", number) == ""
         assert "does not greet" in zmq_problem(make_environment(), f"tcp://127.0.0.1:{number}", 0.05)
-        assert "does not answer" in proxy_problem(Proxy("127.0.0.1", number), 0.05)
+        assert "does not answer" in proxy_problem(make_environment(), Proxy("127.0.0.1", number), 0.05)
     assert "Connection refused" in connection_problem(make_environment(), "127.0.0.1", number)
     assert "Connection refused" in zmq_problem(make_environment(), f"tcp://127.0.0.1:{number}")
-    assert "Connection refused" in proxy_problem(Proxy("127.0.0.1", number))
+    assert "Connection refused" in proxy_problem(make_environment(), Proxy("127.0.0.1", number))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_proxies(monkeypatch, answers, why):
     with proxys:
         proxys.sendall(answers)
         proxys.shutdown(socket.SHUT_WR)
-        problem = proxy_problem(Proxy("127.0.0.1", 9050, "me", "secret"))
+        problem = proxy_problem(make_environment(), Proxy("127.0.0.1", 9050, "me", "secret"))
     assert why in problem
     assert bool(problem) is bool(why)
     finding = check_proxy("--proxy", "socks5://127.0.0.1:9050", problem)

@@ -7,10 +7,25 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from p2pool.base.acyclic import never_in_cycles
+
+RATE_WINDOW: Final = 600.0
+"""Seconds that hash rates are measured over. A process without any event for that long seems to have stopped,
+unless its events are rare."""
+MEMORY: Final = RATE_WINDOW / 2
+"""Seconds after which a RateEstimator remembers 1/e of its events, as long as there are more than RECALL: then its
+errors are those of an average over RATE_WINDOW."""
+RECALL: Final = 16.0
+"""Events that are remembered however long ago they were. Their rate is known within a third or so."""
+PRIOR_TIME: Final = 10.0
+"""Seconds between two events that a difficulty is meant for: the usual --share-rate."""
+SILENT: Final = 8.0
+"""Mean intervals without an event after which a process seems to have stopped: by chance once in 3,000."""
+LONGEST_WAIT: Final = 86400.0
+"""Seconds without an event that count at most."""
 
 
 class WindowedSum:
@@ -87,95 +102,102 @@ class WindowedSum:
         return total / min(self.window, max(now - self._first, self._span))
 
 
-class RateSum(WindowedSum):
-    """The sum of the `rate` of many members, each of which has a WindowedSum of the same window, in constant space
-    and time.
+class RateEstimator:
+    """The rate of a Poisson process whose events each stand for an amount, such as the hash rate behind accepted
+    submissions, in constant space and time.
 
-    What members add is added here as well. A member that has not added for a whole window yet has a rate over the
-    time since its first amount: such members are summed by the bucket in which they began. What a member that is
-    given up has added counts until it leaves the window.
+    It is a Gamma-Poisson estimate: `rate` is the median of the distribution of what the rate may be; `estimate`
+    adds its 5 % and 95 % quantiles. The prior says that any order of magnitude is as likely as any other, up to
+    the rate that a difficulty is meant for. What is older than MEMORY seconds fades, unless there are fewer than
+    RECALL events. docs/design/hash-rate.md has the reasons, and simulated errors.
     """
 
-    __slots__ = ("_young",)
+    __slots__ = ("_amount", "_count", "_late", "_time", "_updated")
 
-    def __init__(self, members: Iterable[WindowedSum], now: float, *, window: float, buckets: int = 30) -> None:
-        super().__init__(window, buckets)
-        self._young: dict[int, _Beginners] = {}
-        """By the bucket in which their first amounts were. Bound: the buckets of two windows."""
-        self._advance(now)
-        self._buckets = _zeros(buckets)
-        for member in members:
-            total = member.total(now)
-            for index, amount in enumerate(member._buckets):
-                self._buckets[index] += amount
-            self._total += total
-            if member._first is not None:
-                self._begun(member._first).take(member._first, total, is_new=True)
-        self._forget_old()
-
-    def add_of(self, member: WindowedSum, amount: float, now: float) -> None:
-        """Count an amount that a member has just counted at `now`."""
-        self.add(amount, now)
-        first = member._first
-        if first is not None and now - first < self.window:
-            self._begun(first).take(first, amount, is_new=first == now)
-
-    def rate(self, now: float) -> float:
-        """Return the sum of the members' rates."""
-        total = self.total(now)
-        rate = 0.0
-        for beginners in self._young.values():
-            if beginners.first > now:
-                continue  # the clock was set back: over which time they count is not known
-            total -= beginners.amount
-            rate += beginners.amount / min(self.window, max(now - beginners.first, self._span))
-        return rate + max(total, 0.0) / self.window
-
-    def _begun(self, first: float) -> _Beginners:
-        epoch = int(first / self._span)
-        beginners = self._young.get(epoch)
-        if beginners is None:
-            beginners = self._young[epoch] = _Beginners()
-        return beginners
-
-    def _advance(self, now: float) -> None:
-        before = self._epoch
-        super()._advance(now)
-        if before is not None and self._epoch != before:
-            if self._epoch is not None and self._epoch < before:
-                self._young.clear()  # as all amounts were
-            self._forget_old()
-
-    def _forget_old(self) -> None:
-        """Take beginners for full members once their first bucket has left the window."""
-        if self._epoch is not None:
-            size = self._size
-            for epoch in [each for each in self._young if not -size < self._epoch - each < size]:
-                del self._young[epoch]
-
-
-class _Beginners:
-    """Members that began in the same bucket: what they have added, and when they began on average."""
-
-    __slots__ = ("_count", "_firsts", "amount")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._firsts = 0.0
-        self.amount = 0.0
+    def __init__(self, now: float) -> None:
+        self._amount = 0.0
+        self._late = 0.0
+        """The part of the amount that came too late."""
+        self._count = 0.0
+        """Events. All sums fade together, so it is not whole."""
+        self._time = 0.0
+        """Seconds in which these came, until `_updated`."""
+        self._updated = now
         never_in_cycles(self)
 
-    def take(self, first: float, amount: float, *, is_new: bool) -> None:
-        """Count an amount of a member that began at `first`."""
-        self.amount += amount
-        if is_new or not self._count:
-            self._count += 1
-            self._firsts += first
+    def resume(self, now: float) -> None:
+        """Count time from `now` on (seconds of any clock): nobody could cause events since the last one."""
+        self._updated = max(self._updated, now)
 
-    @property
-    def first(self) -> float:
-        """Return when they began on average."""
-        return self._firsts / self._count
+    def add(self, amount: float, now: float, *, count: float = 1.0, late: float = 0.0, span: float = 0.0) -> None:
+        """Count `count` events that stand for `amount` together, `late` of it too late. They may be those of the
+        `span` seconds before."""
+        elapsed = min(max(now - self._updated, 0.0), LONGEST_WAIT)
+        self._updated = now
+        if self._count and elapsed - span > (patience := self._patience()):
+            # It had stopped: what came before says nothing about now.
+            self._amount = self._late = self._count = self._time = 0.0
+            elapsed = patience
+        elapsed = max(elapsed, span - self._time)
+        self._amount += amount
+        self._late += late
+        self._count += count
+        self._time += elapsed
+        if self._time > MEMORY and self._count > RECALL:
+            kept = max(MEMORY / self._time, RECALL / self._count)
+            self._amount *= kept
+            self._late *= kept
+            self._count *= kept
+            self._time *= kept
+
+    def merge(self, others: Sequence[RateEstimator], now: float) -> None:
+        """Take the sum of the rates of other processes for the rate until `now`."""
+        self._updated = now
+        self._time = max([each._seconds(now) for each in others], default=0.0)
+        for each in others:
+            if each._count:
+                part = self._time / each._seconds(now)
+                self._amount += each.rate(now) * self._time
+                self._late += each._late * part
+                self._count += each._count * part
+
+    def rate(self, now: float) -> float:
+        """Return the amount a second; 0 before the first event, and if the process seems to have stopped."""
+        if not self._count or self._has_stopped(now):
+            return 0.0
+        events = self._count - self._doubt() / 3  # the median of a Gamma distribution, nearly
+        return events * (self._amount / self._count) / self._seconds(now)
+
+    def estimate(self, now: float, size: float) -> tuple[float, float, float, float]:
+        """Return the rate, the part of it that came too late, and the bounds between which the rate is with a
+        probability of 90 %. `size` is the amount of the next event, which bounds the rate before the first one."""
+        count, rate = self._count, self.rate(now)
+        if count:
+            if not rate:
+                return 0.0, 0.0, 0.0, 0.0
+            size = self._amount / count
+        shape = count + 0.5
+        # The quantiles of a Gamma distribution, by Wilson and Hilferty.
+        centre, spread = 1.0 - 1.0 / (9.0 * shape), 1.645 / (3.0 * math.sqrt(shape))
+        whole = shape * size / self._seconds(now)
+        low, high = max(0.0, centre - spread), centre + spread
+        late = rate * self._late / self._amount if self._late else 0.0
+        return rate, late, whole * low * low * low if count else 0.0, whole * high * high * high
+
+    def _doubt(self) -> float:
+        """Return how much the prior counts, from 1 to 0."""
+        return max(0.0, 1.0 - self._count / RECALL)
+
+    def _seconds(self, now: float) -> float:
+        """Return the seconds in which the events came, with those of the prior: never 0, whatever a clock does."""
+        return max(self._time + max(now - self._updated, 0.0), 1.0) + self._doubt() * PRIOR_TIME
+
+    def _has_stopped(self, now: float) -> bool:
+        return now - self._updated > self._patience()
+
+    def _patience(self) -> float:
+        """Return the seconds of silence after which the process seems to have stopped."""
+        return max(RATE_WINDOW, SILENT * self._time / self._count)
 
 
 class DecayingRates:

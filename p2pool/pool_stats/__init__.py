@@ -36,6 +36,7 @@ from p2pool.pool_stats.records import (
     SecuritySnapshot,
     ShareRecord,
     WorkerSnapshot,
+    is_estimating,
 )
 from p2pool.pool_stats.stats import PoolStats
 
@@ -71,4 +72,5 @@ __all__ = [
     "WorkerSnapshot",
     "WorkerSums",
     "X11Figures",
+    "is_estimating",
 ]

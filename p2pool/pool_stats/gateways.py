@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from p2pool.base.rates import WindowedSum
+from p2pool.base.rates import RateEstimator
 from p2pool.base.text import printable
 from p2pool.pool_stats.records import GatewaySnapshot
-from p2pool.pool_stats.workers import MAX_SOFTWARE, MAX_WORKERS, RATE_WINDOW, STEP, WorkerTable, address_of
+from p2pool.pool_stats.workers import MAX_SOFTWARE, MAX_WORKERS, STEP, WorkerTable, address_of
 
 MAX_GATEWAYS: Final = 256
 """Gateways remembered; beyond it the one that was heard longest ago is forgotten."""
@@ -87,36 +87,34 @@ class _Gateway:
         "addresses",
         "connections",
         "dead",
-        "dead_work",
         "last_heard",
         "name",
         "present",
+        "rate",
         "refused",
         "run",
         "started",
         "version",
-        "work",
         "workers",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, now: float) -> None:
         self.name = name
         self.address = self.version = ""
         self.run = -1
         self.started = self.last_heard = 0.0
         self.present = False
         self.connections = self.accepted = self.dead = self.refused = 0
-        self.work, self.dead_work = WindowedSum(RATE_WINDOW), WindowedSum(RATE_WINDOW)
+        self.rate = RateEstimator(now)
         self.workers: dict[str, int] = {}
         """Connections by worker. Bound: MAX_WORKERS."""
         self.addresses: dict[str, int] = {}
         """Connections by payout address, the sums of `workers`."""
 
     def count(self, sums: GatewaySums, now: float) -> None:
-        """Add what the gateway counted. Of a report about a long time, the rates take what fits into their
-        window."""
-        part = min(1.0, RATE_WINDOW / max(sums.seconds, 1.0))
+        """Add what the gateway counted."""
         attempts = dead_attempts = 0.0
+        before = self.accepted
         for worker in sums.workers:
             attempts += worker.attempts
             dead_attempts += worker.dead_attempts
@@ -124,12 +122,13 @@ class _Gateway:
             self.dead += worker.dead
             if worker.refused:
                 self.refused += sum(worker.refused.values())
-        span = min(sums.seconds, RATE_WINDOW)
-        self.work.add(attempts * part, now, span=span)
-        self.dead_work.add(dead_attempts * part, now, span=span)
+        if self.accepted > before:
+            accepted = self.accepted - before
+            self.rate.add(attempts, now, count=accepted, late=dead_attempts, span=sums.seconds)
 
     def snapshot(self, now: float) -> GatewaySnapshot:
         """Return the figures at `now`."""
+        hash_rate, dead_rate, _, _ = self.rate.estimate(now, 0.0)
         return GatewaySnapshot(
             name=self.name,
             address=self.address,
@@ -137,8 +136,8 @@ class _Gateway:
             present=self.present,
             connections=self.connections if self.present else 0,
             workers=len(self.workers) if self.present else 0,
-            hash_rate=self.work.rate(now),
-            dead_rate=self.dead_work.rate(now),
+            hash_rate=hash_rate,
+            dead_rate=dead_rate,
             accepted=self.accepted,
             dead=self.dead,
             refused=self.refused,
@@ -166,7 +165,7 @@ class Gateways:
         gateway = self._gateways.pop(name, None)
         if gateway is None:
             self._make_room()
-            gateway = _Gateway(name)
+            gateway = _Gateway(name, now)
         self._gateways[name] = gateway
         gateway.count(sums, now)
         if gateway.present and sums.started < gateway.started:

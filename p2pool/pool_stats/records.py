@@ -13,8 +13,10 @@ from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.process import ProcessSnapshot
 
 RATE_WINDOWS: Final = (60.0, 3600.0, 86400.0)
-"""Time constants, in seconds, of the smoothed hash rates. The other hash rate is the average over RATE_WINDOW
-seconds."""
+"""Time constants, in seconds, of the smoothed hash rates. `hash_rate` is an estimate of the present one."""
+CERTAIN: Final = 1.7
+"""A hash rate that may be so many times what is estimated is still being estimated: it rests on fewer than seven
+submissions or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,17 @@ class EventRecord:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
+def is_estimating(rate: float, high: float) -> bool:
+    """Return whether a hash rate, which may be as high as `high`, rests on too few submissions to be relied on."""
+    return high > CERTAIN * rate
+
+
 class WorkerSnapshot(NamedTuple):
-    """One worker; a tuple, because thousands are made in a second. `hash_rate` in hashes a second over the last
-    ten minutes, `dead_rate` the part of it that came too late; `hash_rates` are those over RATE_WINDOWS.
-    `refused_by` counts by stratum error code. `last_accepted` is None before the first. `first_seen` is when the
-    node saw it first in this run, or since it was last forgotten."""
+    """One worker; a tuple, because thousands are made in a second. `hash_rate` in hashes a second is estimated
+    from the last ten minutes, or more if submissions are rare; the real one is between `hash_rate_low` and
+    `hash_rate_high` with a probability of 90 %. `dead_rate` is the part of it that came too late; `hash_rates` are
+    averages over RATE_WINDOWS. `refused_by` counts by stratum error code. `last_accepted` is None before the
+    first. `first_seen` is when the node saw it first in this run, or since it was last forgotten."""
 
     name: str
     connections: int
@@ -170,6 +178,8 @@ class WorkerSnapshot(NamedTuple):
     last_accepted: float | None
     software: str
     first_seen: float = 0.0
+    hash_rate_low: float = 0.0
+    hash_rate_high: float = 0.0
 
 
 class AddressSnapshot(NamedTuple):
@@ -189,6 +199,8 @@ class AddressSnapshot(NamedTuple):
     shares: int
     last_seen: float
     last_accepted: float | None
+    hash_rate_low: float = 0.0
+    hash_rate_high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +256,8 @@ class PoolSnapshot:
     dead: int
     hash_rate: float
     dead_rate: float
+    hash_rate_low: float
+    hash_rate_high: float
     hash_rates: tuple[float, ...]
     shares: int
     dead_shares: int

@@ -8,6 +8,7 @@ no policy in here.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Final
 from p2pool.base.bounded import BoundedDict, BoundedSet
 from p2pool.base.histogram import Histogram
 from p2pool.base.process import ProcessFigures
-from p2pool.base.rates import DecayingRates, WindowedSum
+from p2pool.base.rates import RATE_WINDOW, DecayingRates, WindowedSum
 from p2pool.base.text import printable
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.gateways import Gateways, GatewaySums, WorkerSums
@@ -35,7 +36,7 @@ from p2pool.pool_stats.records import (
 from p2pool.pool_stats.workers import (
     MAX_SOFTWARE,
     MAX_WORKER_NAME,
-    RATE_WINDOW,
+    MAX_WORKERS,
     STEP,
     Snapshots,
     WorkerTable,
@@ -214,7 +215,7 @@ class PoolStats:
                 attempts=sums.attempts,
                 dead=sums.dead,
                 dead_attempts=sums.dead_attempts,
-                part=part,
+                seconds=seconds,
                 now=now,
             )
         for code, count in sums.refused.items():
@@ -359,6 +360,7 @@ class PoolStats:
         return self._latest
 
     def _put_together(self, workers: Snapshots, now: float) -> PoolSnapshot:
+        hash_rate, dead_rate, low, high = self._sum_rates(workers, now)
         return PoolSnapshot(
             time=now,
             start_time=self.start_time,
@@ -366,8 +368,10 @@ class PoolStats:
             accepted=self._accepted,
             refused=dict(self._refused),
             dead=self._dead,
-            hash_rate=self._work.rate(now),
-            dead_rate=self._dead_work.rate(now),
+            hash_rate=hash_rate,
+            dead_rate=dead_rate,
+            hash_rate_low=low,
+            hash_rate_high=high,
             hash_rates=self._rates.rates(now),
             shares=self._shares,
             dead_shares=self._dead_shares,
@@ -388,6 +392,18 @@ class PoolStats:
             alerts=self._alerts,
             gateways=self._gateways.snapshot(now),
         )
+
+    def _sum_rates(self, workers: Snapshots, now: float) -> tuple[float, float, float, float]:
+        """Return the hash rate of all workers, the part of it that came too late, and its bounds."""
+        if len(workers[0]) >= MAX_WORKERS:
+            # Some are not remembered. Of so many the average is exact.
+            rate = self._work.rate(now)
+            return rate, self._dead_work.rate(now), rate, rate
+        addresses = workers[1].values()
+        rate = sum(each.hash_rate for each in addresses)
+        below = math.hypot(*[each.hash_rate - each.hash_rate_low for each in addresses])
+        above = math.hypot(*[each.hash_rate_high - each.hash_rate for each in addresses])
+        return rate, sum(each.dead_rate for each in addresses), max(0.0, rate - below), rate + above
 
 
 def _clean(record: BlockRecord) -> BlockRecord:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Final
 
 from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.fair import FairQueue
-from p2pool.base.rates import DecayingRates, RateSum, WindowedSum
+from p2pool.base.rates import DecayingRates, RateEstimator
 from p2pool.base.text import printable
 from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnapshot
 
-RATE_WINDOW: Final = 600.0
-"""Seconds of the sliding window that hash rates are measured over."""
+HASHES_PER_DIFFICULTY: Final = 2.0**32
+"""Hashes that a submission of difficulty 1 stands for on average."""
 MAX_WORKERS: Final = 10_000
 """Workers remembered. Beyond it those without an accepted submission are forgotten first, then those without a
 connection, then any; of these, one of the site (as given to `WorkerTable.seen`) with most of them."""
@@ -53,7 +54,6 @@ class Worker:
         "accepted",
         "connections",
         "dead",
-        "dead_work",
         "difficulty",
         "first_seen",
         "group",
@@ -61,12 +61,12 @@ class Worker:
         "last_seen",
         "name",
         "number",
+        "rate",
         "rates",
         "refused_by",
         "shares",
         "site",
         "software",
-        "work",
     )
 
     def __init__(self, name: str, group: AddressGroup, *, number: int, site: str, now: float) -> None:
@@ -79,8 +79,7 @@ class Worker:
         self.difficulty = 0.0
         self.accepted = self.dead = self.shares = 0
         self.refused_by: dict[int, int] = {}
-        self.work = WindowedSum(RATE_WINDOW)
-        self.dead_work: WindowedSum | None = None
+        self.rate = RateEstimator(now)
         self.rates = DecayingRates(RATE_WINDOWS, now)
         self.first_seen = self.last_seen = now
         self.last_accepted: float | None = None
@@ -93,40 +92,29 @@ class Worker:
         """Note that the figures shown are out of date."""
         self._is_changed = True
 
-    def _count_work(self, attempts: float, now: float) -> None:
-        """Count hashes into the window of rates, here and for the address."""
-        self.work.add(attempts, now)
-        if self.group.rate_sum is not None:
-            self.group.rate_sum.add_of(self.work, attempts, now)
-
     def record_accepted(self, attempts: float, *, difficulty: float, dead: bool, now: float) -> None:
         """Record a pseudoshare that stands for `attempts` hashes."""
         self.difficulty = difficulty
         self.accepted += 1
         self.last_accepted = now
-        self._count_work(attempts, now)
+        self.rate.add(attempts, now, late=attempts if dead else 0.0)
+        if self.group.rate is not None:
+            self.group.rate.add(attempts, now)
         self.rates.add(attempts)
-        if dead:
-            self.dead += 1
-            if self.dead_work is None:
-                self.dead_work = WindowedSum(RATE_WINDOW)
-            self.dead_work.add(attempts, now)
+        self.dead += dead
         self._is_changed = True
 
     def record_sums(
-        self, *, accepted: int, attempts: float, dead: int, dead_attempts: float, part: float, now: float
+        self, *, accepted: int, attempts: float, dead: int, dead_attempts: float, seconds: float, now: float
     ) -> None:
-        """Record pseudoshares that were counted elsewhere; of their attempts, `part` lies in the window of
-        rates."""
+        """Record pseudoshares that were counted elsewhere in so many seconds."""
         self.accepted += accepted
         self.last_accepted = now
-        self._count_work(attempts * part, now)
+        self.rate.add(attempts, now, count=accepted, late=dead_attempts, span=seconds)
+        if self.group.rate is not None:
+            self.group.rate.add(attempts, now, count=accepted)
         self.rates.add(attempts)
-        if dead:
-            self.dead += dead
-            if self.dead_work is None:
-                self.dead_work = WindowedSum(RATE_WINDOW)
-            self.dead_work.add(dead_attempts * part, now)
+        self.dead += dead
         self._is_changed = True
 
     def is_outdated(self, now: float) -> bool:
@@ -149,12 +137,13 @@ class Worker:
             self._is_changed = False
             self.group.changed = True
             refused_by = self.refused_by
+            rate, late, low, high = self._estimate(now)
             snapshot = self._snapshot = WorkerSnapshot(
                 self.name,
                 self.connections,
                 self.difficulty,
-                self.work.rate(now),
-                0.0 if self.dead_work is None else self.dead_work.rate(now),
+                rate,
+                late,
                 self.rates.rates(now),
                 self.accepted,
                 sum(refused_by.values()) if refused_by else 0,
@@ -165,23 +154,31 @@ class Worker:
                 self.last_accepted,
                 self.software,
                 self.first_seen,
+                low,
+                high,
             )
             never_in_cycles(snapshot)
         return snapshot
+
+    def _estimate(self, now: float) -> tuple[float, float, float, float]:
+        """Return the hash rate, the part of it that came too late, and its bounds. Nothing is known of a worker
+        that left without any submission."""
+        size = self.difficulty * HASHES_PER_DIFFICULTY if self.connections else 0.0
+        return self.rate.estimate(now, size)
 
 
 class AddressGroup:
     """The workers of one payout address by name. Its snapshot is made again only if one of theirs was."""
 
-    __slots__ = ("_snapshot", "address", "changed", "connections", "rate_sum", "workers")
+    __slots__ = ("_snapshot", "address", "changed", "connections", "rate", "workers")
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.workers: dict[str, Worker] = {}
         self.connections = 0
         """Those of all workers."""
-        self.rate_sum: RateSum | None = None
-        """The workers' rates together, once there are many workers."""
+        self.rate: RateEstimator | None = None
+        """That of all workers together, once there are many."""
         self.changed = True
         self._snapshot: AddressSnapshot | None = None
 
@@ -191,7 +188,7 @@ class AddressGroup:
             return self._snapshot
         self.changed = False
         workers = connections = accepted = refused = dead = shares = 0
-        hash_rate = dead_rate = last_seen = last_accepted = 0.0
+        hash_rate = dead_rate = last_seen = last_accepted = below = above = 0.0
         rates = [0.0] * len(RATE_WINDOWS)
         members = list(self.workers.values())
         for start in range(0, len(members), STEP):
@@ -199,13 +196,15 @@ class AddressGroup:
                 yield
             # By column: ten thousand workers may be of one address.
             of_members = [member.shown(now) for member in members[start : start + STEP]]
-            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _ = zip(
+            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _, low, high = zip(
                 *of_members, strict=True
             )
             workers += len(here) - here.count(0)
             connections += sum(here)
             hash_rate += sum(rate)
             dead_rate += sum(rate_dead)
+            below += sum([(each - least) ** 2 for each, least in zip(rate, low, strict=True)])
+            above += sum([(most - each) ** 2 for each, most in zip(rate, high, strict=True)])
             for index, column in enumerate(zip(*smoothed, strict=True)):
                 rates[index] += sum(column)
             accepted += sum(good)
@@ -228,15 +227,22 @@ class AddressGroup:
             shares,
             last_seen,
             last_accepted or None,
+            max(0.0, hash_rate - math.sqrt(below)),
+            hash_rate + math.sqrt(above),
         )
         never_in_cycles(snapshot)
         return snapshot
 
     def hash_rate(self, now: float) -> float:
         """Return the hashes per second of all workers."""
-        if self.rate_sum is not None:
-            return self.rate_sum.rate(now)
-        return sum(worker.work.rate(now) for worker in self.workers.values())
+        if self.rate is not None:
+            return self.rate.rate(now)
+        return sum(worker.rate.rate(now) for worker in self.workers.values())
+
+    def sum_up(self, now: float) -> None:
+        """Estimate the rate of all workers together from now on: there are too many to ask each one."""
+        self.rate = RateEstimator(now)
+        self.rate.merge([worker.rate for worker in self.workers.values()], now)
 
 
 class WorkerTable:
@@ -273,6 +279,8 @@ class WorkerTable:
             worker.site = site
         is_filed = worker.connections and worker.accepted
         if connects:
+            if not worker.connections:
+                worker.rate.resume(now)
             worker.connections += 1
             worker.group.connections += 1
         if not is_filed:
@@ -308,8 +316,8 @@ class WorkerTable:
             group = self._by_address[address] = AddressGroup(address)
         self._made += 1
         worker = group.workers[name] = Worker(name, group, number=self._made, site=site, now=now)
-        if len(group.workers) > _SUMMED_AT_ONCE and group.rate_sum is None:
-            group.rate_sum = RateSum([each.work for each in group.workers.values()], now, window=RATE_WINDOW)
+        if len(group.workers) > _SUMMED_AT_ONCE and group.rate is None:
+            group.sum_up(now)
         return worker
 
     def _candidate(self, site: str) -> str:
@@ -331,7 +339,9 @@ class WorkerTable:
         return self._workers.get(name) or self._workers.get(printable(name, MAX_WORKER_NAME))
 
     def connected(self, worker: Worker, count: int = 1) -> None:
-        """Count more connections of a worker."""
+        """Count more connections of a worker that has just been seen."""
+        if not worker.connections:
+            worker.rate.resume(worker.last_seen)
         worker.connections += count
         worker.group.connections += count
         self._absent.discard(worker.name)

@@ -6,6 +6,7 @@ times: however many ask, it costs a part of one second's work.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,11 +64,14 @@ def address_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AddressFigures:
-    """All workers of an address together. Rates in hashes a second."""
+    """All workers of an address together. Rates in hashes a second; what the bounds differ from the rate is the
+    root of the sum of the workers' squared differences, as errors of independent figures add up."""
 
     workers: Sequence[WorkerSnapshot]
     connections: int
     hash_rate: float
+    hash_rate_low: float
+    hash_rate_high: float
     dead_rate: float
     accepted: int
     refused: int
@@ -145,10 +149,15 @@ def _sorted(workers: Sequence[WorkerSnapshot], order: str) -> list[WorkerSnapsho
 
 
 def _together(workers: Sequence[WorkerSnapshot]) -> AddressFigures:
+    hash_rate = sum(worker.hash_rate for worker in workers)
+    below = math.hypot(*[worker.hash_rate - worker.hash_rate_low for worker in workers])
+    above = math.hypot(*[worker.hash_rate_high - worker.hash_rate for worker in workers])
     return AddressFigures(
         workers=workers,
         connections=sum(worker.connections for worker in workers),
-        hash_rate=sum(worker.hash_rate for worker in workers),
+        hash_rate=hash_rate,
+        hash_rate_low=max(0.0, hash_rate - below),
+        hash_rate_high=hash_rate + above,
         dead_rate=sum(worker.dead_rate for worker in workers),
         accepted=sum(worker.accepted for worker in workers),
         refused=sum(worker.refused for worker in workers),

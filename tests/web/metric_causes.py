@@ -239,8 +239,10 @@ LOW = (("reason", "low_difficulty"), ("code", "23"))
 WORKER = (("worker", HERE),)
 GATEWAY = (("gateway", "front:7903"),)
 ON = (("daemon", DAEMON),)
-RATE = 6e6 / 20
-"""Of 6e6 hashes in the shortest time that a rate is measured over."""
+RATE = (1 - 15 / 16 / 3) * 6e6 / (1 + 15 / 16 * 10)
+"""The estimate after one submission of 6e6 hashes, within the first second."""
+GATEWAY_RATE = (5 - 11 / 16 / 3) * 6e6 / 5 / (1 + 11 / 16 * 10)
+"""The estimate after five submissions of 6e6 hashes together."""
 
 CAUSES: dict[str, Cause] = {
     "p2pool_connected_workers": Cause(worker_on, 0, 1),
@@ -277,7 +279,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "p2pool_gateway_up": Cause(gateway_reports, None, 1, labels=GATEWAY),
     "p2pool_gateway_connections": Cause(gateway_reports, None, 3, labels=GATEWAY),
-    "p2pool_gateway_hashrate": Cause(gateway_reports, None, RATE, labels=GATEWAY),
+    "p2pool_gateway_hashrate": Cause(gateway_reports, None, GATEWAY_RATE, labels=GATEWAY),
     "p2pool_gateway_shares_accepted_total": Cause(gateway_reports, None, 5, labels=GATEWAY),
     "p2pool_gateway_shares_rejected_total": Cause(gateway_reports, None, 2, labels=GATEWAY),
     "p2pool_gateway_last_report_timestamp_seconds": Cause(gateway_reports, None, CHANGED, labels=GATEWAY),

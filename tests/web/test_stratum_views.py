@@ -75,6 +75,9 @@ def test_an_idle_node(pool):
             "shares": 0,
             "dead_shares": 0,
             "hash_rate": 0,
+            "hash_rate_low": 0,
+            "hash_rate_high": 0,
+            "estimating": False,
             "dead_hash_rate": 0,
             "hash_rates": {"10m": 0, "1m": 0, "1h": 0, "1d": 0},
             "submissions_per_second": 0,
@@ -361,3 +364,23 @@ def test_workers_that_cannot_be_rendered_do_not_stop_the_other_views(monkeypatch
     assert log.tracebacks
     assert any("rendering the workers failed" in line for line in log.lines)
     assert orjson.loads(pool.views.rendered["local_stats"])["miner_hash_rates"]
+
+
+def test_a_slow_miner_begins_as_a_range_and_does_not_spike(pool):
+    """500 H/s at a difficulty for 400 kH/s: the first submission takes hours, and was shown as 210 kH/s."""
+    name, difficulty = "yA.cpu", 2.0**-10
+    pool.stats.record_worker_on(name, difficulty=difficulty, now=pool.now)
+    pool.now += 3600
+    for accepted in range(3):
+        pool.refresh()
+        metric = f'p2pool_worker_hashrate{{worker="{name}"}} '.encode()
+        for path in ("/api/v1/stratum", f"/api/v1/workers/{name}", "/api/v1/node"):
+            shown = pool.ask(path).json
+            assert shown["estimating"]
+            assert shown["hash_rate_low"] <= shown["hash_rate"] < 1000
+            assert 500 < shown["hash_rate_high"] < 3000
+            assert (shown["hash_rate"] > 0) == (accepted > 0)
+            assert metric + str(shown["hash_rate"]).encode().removesuffix(b".0") in pool.views.metrics
+            assert shown["dead_hash_rate"] == 0
+        pool.now += 4800
+        pool.stats.record_accepted(name, attempts=2.0**22, difficulty=difficulty, dead=False, now=pool.now)

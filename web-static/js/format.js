@@ -35,6 +35,12 @@ export const bytes = (value) => withPrefix(value, "B");
 
 export const hashRate = (value) => withPrefix(value, "H/s");
 
+/** Return an estimated hash rate, or the range in which it is while that is wide. */
+export function estimatedRate({ hash_rate: rate, hash_rate_low: low, hash_rate_high: high, estimating }) {
+  if (!estimating) return hashRate(rate);
+  return rate > 0 ? `${hashRate(low)} to ${hashRate(high)}` : `below ${hashRate(high)}`;
+}
+
 export function difficulty(value) {
   if (!known(value)) return "–";
   if (value >= 1e6) return withPrefix(value, "").trim();

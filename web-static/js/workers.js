@@ -28,17 +28,23 @@ export const addressOf = (name) => {
   return dot < 0 ? name : name.slice(0, dot);
 };
 
+/** A hash rate that may be so many times what is estimated is still being estimated, as the node has it. */
+const CERTAIN = 1.7;
+
 /** Return a row for each address: the sums of its workers, and their highest difficulty. */
 export function byAddress(workers) {
   const rows = new Map();
   for (const worker of workers) {
     const name = addressOf(worker.name);
     const row = rows.get(name);
+    const [below, above] = [worker.hash_rate - worker.hash_rate_low, worker.hash_rate_high - worker.hash_rate];
     if (row === undefined) {
-      rows.set(name, { ...worker, name, hash_rates: { ...worker.hash_rates }, refused_by: { ...worker.refused_by }, workers: 1 });
+      rows.set(name, { ...worker, name, below, above, hash_rates: { ...worker.hash_rates }, refused_by: { ...worker.refused_by }, workers: 1 });
       continue;
     }
     row.workers += 1;
+    row.below = Math.hypot(row.below, below);
+    row.above = Math.hypot(row.above, above);
     for (const sum of ["connections", "accepted", "refused", "dead", "shares", "hash_rate", "dead_hash_rate"]) row[sum] += worker[sum];
     for (const group of ["hash_rates", "refused_by"]) {
       for (const [key, value] of Object.entries(worker[group])) row[group][key] = (row[group][key] ?? 0) + value;
@@ -46,6 +52,11 @@ export function byAddress(workers) {
     row.difficulty = Math.max(row.difficulty, worker.difficulty);
     row.last_share = Math.max(row.last_share ?? 0, worker.last_share ?? 0) || null;
     row.last_seen = Math.max(row.last_seen, worker.last_seen);
+  }
+  for (const row of rows.values()) {
+    row.hash_rate_low = Math.max(0, row.hash_rate - row.below);
+    row.hash_rate_high = row.hash_rate + row.above;
+    row.estimating = row.hash_rate_high > CERTAIN * row.hash_rate;
   }
   return [...rows.values()];
 }

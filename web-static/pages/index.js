@@ -3,7 +3,7 @@
 import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { difficulty, duration, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { pollPath, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
@@ -116,7 +116,7 @@ function poolNote(pool, known) {
 
 function showNode(node) {
   showHowToConnect(node);
-  put("f-local", hashRate(node.hash_rate));
+  put("f-local", estimatedRate(node));
   put("f-local-note", localNote(node));
   put("h-eff", node.efficiency === null ? "no shares yet" : percent(node.efficiency));
   put("h-perfect", node.efficiency_if_miner_perfect === null ? "–" : percent(node.efficiency_if_miner_perfect));

@@ -1,7 +1,7 @@
 // The miners page: every worker, or every address with all its workers.
 
 import { byId, make, setText, setTime } from "../js/dom.js";
-import { difficulty, hashRate, integer, percent, shortWorker } from "../js/format.js";
+import { difficulty, estimatedRate, hashRate, integer, percent, shortWorker } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { WindowedTable } from "../js/windowed.js";
 import { MAX_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
@@ -50,7 +50,7 @@ const nameColumn = (title) => ({
 });
 
 const figures = [
-  text("rate", "Hash rate", ({ hash_rate: rate }) => rate, ({ hash_rate: rate }) => hashRate(rate)),
+  text("rate", "Hash rate", ({ hash_rate: rate }) => rate, estimatedRate),
   text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
   text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
   text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
@@ -205,8 +205,9 @@ async function poll() {
   show();
 }
 
-function showStratum({ hash_rate: rate, dead_hash_rate: dead, connections, workers: connected, shares }) {
-  setText(byId("f-rate"), hashRate(rate));
+function showStratum(stratum) {
+  const { hash_rate: rate, dead_hash_rate: dead, connections, workers: connected, shares } = stratum;
+  setText(byId("f-rate"), estimatedRate(stratum));
   setText(byId("f-dead"), rate > 0 ? percent(dead / rate) : "–");
   setText(byId("f-workers"), integer(connected));
   setText(byId("f-connections"), integer(connections));

@@ -3,7 +3,7 @@
 import { fetchJson } from "../js/api.js";
 import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
-import { coins, difficulty, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
+import { coins, difficulty, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
@@ -55,7 +55,7 @@ const workersTable = new Table("workers", {
   empty: emptyNote(),
   columns: [
     { title: "Worker", head: true, create: (worker) => nameCell(worker) },
-    textColumn("Hash rate", (worker) => hashRate(worker.hash_rate)),
+    textColumn("Hash rate", estimatedRate),
     textColumn("DOA", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
     textColumn("Difficulty", (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : "not connected")),
     textColumn("Rejected", ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : "none")),
@@ -119,9 +119,9 @@ const EMPTY = {
 
 /** Show the figures of a worker, or the sums of an address. */
 function showFigures(item) {
-  const { hash_rate: rate, hash_rates: rates } = item;
-  put("f-rate", hashRate(rate));
-  put("f-rate-note", `1 min ${hashRate(rates["1m"])}, 1 h ${hashRate(rates["1h"])}, 1 d ${hashRate(rates["1d"])}`);
+  const { hash_rate: rate } = item;
+  put("f-rate", estimatedRate(item));
+  put("f-rate-note", rateNote(item));
   put("f-dead", rate > 0 ? percent(item.dead_hash_rate / rate) : "–");
   put("f-difficulty", item.connections > 0 ? difficulty(item.difficulty) : "–");
   put("f-difficulty-note", item.connections > 0 ? connectedNote(item) : "not connected");
@@ -136,6 +136,11 @@ function showFigures(item) {
   put("f-last-note", isAddress ? "across all its workers" : item.user_agent || "unknown software");
   const rows = REJECTIONS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
   rejectedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
+}
+
+function rateNote({ estimating, accepted, hash_rates: rates }) {
+  if (estimating) return accepted > 0 ? "estimating: too few submissions yet" : "estimating: no submissions yet";
+  return `1 min ${hashRate(rates["1m"])}, 1 h ${hashRate(rates["1h"])}, 1 d ${hashRate(rates["1d"])}`;
 }
 
 function connectedNote({ connections, workers }) {

@@ -14,9 +14,11 @@ from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
 from p2pool.web.api.peers import bootstrap_figures, peer_counts, peer_origins
 from p2pool.web.api.pool import best_max_target, stale_proportion
+from p2pool.web.api.rates import RATE_FIELDS, rate_figures
 from p2pool.web.api.schema import (
     AMOUNT,
     DASH,
+    DEAD_HASH_RATE,
     HASH_RATE,
     PART,
     SECONDS,
@@ -193,7 +195,7 @@ def node_figures(snapshot: Snapshot) -> dict[str, Any]:
         "donation": sources.donation / 100,
         "payout_addresses": own_payouts(snapshot),
         "next_payout": amount(sum(payouts.get(address, 0) for address in own_addresses(snapshot))),
-        "hash_rate": pool.hash_rate,
+        **rate_figures(pool),
         "dead_hash_rate": pool.dead_rate,
         "connections": pool.connections,
         "workers": sum(1 for worker in pool.workers if worker.connections),
@@ -341,11 +343,8 @@ ENDPOINTS = (
                 **AMOUNT,
                 "description": "what the next block pays to these addresses, without the finder's bonus",
             },
-            hash_rate={
-                **HASH_RATE,
-                "description": "hash rate of this node's miners over ten minutes, hashes per second",
-            },
-            dead_hash_rate=HASH_RATE,
+            **RATE_FIELDS,
+            dead_hash_rate=DEAD_HASH_RATE,
             connections=count("connections from miners"),
             workers=count("connected workers"),
             peers=_PEERS,

@@ -91,6 +91,7 @@ TIME = number("Unix seconds")
 SECONDS = number("seconds")
 PART = number("from 0 to 1")
 HASH_RATE = number("hashes per second")
+DEAD_HASH_RATE = number("the part of hash_rate that arrived too late to count, in hashes per second")
 HASH = text("64 hexadecimal digits", pattern="^[0-9a-f]{64}$")
 DASH = number("DASH")
 AMOUNT = record(

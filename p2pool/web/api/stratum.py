@@ -16,8 +16,9 @@ from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
 from p2pool.pool_stats.workers import STEP
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.gateways import GATEWAY_ROWS, gateway_rows
+from p2pool.web.api.rates import RATE_FIELDS, RATES_BY_WINDOW, rate_figures, rates_by_window
 from p2pool.web.api.schema import (
-    HASH_RATE,
+    DEAD_HASH_RATE,
     PART,
     SECONDS,
     TIME,
@@ -33,7 +34,6 @@ from p2pool.web.api.schema import (
 from p2pool.web.sources import Snapshot
 from p2pool.web.submission_pace import SUSPICIOUS_PACE
 
-_WINDOWS = ("1m", "1h", "1d")
 _MAX_SOFTWARE = 100
 """Kinds of software listed, the commonest first."""
 # Where the old front ends' colours change: connections a worker, the refused part of submissions, submissions of
@@ -57,11 +57,6 @@ REFUSALS = {
 """Stratum's error codes as words."""
 
 
-def _rates(ten_minutes: float, smoothed: Sequence[float]) -> dict[str, float]:
-    """Return hashes a second by window."""
-    return {"10m": ten_minutes, **dict(zip(_WINDOWS, smoothed, strict=True))}
-
-
 def refusals(counts: dict[int, int]) -> dict[str, int]:
     """Return refused submissions by reason, reasons without any included."""
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
@@ -80,9 +75,9 @@ def worker_figures(worker: WorkerSnapshot) -> dict[str, Any]:
         "refused_by": refusals(worker.refused_by) if worker.refused_by else _NO_REFUSALS,
         "dead": worker.dead,
         "shares": worker.shares,
-        "hash_rate": worker.hash_rate,
+        **rate_figures(worker),
         "dead_hash_rate": worker.dead_rate,
-        "hash_rates": _rates(worker.hash_rate, worker.hash_rates),
+        "hash_rates": rates_by_window(worker.hash_rate, worker.hash_rates),
         "user_agent": worker.software,
         "last_share": worker.last_accepted,
         "last_seen": worker.last_seen,
@@ -181,9 +176,9 @@ def _totals(pool: PoolSnapshot) -> dict[str, Any]:
         "dead": pool.dead,
         "shares": pool.shares,
         "dead_shares": pool.dead_shares,
-        "hash_rate": pool.hash_rate,
+        **rate_figures(pool),
         "dead_hash_rate": pool.dead_rate,
-        "hash_rates": _rates(pool.hash_rate, pool.hash_rates),
+        "hash_rates": rates_by_window(pool.hash_rate, pool.hash_rates),
         "submissions_per_second": pool.security.submission_rate,
         "user_agents": dict(software.most_common(_MAX_SOFTWARE)),
     }
@@ -351,9 +346,9 @@ _WORKER_FIELDS = {
     "refused_by": record("by reason", **{word: count() for word in REFUSALS.values()}),
     "dead": count("accepted submissions that arrived too late"),
     "shares": count("shares of the share chain"),
-    "hash_rate": {**HASH_RATE, "description": "hashes per second over ten minutes"},
-    "dead_hash_rate": HASH_RATE,
-    "hash_rates": record("by time window", **dict.fromkeys(("10m", *_WINDOWS), HASH_RATE)),
+    **RATE_FIELDS,
+    "dead_hash_rate": DEAD_HASH_RATE,
+    "hash_rates": RATES_BY_WINDOW,
     "user_agent": text("user agent of the mining software"),
     "last_share": nullable({**TIME, "description": "time of the last accepted submission, Unix seconds"}),
     "last_seen": TIME,
@@ -368,9 +363,9 @@ _TOTALS = {
     "dead": count(),
     "shares": count("shares of the share chain"),
     "dead_shares": count(),
-    "hash_rate": HASH_RATE,
-    "dead_hash_rate": HASH_RATE,
-    "hash_rates": _WORKER_FIELDS["hash_rates"],
+    **RATE_FIELDS,
+    "dead_hash_rate": DEAD_HASH_RATE,
+    "hash_rates": RATES_BY_WINDOW,
     "submissions_per_second": number(),
     "user_agents": mapping(count(), f"connected workers by software (the {_MAX_SOFTWARE} most common)"),
 }

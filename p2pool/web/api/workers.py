@@ -27,9 +27,11 @@ from p2pool.web.api.endpoint import (
 )
 from p2pool.web.api.payouts import payout_amounts, payout_total
 from p2pool.web.api.pool import best_max_target, explorers, stale_proportion
+from p2pool.web.api.rates import RATE_FIELDS, rate_figures
 from p2pool.web.api.schema import (
     AMOUNT,
     DASH,
+    DEAD_HASH_RATE,
     HASH,
     HASH_RATE,
     PART,
@@ -133,7 +135,7 @@ def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]
         "workers": len(together.workers),
         "connected_workers": sum(1 for worker in together.workers if worker.connections),
         "connections": together.connections,
-        "hash_rate": together.hash_rate,
+        **rate_figures(together),
         "dead_hash_rate": together.dead_rate,
         "accepted": together.accepted,
         "refused": together.refused,
@@ -145,7 +147,7 @@ def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     }
 
 
-_NOBODY = AddressFigures((), 0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None)
+_NOBODY = AddressFigures((), 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None)
 
 
 NO_ADDRESS: Final = {"error": "No address provided"}
@@ -307,8 +309,8 @@ ENDPOINTS = (
             workers=count(),
             connected_workers=count(),
             connections=count(),
-            hash_rate=HASH_RATE,
-            dead_hash_rate=HASH_RATE,
+            **RATE_FIELDS,
+            dead_hash_rate=DEAD_HASH_RATE,
             accepted=count(),
             refused=count(),
             dead=count(),

@@ -36,7 +36,7 @@ GATEWAYS: tuple[Declared | DeclaredTimes, ...] = (
     _by_gateway(
         "p2pool_gateway_hashrate",
         MetricType.GAUGE,
-        "Hash rate of a gateway's miners over ten minutes, in hashes per second; part of p2pool_local_hashrate.",
+        "Estimated hash rate of a gateway's miners, in hashes per second; part of p2pool_local_hashrate.",
         value=lambda gateway: gateway.hash_rate,
     ),
     _by_gateway(

@@ -108,7 +108,7 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     ),
     gauge(
         "p2pool_local_hashrate",
-        "Hash rate of this node's miners over ten minutes, in hashes per second.",
+        "Estimated hash rate of this node's miners, in hashes per second: the sum of its workers' hash rates.",
         lambda s: s.hash_rate,
     ),
     gauge(
@@ -139,8 +139,8 @@ MINERS: tuple[Declared | DeclaredTimes, ...] = (
     Declared(
         "p2pool_worker_hashrate",
         MetricType.GAUGE,
-        "Hash rate of a worker over ten minutes, in hashes per second; strongest workers only "
-        "(--metrics-max-workers).",
+        "Estimated hash rate of a worker over ten minutes or, if that is longer, its last 16 submissions, in "
+        "hashes per second; strongest workers only (--metrics-max-workers).",
         _of_workers(lambda worker: worker.hash_rate),
         ("worker",),
     ),

@@ -109,7 +109,7 @@ def _blocks(api: NodeApi) -> Iterator[Mapping[str, Any]]:
 def _address(totals: Mapping[str, Any]) -> Iterator[str]:
     yield f"address {totals['address']}"
     rate = format_rate(totals["hash_rate"])
-    yield f"  {totals['connected_workers']} of {totals['workers']} workers connected, {rate}"
+    yield f"  {totals['workers']} of {totals['known_workers']} workers connected, {rate}"
     submissions = f"{totals['accepted']} accepted, {totals['refused']} rejected, {totals['dead']} dead on arrival"
     yield f"  submissions to this node: {submissions}"
     last = "none yet" if totals["last_share"] is None else f"the last {_time(totals['last_share'])}"

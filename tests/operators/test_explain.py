@@ -124,8 +124,8 @@ def test_a_height_may_have_several_blocks_far_back():
 def test_an_address():
     totals = {
         "address": "Xa",
-        "workers": 3,
-        "connected_workers": 2,
+        "workers": 2,
+        "known_workers": 3,
         "hash_rate": 1e6,
         "accepted": 5,
         "refused": 1,

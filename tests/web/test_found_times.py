@@ -55,7 +55,8 @@ def test_shares_have_the_time_at_which_they_were_found(slow):
     (tree,) = [row for row in slow.ask("/api/v1/tree?count=100").json["shares"] if row["hash"] == name]
     for told in (details, legacy["local"], chain, tree):
         assert when.items() <= told.items()
-    assert details["time"] == legacy["share_data"]["timestamp"] == chain["ts"] == tree["time"] == share.timestamp
+    assert details["timestamp"] == legacy["share_data"]["timestamp"] == chain["ts"] == tree["timestamp"]
+    assert tree["timestamp"] == share.timestamp
     assert when["time_found"] - share.timestamp > 6 * 24 * HOUR
 
 

@@ -148,7 +148,7 @@ def test_graphs_show_what_was(busy):
     assert set(newest("miner_dead_hash_rates")) == set(stats["miner_dead_hash_rates"])
     assert newest("pool_rates")["good"] > 0
     assert newest("peers") == {"incoming": 1, "outgoing": 1}
-    assert (newest("worker_count"), newest("unique_miner_count"), newest("connected_miners")) == (3, 2, 2)
+    assert (newest("worker_count"), newest("unique_miner_count"), newest("connected_miners")) == (2, 2, 2)
     assert list(newest("current_payouts")) == [payee(busy)]
     assert newest("getwork_latency") == 0.25
     assert sum(newest("desired_version_rates").values()) == pytest.approx(sum(newest("pool_rates").values()))

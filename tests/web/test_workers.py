@@ -184,7 +184,7 @@ def test_workers_of_any_name_are_found(name):
 def test_an_address_is_the_sum_of_its_workers(busy):
     told = busy.ask(f"/api/v1/addresses/{ALICE}").json
     workers = [busy.ask(f"/api/v1/workers/{ALICE}.{rig}").json for rig in ("rig1", "rig2")]
-    assert (told["workers"], told["connected_workers"], told["connections"]) == (2, 1, 1)
+    assert (told["known_workers"], told["workers"], told["connections"]) == (2, 1, 1)
     for field in ("hash_rate", "dead_hash_rate", "accepted", "refused", "dead", "shares"):
         assert told[field] == pytest.approx(sum(worker[field] for worker in workers))
     assert told["next_payout"] == {"dash": "0.00000000", "duffs": 0}  # its shares are not in the chain
@@ -240,7 +240,9 @@ def test_payouts_of_blocks_found_while_the_node_runs():
     amounts = pool.sources.cache.paid[near.hash]
     assert sum(amounts.values()) == SUBSIDY
     other = next(address for address in amounts if address != payee(pool) and not address.startswith("!"))
-    assert [each["block_height"] for each in pool.ask(f"/miner_payouts/{other}").json["blocks"]] == [101]
+    of_other = pool.ask(f"/miner_payouts/{other}").json
+    assert [each["block_height"] for each in of_other["blocks"]] == [101]
+    assert (told["blocks_paid"], of_other["blocks_found"], of_other["blocks_paid"]) == (1, 0, 1)
 
 
 def test_orphaned_blocks_pay_nobody():

@@ -31,7 +31,10 @@ export const addressOf = (name) => {
 /** A hash rate that may be so many times what is estimated is still being estimated, as the node has it. */
 const CERTAIN = 1.7;
 
-/** Return a row for each address: the sums of its workers, and their highest difficulty. */
+/** Return what a worker adds to its address if it is connected. */
+const connected = ({ connections, difficulty }) => (connections > 0 ? { workers: 1, difficulty } : { workers: 0, difficulty: 0 });
+
+/** Return a row for each address: the sums of its workers, how many of them are connected, and the highest difficulty of those. */
 export function byAddress(workers) {
   const rows = new Map();
   for (const worker of workers) {
@@ -39,17 +42,18 @@ export function byAddress(workers) {
     const row = rows.get(name);
     const [below, above] = [worker.hash_rate - worker.hash_rate_low, worker.hash_rate_high - worker.hash_rate];
     if (row === undefined) {
-      rows.set(name, { ...worker, name, below, above, hash_rates: { ...worker.hash_rates }, refused_by: { ...worker.refused_by }, workers: 1 });
+      rows.set(name, { ...worker, name, below, above, hash_rates: { ...worker.hash_rates }, refused_by: { ...worker.refused_by }, ...connected(worker) });
       continue;
     }
-    row.workers += 1;
+    const { workers, difficulty } = connected(worker);
+    row.workers += workers;
+    row.difficulty = Math.max(row.difficulty, difficulty);
     row.below = Math.hypot(row.below, below);
     row.above = Math.hypot(row.above, above);
     for (const sum of ["connections", "accepted", "refused", "dead", "shares", "hash_rate", "dead_hash_rate"]) row[sum] += worker[sum];
     for (const group of ["hash_rates", "refused_by"]) {
       for (const [key, value] of Object.entries(worker[group])) row[group][key] = (row[group][key] ?? 0) + value;
     }
-    row.difficulty = Math.max(row.difficulty, worker.difficulty);
     row.last_share = Math.max(row.last_share ?? 0, worker.last_share ?? 0) || null;
     row.last_seen = Math.max(row.last_seen, worker.last_seen);
   }

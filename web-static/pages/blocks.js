@@ -77,9 +77,6 @@ function showLuck(luck) {
   if (known(now.time)) setText(byId("f-round-note"), `of the expected work, in ${duration(now.time)}`);
   setText(byId("f-next"), known(now.expected_time) ? duration(now.expected_time) : "–");
   setText(byId("f-blocks"), integer(luck.blocks));
-  const notes = [known(luck.luck) ? `overall luck ${luckText(luck.luck)}` : "by the pool, as far as this node knows"];
-  if (luck.known_rounds < luck.blocks) notes.push(`based on ${integer(luck.known_rounds)} ${luck.known_rounds === 1 ? "round" : "rounds"}`);
-  setText(byId("f-blocks-note"), notes.join(", "));
   for (const period of luck.periods) showPeriod(period);
   showRounds(luck.rounds);
 }

@@ -96,7 +96,7 @@ function minerPart(share) {
     facts(
       ["Payout address", "Who is paid for this share.", workerLink(data.payout_address, mono(data.payout_address)), " ", copyButton(data.payout_address, "the address")],
       ["Found", foundNote(local.time_found_source), time(local.time_found)],
-      ["Timestamp", "Used by the rules of the share chain, which keep it close to that of the parent share: in a slow pool it lags.", time(data.timestamp)],
+      ["Share timestamp", "Used by the rules of the share chain, which keep it close to that of the parent share: in a slow pool it lags.", time(data.timestamp)],
       ["First seen", "When this node received it.", seen ? time(local.time_first_seen) : "unknown"],
       ["Received from", "The peer that relayed it first.", peer === null || peer === undefined ? "found on this node, or loaded from disk" : String(peer)],
       ["Stale info", "How nodes report lost work to the pool, so that hash rates can be corrected.", stale === null ? "none: it reports no lost share" : (STALE[stale] ?? stale)],

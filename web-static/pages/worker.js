@@ -214,6 +214,7 @@ function showPayouts(value, status) {
   if (status !== 200) return;
   const sums = [
     ["p-found", value.blocks_found, integer],
+    ["p-paid", value.blocks_paid, integer],
     ["p-confirmed", value.confirmed_rewards, coins],
     ["p-maturing", value.maturing_rewards, coins],
   ];

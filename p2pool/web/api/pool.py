@@ -84,10 +84,15 @@ def _observed_rate(node: Node) -> ObservedRate:
     return observed_rate_of_last_hour(node.tracker, node.best_share, node.found_times())
 
 
-def observed_rate(snapshot: Snapshot) -> float:
-    """Return the pool's hash rate for people: over the time in which the shares were found, stale work
-    included."""
+def rate_of_shares(snapshot: Snapshot) -> float:
+    """Return the pool's hash rate over the time in which the shares were found, stale work included."""
     return snapshot.per_tip(_observed_rate).nonstale / (1 - stale_proportion(snapshot))
+
+
+def observed_rate(snapshot: Snapshot) -> float:
+    """Return the pool's hash rate for people. This node's miners are part of the pool: as long as there are few
+    shares, more may be known of them."""
+    return max(rate_of_shares(snapshot), snapshot.pool.hash_rate)
 
 
 def stale_rates_of(node: Node) -> StaleRates:

@@ -19,6 +19,7 @@ from p2pool.web.api.pool import (
     network_difficulty,
     observed_rate,
     pool_rate,
+    rate_of_shares,
     stale_proportion,
     stale_rates_of,
     version_votes,
@@ -108,7 +109,7 @@ def _scalars(snapshot: Snapshot, last: float | None) -> dict[str, float | None]:
         "local_dead_share_rate": work[True] / seconds,
         "network_difficulty": network_difficulty(snapshot),
         "own_payout": sum(payouts.get(address, 0) for address in own_addresses(snapshot)) / 1e8,
-        "workers": sum(1 for worker in pool.workers if worker.hash_rate > 0),
+        "workers": sum(1 for worker in pool.workers if worker.connections),
         "working_addresses": sum(1 for each in addresses.values() if any(w.hash_rate > 0 for w in each)),
         "connected_addresses": sum(1 for each in addresses.values() if any(w.connections for w in each)),
         "connections": pool.connections,
@@ -123,7 +124,7 @@ def _scalars(snapshot: Snapshot, last: float | None) -> dict[str, float | None]:
 
 def _keyed(snapshot: Snapshot) -> dict[str, Mapping[str, float]]:
     workers, payouts = snapshot.pool.workers, snapshot.per_tip(payout_amounts)
-    rate = observed_rate(snapshot)
+    rate = rate_of_shares(snapshot)
     here = [address for address in snapshot.workers.by_address() if address in payouts]
     return {
         "worker_hash_rates": {worker.name: worker.hash_rate for worker in workers if worker.hash_rate > 0},

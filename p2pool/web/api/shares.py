@@ -121,7 +121,7 @@ def share_figures(context: RequestContext, arguments: Arguments) -> dict[str, An
         "verified": share.hash in tracker.verified,
         "first_seen": arrival.time_seen,
         "received_from": arrival.sender,
-        "time": share.timestamp,
+        "timestamp": share.timestamp,
         **found_fields(found),
         "height": share.absheight,
         "chain_work": hash_hex(share.abswork),
@@ -197,7 +197,7 @@ _SHARE = record(
     verified=boolean(),
     first_seen=TIME,
     received_from=nullable(text("null if the share is this node's own or was loaded from disk")),
-    time=TIMESTAMP,
+    timestamp=TIMESTAMP,
     **FOUND,
     height=count("height in the share chain, as the share claims"),
     chain_work={

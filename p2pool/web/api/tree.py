@@ -46,7 +46,7 @@ def _row(
         "hash": hash_hex(share.hash),
         "parent": optional_hash_hex(share.previous_hash),
         "height": share.absheight,
-        "time": share.timestamp,
+        "timestamp": share.timestamp,
         **found_fields(when),
         "address": script_to_text(node, share.script),
         "difficulty": target_to_difficulty(share.target),
@@ -78,7 +78,7 @@ ENDPOINTS = (
                         }
                     ),
                     height=count("height in the share chain, as the share claims"),
-                    time=TIMESTAMP,
+                    timestamp=TIMESTAMP,
                     **FOUND,
                     address=text("the address that it pays"),
                     difficulty=number(),

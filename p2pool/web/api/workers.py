@@ -132,8 +132,8 @@ def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     together = workers or _NOBODY
     return {
         "address": address,
-        "workers": len(together.workers),
-        "connected_workers": sum(1 for worker in together.workers if worker.connections),
+        "workers": sum(1 for worker in together.workers if worker.connections),
+        "known_workers": len(together.workers),
         "connections": together.connections,
         **rate_figures(together),
         "dead_hash_rate": together.dead_rate,
@@ -191,7 +191,8 @@ def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, An
     explorer = explorers(context.node)[0]
     return {
         "address": address,
-        "blocks_found": len(blocks),
+        "blocks_found": sum(1 for block in blocks if address_of(block.worker) == address),
+        "blocks_paid": sum(1 for _, duffs in paid if duffs),
         "total_estimated_rewards": (confirmed + maturing) / 1e8,
         "confirmed_rewards": confirmed / 1e8,
         "maturing_rewards": maturing / 1e8,
@@ -306,8 +307,8 @@ ENDPOINTS = (
         "Totals of all workers of a payout address, and its payout from the next block",
         record(
             address=text(),
-            workers=count(),
-            connected_workers=count(),
+            workers=count("connected workers"),
+            known_workers=count("workers with statistics, connected or not"),
             connections=count(),
             **RATE_FIELDS,
             dead_hash_rate=DEAD_HASH_RATE,
@@ -349,7 +350,8 @@ ENDPOINTS = (
         either(
             record(
                 address=text(),
-                blocks_found=count(),
+                blocks_found=count("blocks that workers of the address found on this node"),
+                blocks_paid=count("blocks that are known to pay the address"),
                 total_estimated_rewards=DASH,
                 confirmed_rewards=DASH,
                 maturing_rewards=DASH,

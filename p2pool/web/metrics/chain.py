@@ -35,7 +35,7 @@ CHAIN: tuple[Declared | DeclaredTimes, ...] = (
         "p2pool_pool_observed_hashrate",
         "Hash rate of the whole pool, stale work included, in hashes per second, over the time in which the "
         "last hour's shares were found.",
-        lambda s: s.chain.observed_rate,
+        lambda s: max(s.chain.observed_rate, s.hash_rate),  # this node's miners are part of the pool
     ),
     gauge(
         "p2pool_share_chain_height",

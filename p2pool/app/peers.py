@@ -196,7 +196,7 @@ class PeersAssembly:
 
     def known_nodes(self) -> list[KnownNode]:
         """Return the known addresses of other nodes."""
-        return list(self.hub.addresses.seen())
+        return self.hub.known_nodes()
 
     def look_ups(self) -> NodeLookUps:
         """Return when other nodes were last looked up, and how many addresses that gave."""

@@ -26,7 +26,7 @@ from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.download import Downloader
 from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
 from p2pool.peers.eviction import Incoming, choose_to_evict
-from p2pool.peers.figures import FoundBy, NodeOrigin
+from p2pool.peers.figures import FoundBy, KnownNode, NodeOrigin
 from p2pool.peers.handshake import Introduction, PeerState
 from p2pool.peers.messages import (
     AddrMe,
@@ -338,6 +338,19 @@ class PeerHub(Hub):
             host,
             port,
         ) in self._ours
+
+    def known_nodes(self) -> list[KnownNode]:
+        """Return the known addresses of other nodes, without those at which peers see this one."""
+        ours = set()
+        for session in self.peers:
+            if session.version is not None:
+                receiver, port = session.version.receiver, self.settings.listen_port
+                ours.add((receiver.host, receiver.port if session.incoming else port))
+        return [
+            each
+            for each in self.addresses.seen()
+            if (each.host, each.port) not in ours and not self.is_ours(each.host, each.port)
+        ]
 
     def found_by(self, session: PeerSession) -> FoundBy:
         """Return how a peer became known."""

@@ -88,14 +88,16 @@ class BanRecord:
 
 @dataclass(frozen=True, slots=True)
 class HostRecord:
-    """How a host of miners behaves. It is banned when `cost`, which decays, reaches the limit; `submissions` and
-    `refused` are those of the latest judgement's window."""
+    """How a host of miners behaves. It is banned when `cost`, which decays, reaches the limit, unless it is
+    `never_banned`: loopback, or on the allow-list. `submissions` and `refused` are those of the latest judgement's
+    window."""
 
     host: str
     connections: int
     cost: float
     submissions: int
     refused: int
+    never_banned: bool = False
 
 
 class HostLoad(NamedTuple):

@@ -429,7 +429,14 @@ class Guard:
         ]
         worst = heapq.nlargest(_SHOWN_HOSTS, costly, key=lambda item: item[0])
         return [
-            HostRecord(host.key, len(host.connections), cost, host.submissions, host.refused)
+            HostRecord(
+                host.key,
+                len(host.connections),
+                cost,
+                host.submissions,
+                host.refused,
+                never_banned=self.never_banned(host.key),
+            )
             for cost, host in worst
             if cost >= 0.1
         ]

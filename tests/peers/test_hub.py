@@ -307,6 +307,19 @@ def test_an_outgoing_peer_is_a_place_an_incoming_one_is_not():
     assert places(hall) == {("8.2.0.1", 4000)}
 
 
+def test_this_node_is_not_among_the_known_ones():
+    """Others tell each other where it listens, and tell it."""
+    hall = Hall()
+    guest = hall.guest(8, "8.2.0.1", incoming=False)
+    assert guest.session.version is not None
+    own = guest.session.version.receiver.host
+    for host in (own, "8.3.0.1"):
+        told = SeenAddress(int(hall.moment.unix()), PeerAddress(host, hall.hub.settings.listen_port))
+        guest.say(Addrs((told,)))
+    assert {each.host for each in hall.hub.addresses.seen()} == {"8.2.0.1", own, "8.3.0.1"}
+    assert {each.host for each in hall.hub.known_nodes()} == {"8.2.0.1", "8.3.0.1"}
+
+
 @pytest.mark.parametrize("passes", [True, False])
 def test_who_listens_is_kept_and_passed_on(passes):
     hall = Hall()

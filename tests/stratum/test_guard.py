@@ -268,6 +268,7 @@ def test_loopback_and_the_allow_list_are_never_banned(allowed, host, exempt):
     submissions(guard, known, 1000, 0)
     assert is_out(guard, host) is not exempt
     assert guard.never_banned(host) is exempt
+    assert {record.never_banned for record in guard._worst(NOW)} <= {exempt}
     rows = [[host_key(host), NOW, NOW + 100, "from a file"]]
     assert make_guard(*allowed).read_json(rows, NOW) == (not exempt)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pool.dashd.payout_addresses import OwnAddress
+from p2pool.pool_stats import ShareRecord
 from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.weights import WeightWindows
 from p2pool.web.api import payouts
 from p2pool.web.sources import script_to_text
-from tests.support import make_template
+from tests.support import ROOT, make_template
 from tests.web.busy import PAYMENTS, SUBSIDY, busy_pool
 from tests.web.pages import Pool
 
@@ -44,6 +47,36 @@ def test_the_node_tells_what_its_own_addresses_get():
     pool.refresh()
     duffs = amounts[first] + amounts[second]
     assert pool.ask("/api/v1/node").json["next_payout"] == {"dash": f"{duffs / 1e8:.8f}", "duffs": duffs}
+
+
+def test_fee_and_own_mining_of_the_node_s_own_address_are_told_apart():
+    pool = Pool(6, make_template())
+    pool.refresh()
+    assert pool.ask("/api/v1/node").json["own_work"] == {"fee": 0, "own_mining": 0}
+    own = script_to_text(pool.node, pool.shares[-1].script)
+    pool.payouts.addresses = (OwnAddress(own, b"", None),)
+    ours = [share for share in pool.shares if share.script == pool.shares[-1].script]
+    for share, worker in zip(pool.shares[-3:], ("yOther.rig", "yOther.rig", f"{own}.rig"), strict=True):
+        pool.stats.record_share(ShareRecord(pool.now, share.hash, worker, False, 10))
+    pool.refresh()
+    paid = [share for share in pool.shares[-3:] if share in ours]
+    assert pool.ask("/api/v1/node").json["own_work"] == {"fee": 10 * (len(paid) - 1), "own_mining": 10}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_without_a_fee_nothing_is_called_a_fee():
+    cases = [(0, 0, 0), (0, 0, 5), (0.01, 0, 0), (0.01, 5, 0), (0.01, 5, 15)]
+    nodes = [{"fee": fee, "own_work": {"fee": paid, "own_mining": mined}} for fee, paid, mined in cases]
+    module = (ROOT / "web-static" / "js" / "coinbase.js").as_uri()
+    script = f"import {{ ownText }} from '{module}'; console.log({json.dumps(nodes)}.map(ownText).join('\\n'));"
+    ran = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.replace("this node’s own address ", "").splitlines() == [
+        "(own mining)",
+        "(own mining)",
+        "(fee or own mining)",
+        "(fee)",
+        "(latest shares: 25% fee, the rest own mining)",
+    ]
 
 
 def test_they_are_worked_out_once_for_each_tip(pool, monkeypatch):

@@ -225,8 +225,22 @@ def test_hosts_and_bans_as_the_guard_tells_them(pool):
     guard.tick(pool.now)
     _, security, bans = look(pool)
     assert security["hosts"] == [
-        {"host": "2001:db8::/64", "connections": 1, "cost": 40.0, "submissions": 2, "refused": 1},
-        {"host": "10.0.0.1", "connections": 1, "cost": 10.0, "submissions": 0, "refused": 0},
+        {
+            "host": "2001:db8::/64",
+            "connections": 1,
+            "cost": 40.0,
+            "submissions": 2,
+            "refused": 1,
+            "never_banned": False,
+        },
+        {
+            "host": "10.0.0.1",
+            "connections": 1,
+            "cost": 10.0,
+            "submissions": 0,
+            "refused": 0,
+            "never_banned": False,
+        },
     ]
     assert security["banned_hosts"] == 1
     assert security["offences"] == {Offence.LOGIN.text: 1, Offence.MALFORMED.text: 2}

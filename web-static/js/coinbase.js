@@ -1,6 +1,6 @@
 // Decodes a coinbase transaction: outputs, script types, addresses.
 
-import { integer } from "./format.js";
+import { integer, percent } from "./format.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -149,4 +149,18 @@ export function sha256(bytes) {
   const out = new DataView(new ArrayBuffer(32));
   state.forEach((word, i) => out.setUint32(4 * i, word));
   return new Uint8Array(out.buffer);
+}
+
+/** Return what this node's own address is paid for, by /api/v1/node: the transaction does not tell, but this node's
+ * latest shares do. */
+export function ownText(node) {
+  const { fee, own_work: work } = node ?? { fee: 0, own_work: { fee: 0, own_mining: 0 } };
+  const whose = "this node’s own address";
+  if (work.fee > 0 && work.own_mining > 0) {
+    const part = percent(work.fee / (work.fee + work.own_mining), 0);
+    return `${whose} (latest shares: ${part} fee, the rest own mining)`;
+  }
+  if (work.fee > 0) return `${whose} (fee)`;
+  if (work.own_mining > 0 || fee === 0) return `${whose} (own mining)`;
+  return `${whose} (fee or own mining)`;
 }

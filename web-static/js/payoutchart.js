@@ -10,7 +10,7 @@ const MAX_AREAS = 80;
 
 const KINDS = {
   miner: ["k-miner", "miner"],
-  own: ["k-own", "this node’s own address (fee)"],
+  own: ["k-own", "this node’s own address"],
   finder: ["k-finder", "finder’s bonus"],
   masternode: ["k-masternode", "masternode or treasury"],
   credit_pool: ["k-platform", "Dash Platform"],

@@ -133,7 +133,7 @@ function showNode(node) {
   showRows("own", [
     ["Fee", "Percentage of the work on this node that goes to the operator.", percent(node.fee, 2)],
     ["Donation", "Percentage that goes to the developers.", percent(node.donation, 2)],
-    ["Operator’s addresses", "Addresses that the fee is paid to.", own.length === 0 ? "none yet" : list],
+    ["Operator’s addresses", node.fee > 0 ? "Addresses that the fee is paid to." : "This node’s own addresses; there is no fee.", own.length === 0 ? "none yet" : list],
     ["X11 provider", "The implementation of the proof of work, and the processor instructions that it uses.", x11Text(node.x11)],
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);

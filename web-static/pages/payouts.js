@@ -1,7 +1,7 @@
 // The payouts page: who is paid if a block is found now, decoded from the coinbase transaction and compared with the
 // list of the node.
 
-import { addressVersions, asText, describeScript, fromHex, parseTransaction, toHex } from "../js/coinbase.js";
+import { addressVersions, asText, describeScript, fromHex, ownText, parseTransaction, toHex } from "../js/coinbase.js";
 import { byId, copyButton, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { duffs, integer, percent, shortHash, shortened } from "../js/format.js";
 import { Listing } from "../js/listing.js";
@@ -20,6 +20,8 @@ const KINDS = {
 const MAX_BYTES = 400;
 
 let symbol = "DASH";
+/** Of /api/v1/node. @type {any} */
+let node = null;
 let part = "miners";
 /** @type {?string} */
 let shownWork = null;
@@ -86,7 +88,7 @@ function payee({ who, address, kind }) {
 
 function kindText({ kind, own, finderPart }) {
   const text = [KINDS[kind]];
-  if (own) text.push("this node’s fee");
+  if (own) text.push(ownText(node));
   if (finderPart > 0n) text.push("shown as the finder");
   return text.join(", ");
 }
@@ -298,9 +300,10 @@ byId("part").addEventListener("click", (event) => {
 });
 
 startPage({
-  views: ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool"],
+  views: ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool", "api/v1/node"],
   show(values) {
     const [coinbase, list, pool] = ["api/v1/coinbase", "api/v1/payouts", "api/v1/pool"].map((view) => values.get(view));
+    node = values.get("api/v1/node") ?? node;
     if (pool === undefined || coinbase === undefined) return;
     symbol = pool.symbol;
     if (coinbase === null) {
@@ -308,7 +311,7 @@ startPage({
       return;
     }
     // Both are from the same second: redraw only if one of them has changed.
-    const key = JSON.stringify([coinbase.hex, list]);
+    const key = JSON.stringify([coinbase.hex, list, ownText(node)]);
     if (key === shownList && decoded !== null) return;
     shownList = key;
     latest = { coinbase, list, network: pool.network };

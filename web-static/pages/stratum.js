@@ -89,7 +89,7 @@ const hostsTable = new Table("hosts", {
   empty: emptyNote(),
   columns: [
     { title: "Host", head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
-    textColumn("Ban score", ({ cost }) => significant(cost, 3)),
+    textColumn("Ban score", ({ cost, never_banned: never }) => significant(cost, 3) + (never ? " (never banned)" : "")),
     textColumn("Connections", (host) => integer(host.connections)),
     textColumn("Submissions", (host) => integer(host.submissions)),
     textColumn("Rejected", (host) => integer(host.refused)),

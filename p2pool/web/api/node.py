@@ -11,7 +11,7 @@ from p2pool.node import Node
 from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.web.api.endpoint import Endpoint, amount
-from p2pool.web.api.payouts import own_addresses, own_payouts, payout_amounts
+from p2pool.web.api.payouts import own_addresses, own_payouts, own_work, payout_amounts
 from p2pool.web.api.peers import bootstrap_figures, peer_counts, peer_origins
 from p2pool.web.api.pool import best_max_target, stale_proportion
 from p2pool.web.api.rates import RATE_FIELDS, rate_figures
@@ -194,6 +194,7 @@ def node_figures(snapshot: Snapshot) -> dict[str, Any]:
         "fee": sources.fee / 100,
         "donation": sources.donation / 100,
         "payout_addresses": own_payouts(snapshot),
+        "own_work": own_work(snapshot),
         "next_payout": amount(sum(payouts.get(address, 0) for address in own_addresses(snapshot))),
         **rate_figures(pool),
         "dead_hash_rate": pool.dead_rate,
@@ -339,6 +340,11 @@ ENDPOINTS = (
             fee=PART,
             donation=PART,
             payout_addresses=OWN_ADDRESSES,
+            own_work=record(
+                "the hashes behind those of this node's latest 100 shares that pay its own addresses",
+                fee=count("hashes of other addresses' miners, paid as the fee"),
+                own_mining=count("hashes of miners that mine for these addresses"),
+            ),
             next_payout={
                 **AMOUNT,
                 "description": "what the next block pays to these addresses, without the finder's bonus",

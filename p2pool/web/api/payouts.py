@@ -19,6 +19,7 @@ from p2pool.web.api.coinbase import finder_part, paid_to_miners
 from p2pool.web.api.endpoint import Arguments, Endpoint, EndpointParameter, ErrorResponse, RequestContext, amount
 from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
 from p2pool.web.sources import Snapshot, script_to_text
+from p2pool.web.worker_index import address_of
 
 USERS_SHARES: Final = 720
 """Shares that /users covers, as in legacy p2pool-dash."""
@@ -123,6 +124,18 @@ def own_address(snapshot: Snapshot) -> str | None:
 def own_addresses(snapshot: Snapshot) -> list[str]:
     """Return the JSON of /payout_addrs: all of them, the oldest first."""
     return [own.address for own in snapshot.sources.payouts.addresses]
+
+
+def own_work(snapshot: Snapshot) -> dict[str, int]:
+    """Return the hashes behind those of this node's latest shares that pay its own addresses: as a fee on the work
+    of others, and for own mining."""
+    addresses, tracker = set(own_addresses(snapshot)), snapshot.node.tracker
+    work = {"fee": 0, "own_mining": 0}
+    for found in snapshot.pool.recent_shares:
+        share = tracker.get(found.share_hash)
+        if share is not None and script_to_text(snapshot.node, share.script) in addresses:
+            work["own_mining" if address_of(found.worker) in addresses else "fee"] += found.attempts
+    return work
 
 
 def own_payouts(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from p2pool.web.api.schema import (
     SECONDS,
     TIME,
     array,
+    boolean,
     count,
     integer,
     mapping,
@@ -282,6 +283,7 @@ def _security(snapshot: Snapshot) -> dict[str, Any]:
                 "cost": round(host.cost, 2),
                 "submissions": host.submissions,
                 "refused": host.refused,
+                "never_banned": host.never_banned,
             }
             for host in security.hosts
         ],
@@ -382,9 +384,10 @@ _SECURITY = {
         record(
             host=text(),
             connections=count(),
-            cost=number(f"ban score; a host is banned at {BAN_COST}"),
+            cost=number(f"ban score; a host is banned at {BAN_COST}, unless it is never_banned"),
             submissions=count(),
             refused=count(),
+            never_banned=boolean("true for loopback addresses and those of --ban-allow"),
         ),
         "the hosts with the highest ban scores",
     ),

@@ -2,7 +2,7 @@
 
 Serving:
 - `site`, `routing`, `resources`: the resource tree and what all answers share; `static_files`, `byte_range`,
-  `redirects`, `rendering`: files, redirects, ETags and compression
+  `redirects`, `not_found`, `rendering`: files, redirects, errors for people, ETags and compression
 - `request`: the rules of HTTP for all requests; `access`, `auth`, `client_address`, `known_hosts`, `rate_limit`:
   who may ask for what, and how often; `settings` are those of the web
 - `health`: what orchestrators are told without a password

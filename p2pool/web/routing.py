@@ -14,11 +14,11 @@ from typing_extensions import override
 
 from p2pool.web.api.endpoint import Endpoint, EndpointError, EndpointParameter, RequestContext
 from p2pool.web.api.table import ENDPOINTS
+from p2pool.web.not_found import NotFound
 from p2pool.web.openapi import document
 from p2pool.web.rendering import RunInThread
 from p2pool.web.request import client_host
 from p2pool.web.resources import JSON_TYPE, GetResource, RenderedResource, answer_later, answer_now, error
-from p2pool.web.static_files import NotFound
 from p2pool.web.views import Views
 
 OPENAPI_PATH = "/api/openapi.json"

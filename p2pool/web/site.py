@@ -3,9 +3,10 @@ holds the rules for all of them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.interfaces import IAddress
 from twisted.web import resource, server
@@ -14,28 +15,61 @@ from twisted.web.server import Request
 from p2pool.base.environment import Environment
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource
+from p2pool.web.not_found import NotFound
 from p2pool.web.redirects import redirect
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
-from p2pool.web.resources import READING, RenderedResource
+from p2pool.web.resources import GetResource, RenderedResource
 from p2pool.web.routing import Branch, api_resources, branch_at
-from p2pool.web.static_files import CUSTOM_PAGES_POLICY, NotFound, StaticFiles
+from p2pool.web.static_files import CUSTOM_PAGES_POLICY, StaticFiles
 from p2pool.web.views import Views
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Root(Branch):
-    """The root of the resource tree. The bare address redirects to the first page."""
+FIRST_PAGE: Final = b"index.html"
+OTHER_NAMES: Final = {b"shares": b"chain", b"votes": b"transition", b"workers": b"miners"}
+"""Names that people may try for a page, because the navigation or other front ends have them."""
+_PAGE_NAME = re.compile(rb"([a-z0-9_-]{1,40})(?:\.html)?")
+ROBOTS: Final = b"User-agent: *\nAllow: /$\nAllow: /static/\nDisallow: /\n"
+"""Search engines may list pages; nobody finds anything in the JSON."""
 
-    methods = READING
+
+class _Redirect(GetResource):
+    """An address that redirects to a file of the pages."""
+
+    def __init__(self, file: bytes) -> None:
+        super().__init__()
+        self._file = file
+
+    def render_GET(self, request: Request) -> bytes | int:
+        """Redirect to the file, with the query."""
+        return redirect(request, b"static/" + self._file)
+
+
+class _Root(Branch):
+    """The root of the resource tree. The bare address redirects to the first page, and the name of a page, with or
+    without .html, to that page."""
+
+    def __init__(self, pages: Path) -> None:
+        super().__init__()
+        self._pages = pages
 
     def getChild(self, path: bytes, request: Request) -> resource.Resource:
         """Return the resource of a path without a child of its own."""
-        return self if path == b"" and not request.postpath else NotFound()
+        if request.postpath:
+            return NotFound()
+        if path == b"":
+            return _Redirect(FIRST_PAGE)
+        if path == b"favicon.ico":
+            return _Redirect(b"favicon.ico" if self._has(b"favicon.ico") else b"favicon.svg")
+        match = _PAGE_NAME.fullmatch(path)
+        if match is None:
+            return NotFound()
+        file = OTHER_NAMES.get(match[1], match[1]) + b".html"
+        return _Redirect(file) if self._has(file) else NotFound()
 
-    def render_GET(self, request: Request) -> bytes | int:
-        """Redirect to the first page."""
-        return redirect(request, b"static/index.html")
+    def _has(self, file: bytes) -> bool:
+        return (self._pages / file.decode()).is_file()
 
 
 class GuardedSite(server.Site):
@@ -81,9 +115,10 @@ class WebSite(GuardedSite):
         custom_pages: bool = False,
     ) -> None:
         run_in_thread = environment.run_in_thread
-        root = _Root()
+        root = _Root(web_static)
         for name, child in api_resources(views, run_in_thread).items():
             root.putChild(name, child)
+        root.putChild(b"robots.txt", RenderedResource(lambda: ROBOTS, b"text/plain; charset=utf-8", run_in_thread))
         root.putChild(b"metrics", RenderedResource(lambda: views.metrics, METRICS_TYPE, run_in_thread))
         policy = CUSTOM_PAGES_POLICY if custom_pages else None
         root.putChild(b"static", StaticFiles.below(str(web_static), run_in_thread, policy))

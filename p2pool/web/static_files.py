@@ -7,7 +7,6 @@ from typing import IO
 
 from twisted.web import resource, static
 from twisted.web.http import (
-    NOT_FOUND,
     OK,
     PARTIAL_CONTENT,
     REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -20,10 +19,11 @@ from typing_extensions import override
 from p2pool.base.bounded import BoundedDict
 from p2pool.web.byte_range import UNSATISFIABLE, parse_byte_range
 from p2pool.web.host_shares import HostShares
+from p2pool.web.not_found import NotFound
 from p2pool.web.redirects import redirect
 from p2pool.web.rendering import Rendering, RunInThread
 from p2pool.web.request import WebRequest, client_host
-from p2pool.web.resources import JSON_TYPE, GetResource, answer_now, error, let_keep, serve
+from p2pool.web.resources import JSON_TYPE, answer_now, error, let_keep, serve
 
 MAX_KEPT_FILE = 512 * 1024
 """Bytes of a file that is kept in memory; larger ones are sent from the disk, piece by piece."""
@@ -44,20 +44,6 @@ that puts names of miners into its HTML has to escape them: this policy does not
 _TOO_MANY = "too many large files are being sent; try again in a moment"
 _Version = tuple[int, float]
 """(bytes, time of modification): a file whose version differs is read again."""
-
-
-class NotFound(GetResource):
-    """What there is not, whatever is to be done with it."""
-
-    methods: tuple[bytes, ...] | None = None
-
-    @override
-    def render(self, request: Request) -> bytes | int:
-        return self.render_HEAD(request) if request.method == b"HEAD" else self.render_GET(request)
-
-    @override
-    def answer(self, request: Request) -> tuple[int, bytes]:
-        return error(NOT_FOUND, "not_found", "there is no page or endpoint at this address")
 
 
 class StaticFiles(static.File):

@@ -14,7 +14,7 @@ DOMINATES = 50
 """Percentage of the work for versions that this node does not know at which pages warn."""
 
 
-_ADVICE = "Look for a newer release; the page transition.html shows the votes"
+_ADVICE = "Look for a newer release; the page /transition shows the votes"
 
 
 def chain_votes(sources: Sources) -> ChainVotes:
@@ -72,7 +72,7 @@ def branch_problem(votes: ChainVotes) -> str | None:
     return (
         f"c2pool-dash rejects shares of the best chain because of their votes: {refused.count} in the last hour "
         f"(the newest votes for {refused.newest.desired_version}, its parent share for {refused.parent_vote}). "
-        "Nodes that run c2pool-dash follow another branch. The page transition.html shows the newest of these "
+        "Nodes that run c2pool-dash follow another branch. The page /transition shows the newest of these "
         "shares"
     )
 

@@ -30,6 +30,12 @@ function loadPlot() {
 
 // --- the group ---------------------------------------------------------------------------------------------
 
+/** Return the range in the address, as in graphs.html?week: legacy front ends have links like that. */
+function wantedRange() {
+  const wanted = location.search.slice(1).split("&")[0].toLowerCase();
+  return RANGES.includes(wanted) ? wanted : "day";
+}
+
 /**
  * Graphs that share a time range, a request and a cursor.
  *
@@ -38,7 +44,7 @@ function loadPlot() {
  */
 export class GraphGroup {
   /** @param {any} options */
-  constructor({ tools, label, of, name = null, range = "day", graphs }) {
+  constructor({ tools, label, of, name = null, range = wantedRange(), graphs }) {
     this.of = of;
     this.name = name;
     this.range = range;

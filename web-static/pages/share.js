@@ -16,7 +16,10 @@ const STALE = {
   doa: "dead on arrival: it reports that an earlier share of the same miner was submitted too late",
 };
 
-const hash = (new URLSearchParams(location.search).get("hash") ?? "").trim().toLowerCase();
+// share.html#HASH is shorter to write. The fragment may also be that of a part of the page.
+const given = new URLSearchParams(location.search).get("hash") ?? (isHash(location.hash.slice(1)) ? location.hash.slice(1) : "");
+const hash = given.trim().toLowerCase();
+addEventListener("hashchange", () => isHash(location.hash.slice(1)) && location.reload());
 let network = { name: "", symbol: "DASH" };
 let networkKnown = false;
 let shownText = null;

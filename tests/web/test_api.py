@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from p2pool.web import openapi
+from p2pool.web.api.descriptions import UNITS
 from p2pool.web.api.endpoint import MAX_TEXT, Endpoint
+from p2pool.web.api.field_words import WORDS
 from p2pool.web.api.history_question import NO_HISTORY
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import ALIASES, ENDPOINTS
@@ -296,6 +299,29 @@ def test_the_openapi_document(busy):
     share = document["paths"]["/api/v1/shares/{hash}"]["get"]
     assert share["parameters"][0]["required"] is True
     assert "unknown_share" in share["responses"]["404"]["description"]
+
+
+def test_every_field_and_parameter_has_a_description():
+    def without(schema: Any, name: str) -> Iterator[str]:
+        for each in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", ())):
+            if isinstance(each, dict):
+                yield from without(each, name)
+        for key, field in schema.get("properties", {}).items():
+            if field.get("description", "") in ("", *UNITS):
+                yield f"{name}.{key}"
+            yield from without(field, f"{name}.{key}")
+
+    lacking = [name for endpoint in ENDPOINTS for name in without(endpoint.schema, endpoint.path)]
+    # The two parts of an amount say their units, which is all there is to say.
+    assert [name for name in lacking if not name.endswith((".dash", ".duffs"))] == []
+    parameters = [(each.path, one) for each in ENDPOINTS for one in each.parameters]
+    assert [(path, one.name) for path, one in parameters if not one.schema.get("description")] == []
+
+
+def test_each_description_is_used():
+    described = "".join(str(endpoint.schema) for endpoint in ENDPOINTS)
+    used = [words.partition(";")[0].replace("'", "\\'") for words in WORDS.values()]
+    assert [words for words in used if words not in described and words.replace("\\'", "'") not in described] == []
 
 
 def test_the_document_is_made_once(busy, monkeypatch):

@@ -59,6 +59,7 @@ export function buildShell() {
       "ul",
       { class: "links" },
       make("li", {}, make("a", { href: "index.html#connect" }, "Connect a miner")),
+      make("li", {}, make("a", { href: "api.html" }, "API")),
       make("li", {}, make("a", { href: "../api/openapi.json" }, "OpenAPI document")),
       make("li", {}, make("a", { href: "../metrics" }, "Prometheus metrics")),
     ),

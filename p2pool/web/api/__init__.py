@@ -1,7 +1,8 @@
 """The JSON interface, one module for each topic: functions from a snapshot, or a request's context, to JSON
 values.
 
-- `table`: the list of all endpoints; `endpoint`, `schema`: how one is declared
+- `table`: the list of all endpoints; `endpoint`, `schema`: how one is declared;
+  `descriptions`, `field_words`: what fields mean
 - `pool`, `chain`, `tree`, `shares`, `blocks` (with `rounds`, `block_status`, `legacy_blocks`,
   `legacy_luck`), `payouts`, `coinbase`: the pool
 - `node`, `dashd`, `stratum`, `gateways`, `workers`, `rates`, `peers`, `alerts`, `operation`, `health`: this node

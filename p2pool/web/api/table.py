@@ -6,6 +6,7 @@ A topic's rows are in its own module, next to the functions that answer. `routin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from p2pool.web.api import (
@@ -29,9 +30,10 @@ from p2pool.web.api import (
     tree,
     workers,
 )
+from p2pool.web.api.descriptions import described
 from p2pool.web.api.endpoint import Endpoint
 
-TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
+_ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
     "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
     "workers": workers.ENDPOINTS,
@@ -44,6 +46,10 @@ TOPICS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "dashd": dashd.ENDPOINTS,
     "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
     "alerts": alerts.ENDPOINTS,
+}
+TOPICS: Final = {
+    topic: tuple(replace(each, schema=described(each.schema, each.path)) for each in rows)
+    for topic, rows in _ROWS.items()
 }
 ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(endpoint for rows in TOPICS.values() for endpoint in rows)
 ALIASES: Final[dict[str, str]] = {each.key: each.same_as[1:] for each in ENDPOINTS if each.same_as}

@@ -86,9 +86,9 @@ function payee({ who, address, kind }) {
   return make("span", { class: "mono", title: address }, long, short);
 }
 
-function kindText({ kind, own, finderPart }) {
+function kindText({ kind, own, amount, finderPart }) {
   const text = [KINDS[kind]];
-  if (own) text.push(ownText(node));
+  if (own && amount > finderPart) text.push(ownText(node));
   if (finderPart > 0n) text.push("shown as the finder");
   return text.join(", ");
 }

@@ -237,7 +237,6 @@ _BLOCKS: Final = {
     "current_round.work": "work that the pool has put into it so far",
     "current_luck_trend": "luck of the current round so far",
     "number": "height of the block",
-    "/api/v1/luck luck": "luck over all known rounds",
     "/api/v1/luck blocks": "blocks of the pool that this node knows",
     "known_rounds": "rounds whose work is known",
     "current_round": "the round that is not over",

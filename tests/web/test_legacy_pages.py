@@ -183,6 +183,7 @@ def test_an_unknown_miner():
         {
             "address": NOBODY,
             "blocks_found": 0,
+            "blocks_paid": 0,
             "total_estimated_rewards": 0,
             "confirmed_rewards": 0,
             "maturing_rewards": 0,

@@ -6,7 +6,7 @@ import { integer } from "../js/format.js";
 import { startPage } from "../js/page.js";
 import { fieldsOf, limitsOf, typeOf } from "../js/schema.js";
 
-const OLD = "/api/";
+const VERSION_1 = /^.api.v1./;
 const TOPICS = { dashd: "Dash Core" };
 
 /** @type {{path: string, topic: string, operation: any, words: string, node: ?HTMLElement}[]} */
@@ -54,7 +54,7 @@ function section(endpoint) {
 
 function show() {
   const wanted = byId("search").value.trim().toLowerCase();
-  const shown = endpoints.filter(({ path, words }) => (which === "all" || path.startsWith(OLD)) && words.includes(wanted));
+  const shown = endpoints.filter(({ path, words }) => (which === "all" || VERSION_1.test(path)) && words.includes(wanted));
   const topics = new Map();
   for (const endpoint of shown) {
     endpoint.node ??= section(endpoint);

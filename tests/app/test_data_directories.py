@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -31,8 +32,8 @@ from p2pool.history.database import HistoryDatabase, parse_database_location
 from p2pool.history.reading import Span, find_node, read_blocks
 from p2pool.history.schema import SCHEMA_VERSION
 from p2pool.networks import SIMNET
-from p2pool.peers.addresses import AddressBook, Bans
-from p2pool.peers.service import PEERS_FILE
+from p2pool.peers.addresses import Bans
+from p2pool.peers.service import PEERS_FILE, read_kept_peers
 from p2pool.sharechain.importing import ImportCounts, read_share_files, share_files
 from p2pool.sharechain.store import SHARES_FILE, StoredShare, open_database
 from p2pool.stratum.ban_file import BANS_FILE, _rows
@@ -100,9 +101,9 @@ def alerts(data: Path, what: Expected) -> None:
 
 
 def peers(data: Path, what: Expected) -> None:
-    document, addresses, bans = json(data, PEERS_FILE), AddressBook(), Bans()
-    assert addresses.read_json(document["addresses"]) == 1
-    bans.read_json(document["bans"], what.time)
+    kept, bans = read_kept_peers(json(data, PEERS_FILE), random.Random(1), what.time), Bans()
+    assert len(kept.book) == 1
+    bans.read_json(kept.bans, what.time)
     assert bans.is_banned(BANNED, what.time)
     (ban,) = _rows(json(data, BANS_FILE))
     assert isinstance(ban, list)

@@ -25,6 +25,7 @@ from p2pool.base.errors import OperatorError
 from p2pool.dash.address import encode_address
 from p2pool.networks import DASH
 from p2pool.peers import port_mapping
+from p2pool.peers.address_book import NAMED
 from p2pool.peers.messages import PeerAddress
 from tests.environment import make_environment
 from tests.support import ROOT
@@ -104,7 +105,7 @@ class Wired:
         self.pool.listen(Factory())
         ensureDeferred(self.pool.load())
         for host in ("8.1.0.1", "2606:4700::1", "192.168.9.9"):
-            self.pool.peers.hub.addresses.add(PeerAddress(host, 8999), 0.0)
+            self.pool.peers.hub.addresses.add(PeerAddress(host, 8999), 0.0, now=0.0, source=NAMED)
         ensureDeferred(self.pool.start(lambda: daemon_addresses(config))).addErrback(lambda f: f.raiseException())
         broadcaster = self.pool.dashd.broadcaster
         assert broadcaster is not None

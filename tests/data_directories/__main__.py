@@ -6,6 +6,7 @@ it, by the classes that do that, so that each kind of file is there.
 
 from __future__ import annotations
 
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,8 @@ from p2pool.dashd.payout_service import CACHED_FILE
 from p2pool.gateway.messages import SolutionMessage, pack_message
 from p2pool.gateway.solution_spool import SolutionSpool
 from p2pool.networks import SIMNET
-from p2pool.peers.addresses import AddressBook, Bans
+from p2pool.peers.address_book import NAMED, AddressBook
+from p2pool.peers.addresses import Bans
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.service import PEERS_FILE
 from p2pool.sharechain.archive import ShareArchive
@@ -70,10 +72,11 @@ def read_shares(data: Path) -> list[StoredShare]:
 def add_samples(data: Path, what: Expected) -> None:
     """Write the files that the run left empty or did not make."""
     now = what.time
-    addresses, bans = AddressBook(), Bans()
-    addresses.add(PeerAddress("127.0.0.2", 19_789), now)
+    addresses, bans = AddressBook(random.Random(1)), Bans()
+    addresses.add(PeerAddress("127.0.0.2", 19_789), now, now=now, source=NAMED)
     bans.ban(BANNED, now)
-    StateFile(data / PEERS_FILE.name, PEERS_FILE).write({"addresses": addresses.to_json(), "bans": bans.to_json()})
+    kept = {"addresses": addresses.to_json(), "address_key": addresses.key.hex(), "bans": bans.to_json()}
+    StateFile(data / PEERS_FILE.name, PEERS_FILE).write(kept)
     ban = [BANNED, now, now + YEAR, "too many wrong submissions", "gateway-1"]
     StateFile(data / BANS_FILE.name, BANS_FILE).write({"bans": [ban]})
     peer = {"host": "127.0.0.3", "port": 19_999, "score": 2.0, "worked": True}

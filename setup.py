@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
@@ -122,7 +123,10 @@ elif LIMITED_API:
     OPTIONS["bdist_wheel"] = {"py_limited_api": "cp311"}
 
 # Before an isolated build, pip runs this file once only to ask for `setup_requires`.
-can_compile = COMPILE and find_spec("mypyc") is not None
+has_mypyc = find_spec("mypyc") is not None
+ONLY_ASK = {"egg_info", "dist_info", "sdist"}
+"""Commands that need no compiled modules: they ask for names, or copy sources."""
+compiles = COMPILE and has_mypyc and not ONLY_ASK & set(sys.argv)
 
 setup(
     version=version(),
@@ -136,9 +140,9 @@ setup(
         "p2pool.networks": ["bootstrap_nodes/*.txt"],
     },
     exclude_package_data={"p2pool.dash": ["_x11/*", "_sha256/*"]},  # for those who build
-    setup_requires=requirements_to_compile() if COMPILE and not can_compile else [],
+    setup_requires=requirements_to_compile() if COMPILE and not has_mypyc else [],
     ext_modules=[
-        *(compiled_extensions() if can_compile else ()),
+        *(compiled_extensions() if compiles else ()),
         written_in_c("_x11"),
         written_in_c("_sha256"),
     ],

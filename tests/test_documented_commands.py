@@ -33,7 +33,7 @@ _SHELL = ("", "sh", "bash", "console")
 NO_COMMANDS = (
     *("people", "dashd --BlockTemplate", "miners ", "miners:", "pool.example.org.", "rediss+sentinel:"),
     *("n  ", "number of", "to its finder's", "payout  ", "bench:", "SIGHUP:", "nodes that I know", "!/bin/sh"),
-    *("server=1", "bind ", "/var/lib/p2pool-dash/*/log"),
+    *("startupProbe:", "server=1", "bind ", "/var/lib/p2pool-dash/*/log"),
 )
 """How blocks begin that are no commands: diagrams, formulas, lines of a log, and files."""
 
@@ -84,6 +84,7 @@ TARGETS_NOT_RUN = {
     "format": "changes files",
     "interpreted": "removes what test-pythons compiles",
     "man": "tests/operators/test_completion.py makes the same texts",
+    **dict.fromkeys(("dist", "deb"), "tests/e2e/test_distributions.py makes the same packages"),
     "fast": "test-pythons compiles by itself",
     "test-compiled": "test-pythons runs the same tests",
 }

@@ -90,9 +90,8 @@ class Victim:
         )
         for number in range(10_000 // part):
             address = PeerAddress(f"9.{number // 250}.{number % 250}.1", 9999)
-            self.station.hub.addresses.add(
-                address, self.station.now, now=self.station.now, source=str(number % 97)
-            )
+            now = self.station.now
+            self.station.hub.addresses.add(address, now, now=now, source=f"8.{number % 97}.0.0/16")
         for number in range(8 // part):
             session = self.connect(f"7.{number}.0.1")
             session.receive(self.framed(introduction(number)), 0.0)

@@ -26,7 +26,7 @@ two in step. The node also serves the same table as an OpenAPI 3.1 document at `
 - Pool figures cover the share chain's last hour. The pool's hash rate counts the stale shares of the whole
   chain.
 - A share's timestamp is part of the consensus, and lags further and further in a slow pool. Fields that use
-  timestamps (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `time` and `ts` of shares) are for
+  timestamps (`hash_rate`, `pool_hash_rate` and `/rate` of the pool, `timestamp` and `ts` of shares) are for
   comparison with other nodes. Fields for display (`observed_...`, `time_found`) use the time when a share was
   found: when this node first received it if that was live, or else an estimate from the times in its header and
   in those of its neighbours. Graphs, history and the expected times of luck use it as well.

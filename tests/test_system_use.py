@@ -55,6 +55,7 @@ ALLOWED: Final = {
     "dash/pow.py": "the self-test of X11 takes other headers at every start; the simulation replaces X11",
     "dash/sha256.py": "the self-test of SHA-256 takes other messages at every start, and keeps nothing of them",
     "dash/address.py": "a comparison under way belongs to one thread",
+    "operators/top.py": "a command, not a service: a thread asks the node while another one answers keys",
     "operators/backup.py": "a command, not a service: the time of a backup is in its manifest",
     "web/settings.py": "salts, made while settings are read, before there is an environment",
     "simnet/miner.py": "a CPU miner: threads that hash",

@@ -710,12 +710,23 @@ def test_with_all_connections_made_a_named_node_is_looked_for_and_connected(tmp_
 @pytest.mark.parametrize(("lasts", "again"), [(29, []), (31, [PeerAddress("8.1.0.1", 9999)])])
 def test_a_named_node_that_made_room_for_another_one_is_dialled_again_at_once(world, lasts, again):
     world.hub.named.add("8.1.0.1")
+    world.know("8.1.0.1", "8.2.0.1")
+    lines = {}
+    for number in range(2):
+        world.seconds(1)
+        line = world.connect(number, nonce=7 + number)
+        lines[world.reactor.tcpClients[number][0]] = line
+    world.seconds(lasts)
+    lines["8.1.0.1"].lose()
+    assert list(world.service._dialler.named) == again
+
+
+def test_the_last_peer_is_dialled_again_at_once(world):
     world.know("8.1.0.1")
     world.seconds(1)
     line = world.connect(0, nonce=7)
-    world.seconds(lasts)
     line.lose()
-    assert list(world.service._dialler.named) == again
+    assert list(world.service._dialler.named) == [PeerAddress("8.1.0.1", 9999)]
 
 
 def test_of_too_many_connections_the_newest_goes_but_not_a_named_node(tmp_path):

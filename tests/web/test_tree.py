@@ -83,7 +83,7 @@ def test_a_share_as_it_is_reported(pool):
         "hash": f"{share.hash:064x}",
         "parent": f"{share.previous_hash:064x}",
         "height": share.absheight,
-        "time": share.timestamp,
+        "timestamp": share.timestamp,
         "time_found": share.timestamp,
         "time_found_source": "first_seen",
         "address": script_to_text(pool.node, share.script),

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import directlyProvides, implementer, providedBy
 
+from p2pool.base.endpoints import host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.hosts import is_near, is_onion, parse_address
 from p2pool.base.socks import NOT_SUPPORTED, Command, Proxy, SocksError, SocksHandshake
@@ -48,7 +49,8 @@ def _direct(environment: Environment, host: str, port: int, *, timeout: float) -
     if address is None:
         return HostnameEndpoint(environment.reactor, host, port, timeout=timeout)
     kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
-    return kind(environment.reactor, str(address), port, timeout=timeout)
+    endpoint = kind(environment.reactor, str(address), port, timeout=timeout)
+    return _AddressEndpoint(endpoint, host_and_port(str(address), port))
 
 
 def connect_blocking(environment: Environment, host: str, port: int, *, timeout: float) -> socket.socket:
@@ -104,6 +106,24 @@ async def resolve(environment: Environment, host: str, port: int) -> list[str]:
     address = tunnel.transport.resolved
     tunnel.transport.abortConnection()
     return [address] if address else []
+
+
+@implementer(IStreamClientEndpoint)
+class _AddressEndpoint:
+    """Connects to an address. Logs show where to, in place of where it is in memory."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, shown: str) -> None:
+        self._endpoint = endpoint
+        self._shown = shown
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{self._shown}>"
+
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
+        """Connect; the Deferred fires with the protocol that `protocolFactory` built."""
+        connecting: Deferred[IProtocol] = self._endpoint.connect(protocolFactory)
+        return connecting
 
 
 class _ProxyClosed(SocksError):
@@ -221,6 +241,10 @@ class SocksEndpoint:
         self._target = target
         self._timeout = timeout
         self._command = command
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{host_and_port(*self._target)} through {self._proxy}>"
 
     def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
         """Connect; the Deferred fires with the protocol that `protocolFactory` built."""

@@ -194,3 +194,9 @@ def test_libraries_that_block(monkeypatch, answers, why):
             assert connect_blocking(environment, "mail.example", 25, timeout=1.0).recv(9) == b"hello"
             assert b"mail.example" in proxys.recv(99)
     assert asked == [("127.0.0.1", 9050)]
+
+
+def test_logs_name_where_a_connection_leads():
+    environment = make_environment(MemoryReactorClock(), proxy=PROXY)
+    assert repr(endpoint_to(environment, "fd00::5", 1, named=True)) == "<[fd00::5]:1>"
+    assert repr(endpoint_to(environment, "node.example", 1)) == "<node.example:1 through socks5://127.0.0.1:9050>"

@@ -74,7 +74,7 @@ def test_shares_and_blocks_come_at_once_and_views_within_a_second(node):
         apply_until("recent_shares", {share["hash"]})
         apply_until("recent_blocks", {block["hash"]})
         assert block["hash"] in [each["hash"] for each in node.get("recent_blocks")]
-        assert height <= node.get("global_stats")["block_height"]
+        wait_for("the height in its view", lambda: height <= node.get("global_stats")["block_height"])
 
 
 def test_what_is_live_is_what_is_polled(node):

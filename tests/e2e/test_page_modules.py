@@ -171,3 +171,21 @@ def test_forks_beyond_the_lanes_share_the_last_one(tmp_path):
     assert drawn[-1] == [0, 0]
     assert {column for column, _ in drawn[:-1]} == {1}
     assert max(lane for _, lane in drawn) == 11
+
+
+@needs_node_js
+@pytest.mark.parametrize(
+    ("rate", "low", "high", "estimating", "shown"),
+    [
+        (1000.0, 900.0, 1100.0, False, ["1.00 kH/s", "1.00 kH/s"]),
+        (1000.0, 300.0, 2500.0, True, ["300 H/s to 2.50 kH/s", "~1.00 kH/s"]),
+        (0.0, 0.0, 2500.0, True, ["below 2.50 kH/s", "< 2.50 kH/s"]),
+    ],
+)
+def test_a_rate_that_is_still_estimated_is_shown_as_such(tmp_path, rate, low, high, estimating, shown):
+    given = {"hash_rate": rate, "hash_rate_low": low, "hash_rate_high": high, "estimating": estimating}
+    code = """
+        import { estimatedRate, roughRate } from "./format.js";
+        console.log(JSON.stringify([estimatedRate(given), roughRate(given)]));
+    """
+    assert [text.replace("\u00a0", " ") for text in run(tmp_path, ("format.js",), code, given)] == shown

@@ -41,6 +41,12 @@ export function estimatedRate({ hash_rate: rate, hash_rate_low: low, hash_rate_h
   return rate > 0 ? `${hashRate(low)} to ${hashRate(high)}` : `below ${hashRate(high)}`;
 }
 
+/** Return an estimated hash rate for where a range has no room: with "~" while that is wide. */
+export function roughRate({ hash_rate: rate, hash_rate_high: high, estimating }) {
+  if (!estimating) return hashRate(rate);
+  return rate > 0 ? `~${hashRate(rate)}` : `< ${hashRate(high)}`;
+}
+
 export function difficulty(value) {
   if (!known(value)) return "–";
   if (value >= 1e6) return withPrefix(value, "").trim();

@@ -1,7 +1,7 @@
 // The miners page: every worker, or every address with all its workers.
 
 import { byId, make, setText, setTime } from "../js/dom.js";
-import { difficulty, estimatedRate, hashRate, integer, percent, shortWorker } from "../js/format.js";
+import { difficulty, estimatedRate, hashRate, integer, percent, roughRate, shortWorker } from "../js/format.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { WindowedTable } from "../js/windowed.js";
 import { MAX_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
@@ -50,7 +50,13 @@ const nameColumn = (title) => ({
 });
 
 const figures = [
-  text("rate", "Hash rate", ({ hash_rate: rate }) => rate, estimatedRate),
+  {
+    ...text("rate", "Hash rate", ({ hash_rate: rate }) => rate, roughRate),
+    update: (cell, item) => {
+      setText(cell, roughRate(item));
+      cell.title = item.estimating ? estimatedRate(item) : "";
+    },
+  },
   text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
   text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
   text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),

@@ -11,7 +11,7 @@ from typing import Any
 from tests.e2e.pages.browser import View
 from tests.e2e.pages.pool import Pool
 
-_NUMBER = re.compile(r"(-?[\d,]+(?:\.(\d+))?)(?:\s?([kMGTPEZ])?(H/s|%|ms|B)?(?=[\s,)]|$))?")
+_NUMBER = re.compile(r"~?(-?[\d,]+(?:\.(\d+))?)(?:\s?([kMGTPEZ])?(H/s|%|ms|B)?(?=[\s,)]|$))?")
 _PREFIXES = "kMGTPEZ"
 _ROUNDING = 0.001
 """Of a large number, some of which are shown with four digits and noughts."""

@@ -155,7 +155,7 @@ def test_the_version_names_the_commit_of_what_is_not_released(monkeypatch, tmp_p
     source = tmp_path / "p2pool" / "__init__.py"
     source.parent.mkdir()
     source.write_text('"""A text."""\n\n__version__ = "2.1.0"\n')
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "P2POOL_COMPILE"):
         monkeypatch.delenv(name, raising=False)
 
     def git(*words: str) -> None:

@@ -10,6 +10,8 @@ from slipcover import pytest_plugin as slipcover_plugin
 
 from tests.tools.order import spread_end_to_end
 
+pytest_plugins = ["tests.tools.workers"]
+
 # Speed is the business of tests/bench: a busy machine must not make a property fail.
 settings.register_profile("p2pool", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("p2pool")

@@ -101,8 +101,7 @@ def test_robots_are_told_what_to_read(pool):
     assert b"\nDisallow: /\n" in answer.body
 
 
-def test_links_with_the_share_or_the_range_alone_are_understood():
+def test_links_with_the_share_alone_are_understood():
     share = (STATIC / "pages" / "share.js").read_text("utf-8")
     assert "location.hash" in share
     assert "hashchange" in share
-    assert "wantedRange()" in (STATIC / "js" / "timeseries.js").read_text("utf-8")

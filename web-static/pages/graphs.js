@@ -10,12 +10,20 @@ const payout = (value) => `${significant(value, 6)}\u00a0${symbol}`;
 const line = (figure, label, colour, filled = false) => ({ figure, label, colour, filled });
 
 const GRAPHS = [
-  { holder: "g-pool", title: "Pool hash rate", format: hashRate, lines: [line("pool_hash_rate", "Pool", 1, true)] },
+  {
+    holder: "g-pool",
+    title: "Pool hash rate",
+    format: hashRate,
+    lines: [line("pool_hash_rate", "Pool", 1, true)],
+    blocks: true,
+    over: line("miner_hash_rate", "Miner (right axis)", 2),
+  },
   {
     holder: "g-local",
     title: "This node’s hash rate",
     format: hashRate,
     lines: [line("local_hash_rate", "This node", 1, true), line("local_dead_hash_rate", "DOA", 2)],
+    blocks: true,
   },
   { holder: "g-stale", title: "Pool stale rate", format: percent, lines: [line("pool_stale_proportion", "Stale", 2, true)] },
   {
@@ -61,4 +69,4 @@ startPage({
     symbol = values.get("api/v1/pool")?.symbol ?? symbol;
   },
 });
-new GraphGroup({ tools: "graph-tools", label: "all graphs", of: "pool", graphs: GRAPHS });
+new GraphGroup({ tools: "graph-tools", label: "all graphs", of: "pool", graphs: GRAPHS, hasOptions: true });

@@ -241,6 +241,7 @@ new GraphGroup({
       holder: "graph-body",
       title: "Hash rate of the pool and of this node",
       format: hashRate,
+      blocks: true,
       lines: [
         { figure: "pool_hash_rate", label: "Pool", colour: 1, filled: true },
         { figure: "local_hash_rate", label: "This node", colour: 2 },

@@ -74,7 +74,7 @@ export class Graph {
 
   fullscreenButton() {
     if (!document.fullscreenEnabled) return "";
-    const button = make("button", { type: "button", class: "small graph-whole", title: "Full screen" }, "⛶");
+    const button = make("button", { type: "button", class: "small graph-whole", title: "Full screen" }, fullscreenIcon());
     button.setAttribute("aria-label", `${this.title}: full screen`);
     button.addEventListener("click", () => (document.fullscreenElement === null ? this.figure.requestFullscreen() : document.exitFullscreen()));
     return button;
@@ -222,18 +222,21 @@ export class Graph {
       probe.style.color = `var(${name})`;
       return getComputedStyle(probe).color;
     };
-    const found = { text: read("--soft"), grid: read("--faint"), block: read("--good"), lines: this.lines.map(({ colour }) => read(`--c${colour}`)) };
+    const found = { text: read("--soft"), grid: read("--faint"), block: read("--good"), ground: read("--surface"), lines: this.lines.map(({ colour }) => read(`--c${colour}`)) };
     probe.remove();
     return found;
   }
 
-  drawMarks(plot, { block, lines, font }) {
+  /** Draw what lies over the lines. Averages of the first line and of `over` only: more texts would cover each other. */
+  drawMarks(plot, { block, ground, lines, font }) {
     drawBlocks(plot, this.found, block);
     if (!this.isAverageShown) return;
-    lines.forEach((colour, i) => drawAverage(plot, i + 1, { colour, font, format: this.format }));
+    const look = { ground, font, format: this.format };
+    drawAverage(plot, 1, { ...look, colour: lines[0], isRight: false });
+    if (this.over !== null) drawAverage(plot, lines.length, { ...look, colour: lines.at(-1), isRight: true });
   }
 
-  options({ text, grid, block, lines }) {
+  options({ text, grid, ground, block, lines }) {
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const format = this.format;
@@ -277,10 +280,22 @@ export class Graph {
       ],
       hooks: {
         setCursor: [(plot) => this.data !== null && this.point(plot.cursor.idx ?? null)],
-        draw: [(plot) => this.drawMarks(plot, { block, lines, font })],
+        draw: [(plot) => this.drawMarks(plot, { block, ground, lines, font })],
       },
     };
   }
+}
+
+/** Return four corners of a rectangle: not all fonts have a character for it. */
+function fullscreenIcon() {
+  const draw = (name, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
+  };
+  const icon = draw("svg", { viewBox: "0 0 16 16", width: "14", height: "14", "aria-hidden": "true" });
+  icon.append(draw("path", { d: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4", fill: "none", stroke: "currentColor", "stroke-width": "1.75" }));
+  return icon;
 }
 
 /** Return the range of an axis of values that begins at nought. */

@@ -28,8 +28,11 @@ export function drawBlocks(plot, found, colour) {
   ctx.restore();
 }
 
-/** Draw the average of a line as a dashed line, and a ring around its peak, each with its value. */
-export function drawAverage(plot, number, { colour, format, font }) {
+/**
+ * Draw the average of a line as a dashed line, and a ring around its peak, each with its value; the average's value is
+ * at the left end, or with `isRight` at the right one.
+ */
+export function drawAverage(plot, number, { colour, ground, format, font, isRight }) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
   const { scale } = plot.series[number];
@@ -51,12 +54,19 @@ export function drawAverage(plot, number, { colour, format, font }) {
   ctx.beginPath();
   ctx.arc(x, peak, 4 * ratio, 0, 2 * Math.PI);
   ctx.stroke();
+  const write = (text, at, height) => {
+    ctx.strokeText(text, at, height);
+    ctx.fillText(text, at, height);
+  };
+  ctx.strokeStyle = ground; // around the letters, which lines would cross
+  ctx.lineWidth = 3 * ratio;
+  ctx.lineJoin = "round";
   ctx.textBaseline = "bottom";
-  ctx.fillText(`average ${format(average)}`, bbox.left + 4 * ratio, y - 2 * ratio);
+  ctx.textAlign = isRight ? "right" : "left";
+  write(`average ${format(average)}`, isRight ? bbox.left + bbox.width - 4 * ratio : bbox.left + 4 * ratio, y - 2 * ratio);
   ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
-  ctx.textBaseline = peak - bbox.top < 16 * ratio ? "top" : "bottom";
-  const side = ctx.textAlign === "right" ? -8 : 8;
-  ctx.fillText(`peak ${format(values[top])}`, x + side * ratio, peak);
+  ctx.textBaseline = "middle";
+  write(`peak ${format(values[top])}`, x + (ctx.textAlign === "right" ? -8 : 8) * ratio, Math.max(peak, bbox.top + 8 * ratio));
   ctx.restore();
 }
 

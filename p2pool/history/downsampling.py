@@ -161,7 +161,7 @@ def remove_old(database: HistoryDatabase, now: float, retention: float) -> int:
                 break
             done += 1
     with database.writing() as connection:
-        for table in (schema.shares, schema.events):
+        for table in (schema.shares, schema.events, schema.payouts):
             connection.execute(delete(table).where(table.c.node == database.node, table.c.time < now - retention))
     return done
 

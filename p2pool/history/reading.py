@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, and_, cast, func, select, union_all
 
 from p2pool.history import schema
 from p2pool.history.bins import Bins
@@ -67,6 +67,14 @@ def oldest(database: HistoryDatabase, node: int) -> float | None:
             for tier in TIERS
         ]
     return min((float(each) for each in found if each is not None), default=None)
+
+
+def oldest_listed(database: HistoryDatabase, node: int) -> float | None:
+    """Return the time of the oldest entry that lists have: blocks are kept for longer than samples."""
+    table = schema.blocks
+    with database.reading() as connection:
+        block = connection.execute(select(func.min(table.c.time)).where(table.c.node == node)).scalar_one_or_none()
+    return min((each for each in (block, oldest(database, node)) if each is not None), default=None)
 
 
 # --- which tiers make up a span -------------------------------------------------------------------------------
@@ -254,6 +262,37 @@ def read_blocks(database: HistoryDatabase, span: Span, *, offset: int, limit: in
     known = [column for column in rounds.c if column.name not in ("node", "hash")]
     statement = select(*table.c, *known).select_from(joined)
     return _page(database, span, _Listing(statement, table, table.c.hash), offset=offset, limit=limit)
+
+
+def read_payouts(database: HistoryDatabase, span: Span, *, address: str, offset: int, limit: int) -> Page:
+    """Return what blocks paid an address: `amount` in duffs, with the block's `height`, `status` and
+    `confirmations`, and `transaction`, its coinbase."""
+    table, blocks, coinbases = schema.payouts, schema.blocks, schema.coinbases
+    joined = table.join(blocks, (blocks.c.node == table.c.node) & (blocks.c.hash == table.c.hash)).join(
+        coinbases, (coinbases.c.node == table.c.node) & (coinbases.c.hash == table.c.hash)
+    )
+    of_block = (blocks.c.height, blocks.c.status, blocks.c.confirmations, coinbases.c.transaction)
+    statement = select(table.c.time, table.c.hash, table.c.amount, *of_block).select_from(joined)
+    statement = statement.where(table.c.address == schema.storable(address))
+    return _page(database, span, _Listing(statement, table, table.c.hash), offset=offset, limit=limit)
+
+
+def read_income(database: HistoryDatabase, span: Span, address: str) -> list[dict[str, Any]]:
+    """Return what blocks paid an address by UTC day and by what became of them, the newest day first: `day` (Unix
+    seconds), `status`, `blocks`, `amount` (duffs)."""
+    table, blocks = schema.payouts, schema.blocks
+    joined = table.join(blocks, (blocks.c.node == table.c.node) & (blocks.c.hash == table.c.hash))
+    total = cast(func.sum(table.c.amount), BigInteger)  # PostgreSQL's sums are of another type
+    statement = (
+        select(table.c.day, blocks.c.status, func.count().label("blocks"), total.label("amount"))
+        .select_from(joined)
+        .where(table.c.node == span.node, table.c.address == schema.storable(address))
+        .where(table.c.time >= span.start, table.c.time <= span.end)
+        .group_by(table.c.day, blocks.c.status)
+        .order_by(table.c.day.desc())
+    )
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def read_shares(database: HistoryDatabase, span: Span, *, worker: str | None, offset: int, limit: int) -> Page:

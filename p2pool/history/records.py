@@ -95,6 +95,15 @@ class RoundFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockPayouts:
+    """What a block pays: the hash of its coinbase transaction, and duffs by address. Scripts without an address
+    stand under a text that is none."""
+
+    transaction: int
+    amounts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class HistorySample:
     """All that history stores of one point in time. Its values are shared with others and never changed."""
 
@@ -110,6 +119,8 @@ class HistorySample:
     """The newest ones; those that came before too."""
     blocks: Sequence[BlockRecord] = ()
     rounds: Sequence[RoundFigures] = ()
+    paid: Mapping[int, BlockPayouts] = field(default_factory=dict)
+    """By hash, of those blocks of which it is known."""
 
 
 @dataclass(frozen=True, slots=True)

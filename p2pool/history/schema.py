@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from p2pool.history.records import COUNTS, LEVELS, MEANS, POOL_FIGURES, HistoryProblem
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MAX_NAME: Final = 128
 """Characters of a series' or a node's name."""
 MAX_TEXT: Final = 2000
@@ -125,6 +125,22 @@ rounds = _table(
     Column("actual_work", Double),
     Column("method", String(16)),
 )
+coinbases = _table(
+    "coinbases",
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), primary_key=True),  # of the block
+    Column("transaction", String(64), nullable=False),
+)
+payouts = _table(
+    "payouts",
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("address", String(MAX_NAME), primary_key=True),
+    Column("time", Double, primary_key=True),  # of the block, and so are the next two
+    Column("hash", String(64), primary_key=True),
+    Column("day", BigInteger, nullable=False),  # the start of the UTC day, which sums are grouped by
+    Column("amount", BigInteger, nullable=False),
+    Index("payouts_by_time", "node", "time"),
+)
 events = Table(
     "events",
     METADATA,
@@ -138,7 +154,12 @@ events = Table(
     Index("events_by_time", "node", "time"),
 )
 
-MIGRATIONS: Final[Mapping[int, Callable[[Connection], None]]] = {}
+
+def _add_payouts(connection: Connection) -> None:
+    METADATA.create_all(connection, [coinbases, payouts])
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _add_payouts}
 """By the version that they start from: each makes the next version of it, in the transaction that it is given."""
 _LOCK: Final = 7_903_001
 """PostgreSQL's advisory lock that a node holds while it checks the tables: several may start at once."""

@@ -16,6 +16,7 @@ from p2pool.history import schema
 from p2pool.history.database import HistoryDatabase, insert_new, insert_or_update
 from p2pool.history.records import (
     COUNTS,
+    DAY,
     PERIOD,
     POOL_FIGURES,
     REASONS,
@@ -42,6 +43,7 @@ class SampleWriter:
         self._blocks: dict[int, BlockRecord] = {}
         self._rounds: dict[int, RoundFigures] = {}
         self._shares: set[int] = set()
+        self._paid: set[int] = set()
 
     def write(self, samples: Sequence[HistorySample], events: Iterable[EventRecord]) -> None:
         """Write in one transaction. The state changes only if that was committed. Raises HistoryProblem."""
@@ -63,6 +65,7 @@ class SampleWriter:
             self._shares = {share.share_hash for share in newest.shares}
             self._blocks = {block.block_hash: block for block in newest.blocks}
             self._rounds = {each.block_hash: each for each in newest.rounds}
+            self._paid = {block.block_hash for block in newest.blocks if block.block_hash in newest.paid}
 
     def _write_new(self, connection: Connection, sample: HistorySample) -> None:
         node = self._database.node
@@ -88,6 +91,26 @@ class SampleWriter:
         rounds = [_round_row(node, each) for each in sample.rounds if self._rounds.get(each.block_hash) != each]
         if rounds:
             connection.execute(insert_or_update(connection, schema.rounds), rounds)
+        self._write_payouts(connection, sample)
+
+    def _write_payouts(self, connection: Connection, sample: HistorySample) -> None:
+        node = self._database.node
+        coinbases, payouts = [], []
+        for block in sample.blocks:
+            paid = sample.paid.get(block.block_hash)
+            if paid is None or block.block_hash in self._paid:
+                continue
+            key = {"node": node, "hash": hash_hex(block.block_hash)}
+            coinbases.append(key | {"transaction": hash_hex(paid.transaction)})
+            day = int(block.time // DAY) * DAY
+            payouts += [
+                key | {"address": schema.storable(address), "time": block.time, "day": day, "amount": amount}
+                for address, amount in paid.amounts.items()
+            ]
+        if coinbases:
+            connection.execute(insert_new(connection, schema.coinbases), coinbases)
+        if payouts:
+            connection.execute(insert_new(connection, schema.payouts), payouts)
 
     def _is_written(self, connection: Connection, event: EventRecord) -> bool:
         """Return whether an earlier run, which was killed, wrote that this block was found."""

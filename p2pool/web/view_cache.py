@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from p2pool.base.bounded import BoundedDict
 from p2pool.dashd.template import BlockTemplate
-from p2pool.history.records import RoundFigures
+from p2pool.history.records import BlockPayouts, RoundFigures
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
 from p2pool.pool_stats import PoolSnapshot
@@ -64,8 +64,8 @@ class ViewCache:
         self.pace = SubmissionPace()
         self.log: deque[bytes] = deque(maxlen=LOG_ENTRIES)
         """Entries of /web/log, rendered."""
-        self.paid: BoundedDict[int, dict[str, int]] = BoundedDict(PAID_BLOCKS)
-        """Duffs by address that blocks pay, by block hash."""
+        self.paid: BoundedDict[int, BlockPayouts] = BoundedDict(PAID_BLOCKS)
+        """What blocks pay, by block hash."""
         self._rebuilds: Rebuilds | None = None
         self._tip: tuple[int | None, int] | None = None
         self._template: BlockTemplate | None = None

@@ -19,6 +19,8 @@ from p2pool.history.reading import (
     oldest,
     read_blocks,
     read_events,
+    read_income,
+    read_payouts,
     read_pool,
     read_rounds,
     read_series,
@@ -31,6 +33,7 @@ from p2pool.history.records import (
     PERIOD,
     POOL_FIGURES,
     TIERS,
+    BlockPayouts,
     HistoryProblem,
     HistorySample,
     RoundFigures,
@@ -412,6 +415,47 @@ def blocks_follow_what_becomes_of_them(open_database: Open) -> None:
     ] == [5]
 
 
+def payouts_are_written_once_and_summed_by_day(open_database: Open) -> None:
+    database = open_database()
+    statuses = {
+        0xA1: BlockStatus.CONFIRMED,
+        0xA2: BlockStatus.SENT,
+        0xA3: BlockStatus.ORPHANED,
+        0xA4: BlockStatus.SENT,
+    }
+    blocks = [
+        BlockRecord(START - 10 + n * 20, number, 5 + n, BOB, None, 900, status)
+        for n, (number, status) in enumerate(statuses.items())
+    ]
+    paid = {
+        block.block_hash: BlockPayouts(block.block_hash + 0x100, {"Xalice": 10**n, "!script": 5})
+        for n, block in enumerate(blocks[:3])
+    }
+    writer = SampleWriter(database)
+    writer.write([sample(START, blocks=blocks, paid=paid)], [])
+    # What a restarted node finds out again changes nothing, and what one of them pays is known later.
+    again = dict.fromkeys(paid, BlockPayouts(1, {"Xalice": 77}))
+    later = {0xA4: BlockPayouts(0x1A4, {"Xalice": 5000})}
+    SampleWriter(database).write([sample(START + 10, blocks=blocks, paid={**paid, **later})], [])
+    writer.write([sample(START + 20, blocks=blocks, paid={**again, **later})], [])
+    whole = span(database, 0, START + 100)
+    page = read_payouts(database, whole, address="Xalice", offset=0, limit=3)
+    assert page.total == 4
+    assert [(row["amount"], row["status"], row["height"]) for row in page.rows] == [
+        (5000, "sent", 8),
+        (100, "orphaned", 7),
+        (10, "sent", 6),
+    ]
+    assert page.rows[0]["transaction"] == f"{0x1A4:064x}"
+    assert read_payouts(database, whole, address="Xbob", offset=0, limit=3).total == 0
+    assert [tuple(row.values()) for row in sorted(read_income(database, whole, "Xalice"), key=str)] == [
+        (START - DAY, "confirmed", 1, 1),
+        (START, "orphaned", 1, 100),
+        (START, "sent", 2, 5010),
+    ]
+    assert read_income(database, span(database, START + 60, START + 100), "Xalice") == []
+
+
 def shares_are_written_once_and_found_by_worker_and_address(open_database: Open) -> None:
     database, writer = open_database(), None
     names = ("Xa", "Xa.1", "Xab.1", "X%.1", "X_.1")
@@ -615,6 +659,7 @@ SCENARIOS = [
     what_is_older_than_all_of_it_goes_but_blocks_stay,
     the_strongest_by_mean_rate,
     blocks_follow_what_becomes_of_them,
+    payouts_are_written_once_and_summed_by_day,
     shares_are_written_once_and_found_by_worker_and_address,
     events_of_any_text,
     a_block_that_a_killed_node_finds_again_is_one_event,

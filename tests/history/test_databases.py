@@ -65,7 +65,7 @@ def test_a_file_of_a_newer_version_is_left_alone(open_database, tmp_path):
     data = (tmp_path / "sub/history.sqlite").read_bytes()
     with pytest.raises(
         HistoryProblem,
-        match=r"history.sqlite: .* has schema version 7, .* versions up to 1: install the newer p2pool-dash",
+        match=r"history.sqlite: .* has schema version 7, .* versions up to 2: install the newer p2pool-dash",
     ):
         open_database()
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["history.sqlite"]

@@ -8,6 +8,7 @@ from p2pool.dash.address import encode_address
 from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
+from p2pool.history.records import BlockPayouts
 from p2pool.networks import DASH_REGTEST
 from p2pool.peers.figures import KnownNode, PeerFigures
 from p2pool.pool_stats import (
@@ -65,6 +66,8 @@ def busy_pool(count: int = 60) -> Pool:
         stats.record_block(
             BlockRecord(share.timestamp, share.hash, 100 + number, pool.miner, share.hash, SUBSIDY, status)
         )
+    # Its share is so far back that the node does not work out what it pays.
+    pool.sources.cache.paid[pool.shares[10].hash] = BlockPayouts(0x7A, {ALICE: 1234, BOB: SUBSIDY - 1234})
     stats.record_block(BlockRecord(now, 0xBAD, 199, f"{ALICE}.rig1", None, SUBSIDY, BlockStatus.REFUSED, "bad-cb"))
     stats.record_new_block_job("zmq", 0.01)
     stats.record_block_sent(0.002)

@@ -14,10 +14,11 @@ from p2pool.history.restoring import read_restored
 from p2pool.pool_stats import EventKind, EventRecord, ShareRecord
 from p2pool.web.api import history_question
 from p2pool.web.api.endpoint import MAX_QUESTIONS_PER_HOST
+from p2pool.web.api.payout_book import income_rows
 from p2pool.web.luck import PoolBlock
 from p2pool.web.samples import Samples, restored_samples
 from tests.logged import logged
-from tests.web.busy import ALICE, busy_pool
+from tests.web.busy import ALICE, NOBODY, busy_pool, payee
 from tests.web.pages import Pool, take_apart
 
 
@@ -128,10 +129,57 @@ def test_blocks_shares_and_events(busy):
     assert any(block["round"]["luck"] for block in blocks["blocks"])
     shares = busy.ask(f"/api/v1/history/shares?worker={ALICE}").json
     assert [share["attempts"] for share in shares["shares"]] == [700]
+    # Blocks are kept for longer than samples.
+    everything = busy.ask("/api/v1/history/blocks?range=all").json
+    assert everything["from"] == everything["blocks"][-1]["time"]
+    assert everything["from"] < busy.ask("/api/v1/history/series?range=all").json["from"]
     events = busy.ask("/api/v1/history/events?kind=ban").json
     assert [event["details"] for event in events["events"]] == [{"seconds": 5}]
     assert busy.ask("/api/v1/history/events?kind=node_up").json["events"] == []
     assert busy.ask("/api/v1/history/blocks?offset=3&limit=1").json["blocks"] == blocks["blocks"][3:]
+
+
+def test_what_blocks_paid_an_address(busy):
+    told = busy.ask(f"/api/v1/history/payouts/{ALICE}?range=all").json
+    assert told["total"] == 1
+    (payout,) = told["payouts"]
+    assert (payout["amount"]["duffs"], payout["status"], payout["spendable"]) == (1234, "confirmed", True)
+    assert (payout["height"], payout["spendable_in"]) == (110, 0)
+    assert payout["transaction"] == f"{0x7A:064x}"
+    miner = busy.ask(f"/miner_payouts/{payee(busy)}").json
+    book = busy.ask(f"/api/v1/history/payouts/{payee(busy)}?range=all").json
+    (waiting,) = (each for each in book["payouts"] if each["status"] == "sent")
+    assert waiting["amount"]["dash"] in [each["payout"] for each in miner["blocks"]]
+    assert (waiting["spendable"], waiting["spendable_in"]) == (False, 100 * busy.node.network.parent.block_period)
+    names, row = table_of(busy.ask(f"/api/v1/history/payouts.csv/{ALICE}?range=all"))
+    assert dict(zip(names, row, strict=True))["amount"] == "0.00001234"
+    assert busy.ask(f"/api/v1/history/payouts/{NOBODY}?range=all").json["total"] == 0
+    refused = busy.ask("/api/v1/history/payouts/nonsense")
+    assert (refused.status, refused.json["error"]["code"]) == (404, "not_an_address")
+
+
+def test_income_by_day_and_month(busy):
+    told = busy.ask(f"/api/v1/history/income/{ALICE}?range=all").json
+    month = busy.ask(f"/api/v1/history/income/{ALICE}?range=all&by=month").json
+    assert (told["blocks"], told["amount"]["duffs"], told["maturing"]["duffs"]) == (1, 1234, 0)
+    assert [len(told["periods"][0]["period"]), len(month["periods"][0]["period"])] == [10, 7]
+    assert told["periods"][0]["period"].startswith(month["periods"][0]["period"])
+    names, row = table_of(busy.ask(f"/api/v1/history/income.csv/{ALICE}?range=all"))
+    assert (names, row[1:]) == (["period", "blocks", "amount", "maturing"], ["1", "0.00001234", "0.00000000"])
+
+
+def test_what_was_lost_is_no_income():
+    day = 1_796_000_000 // 86400 * 86400
+    days = [
+        {"day": day, "status": "sent", "blocks": 1, "amount": 5},
+        {"day": day, "status": "orphaned", "blocks": 2, "amount": 100},
+        {"day": day, "status": "confirmed", "blocks": 3, "amount": 70},
+        {"day": day - 86400, "status": "refused", "blocks": 1, "amount": 100},
+        {"day": day - 40 * 86400, "status": "confirmed", "blocks": 1, "amount": 1},
+    ]
+    rows = [tuple(row.values()) for row in income_rows(days, "day")]
+    assert rows == [("2026-11-30", 4, 75, 5), ("2026-10-21", 1, 1, 0)]
+    assert [row["period"] for row in income_rows(days, "month")] == ["2026-11", "2026-10"]
 
 
 def test_tables_say_the_same(busy):

@@ -237,7 +237,7 @@ def test_payouts_of_blocks_found_while_the_node_runs():
     assert told["maturing_rewards"] == told["total_estimated_rewards"] == pytest.approx(newest["estimated_payout"])
     assert told["confirmed_rewards"] == 0
     # What all are paid is the block's value.
-    amounts = pool.sources.cache.paid[near.hash]
+    amounts = pool.sources.cache.paid[near.hash].amounts
     assert sum(amounts.values()) == SUBSIDY
     other = next(address for address in amounts if address != payee(pool) and not address.startswith("!"))
     of_other = pool.ask(f"/miner_payouts/{other}").json

@@ -74,7 +74,7 @@ export class Graph {
 
   fullscreenButton() {
     if (!document.fullscreenEnabled) return "";
-    const button = make("button", { type: "button", class: "small graph-whole", title: "Full screen" }, fullscreenIcon());
+    const button = make("button", { type: "button", class: "small graph-whole", title: "Full screen" });
     button.setAttribute("aria-label", `${this.title}: full screen`);
     button.addEventListener("click", () => (document.fullscreenElement === null ? this.figure.requestFullscreen() : document.exitFullscreen()));
     return button;
@@ -284,18 +284,6 @@ export class Graph {
       },
     };
   }
-}
-
-/** Return four corners of a rectangle: not all fonts have a character for it. */
-function fullscreenIcon() {
-  const draw = (name, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    return node;
-  };
-  const icon = draw("svg", { viewBox: "0 0 16 16", width: "14", height: "14", "aria-hidden": "true" });
-  icon.append(draw("path", { d: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4", fill: "none", stroke: "currentColor", "stroke-width": "1.75" }));
-  return icon;
 }
 
 /** Return the range of an axis of values that begins at nought. */

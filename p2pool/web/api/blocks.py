@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from p2pool.base.errors import ParseError
-from p2pool.dash.hashes import hash_hex, optional_hash_hex
+from p2pool.dash.hashes import hash_hex, optional_hash_hex, sha256d_int
 from p2pool.dash.target import target_to_difficulty
 from p2pool.dash.transaction import parse_transaction
+from p2pool.history.records import BlockPayouts
 from p2pool.pool_stats import BlockRecord
 from p2pool.share.errors import ShareInvalid
 from p2pool.web.api.block_status import STATUS
@@ -55,7 +56,8 @@ def learn_payouts(snapshot: Snapshot) -> None:
         if share is None or node.tracker.height(best) - node.tracker.height(found.share_hash) > _NEAR:
             continue
         try:
-            outputs = parse_transaction(node.tracker.rebuild(share).gentx).outputs
+            coinbase = node.tracker.rebuild(share).gentx
+            outputs = parse_transaction(coinbase).outputs
         except (ShareInvalid, ParseError):
             continue
         amounts: dict[str, int] = {}
@@ -63,7 +65,7 @@ def learn_payouts(snapshot: Snapshot) -> None:
             if output.value:
                 address = script_to_text(node, output.script)
                 amounts[address] = amounts.get(address, 0) + output.value
-        cache.paid[found.block_hash] = amounts
+        cache.paid[found.block_hash] = BlockPayouts(sha256d_int(coinbase), amounts)
         return
 
 

@@ -26,7 +26,6 @@ from p2pool.history.records import (
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.block_status import STATUS
 from p2pool.web.api.endpoint import (
-    OFFSET,
     Arguments,
     Endpoint,
     EndpointParameter,
@@ -37,6 +36,7 @@ from p2pool.web.api.endpoint import (
     free_text,
     whole_number,
 )
+from p2pool.web.api.history_lists import ALL_ROWS, PAGE, csv_endpoint, listing, page_schema, table
 from p2pool.web.api.history_question import NONE_IS_KEPT, OUT_OF_ORDER, REFUSALS, SPAN, ask
 from p2pool.web.api.rounds import ROUND_FIELDS, round_fields
 from p2pool.web.api.schema import (
@@ -44,7 +44,6 @@ from p2pool.web.api.schema import (
     HASH,
     HASH_RATE,
     TIME,
-    Schema,
     array,
     boolean,
     count,
@@ -56,11 +55,10 @@ from p2pool.web.api.schema import (
     text,
     words,
 )
-from p2pool.web.csv_table import CSV_TYPE, render_csv
+from p2pool.web.csv_table import render_csv
 from p2pool.web.luck import PoolBlock, Round
 from p2pool.web.sources import Snapshot
 
-MAX_CSV_ROWS: Final = 10_000
 MAX_FIGURES: Final = 32
 _KINDS: Final = {"worker": SeriesKind.WORKER, "address": SeriesKind.ADDRESS, "version": SeriesKind.VERSION}
 _FIGURES: Final = {"pool": POOL_FIGURES, "version": ("hash_rate",)}
@@ -205,46 +203,6 @@ def _flat_event(event: Mapping[str, Any]) -> dict[str, Any]:
     return {**event, "details": orjson.dumps(event["details"]).decode()}
 
 
-Read = Callable[[HistoryDatabase, reading.Span, Arguments], Page]
-
-
-def _listing(word: str, read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
-    """Return a look-up that answers a page of a list as JSON, under `word`."""
-
-    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-        def question(database: HistoryDatabase, span: reading.Span) -> bytes:
-            page = read(database, span, arguments)
-            return orjson.dumps(
-                {
-                    "total": page.total,
-                    "offset": arguments["offset"],
-                    "limit": arguments["limit"],
-                    "from": span.start,
-                    "to": span.end,
-                    word: [shape(row) for row in page.rows],
-                }
-            )
-
-        return ask(context, arguments, question)
-
-    return look_up
-
-
-def _table(
-    columns: Sequence[str], read: Read, shape: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Callable[[RequestContext, Arguments], Deferred[bytes]]:
-    """Return a look-up that answers all rows of a list as CSV."""
-
-    def look_up(context: RequestContext, arguments: Arguments) -> Deferred[bytes]:
-        def question(database: HistoryDatabase, span: reading.Span) -> bytes:
-            shaped = (shape(row) for row in read(database, span, arguments).rows)
-            return render_csv(columns, ([row[name] for name in columns] for row in shaped))
-
-        return ask(context, arguments, question)
-
-    return look_up
-
-
 def _read_blocks(database: HistoryDatabase, span: reading.Span, arguments: Arguments) -> Page:
     return reading.read_blocks(database, span, offset=arguments["offset"], limit=arguments["limit"])
 
@@ -309,12 +267,6 @@ _TOP: Final = (
     whole_number("limit", "number of entries", low=1, high=200, default=20),
     *SPAN,
 )
-_PAGE: Final = (OFFSET, whole_number("limit", "maximum number of entries", low=1, high=500, default=50), *SPAN)
-_ALL: Final = (
-    OFFSET,
-    whole_number("limit", "number of rows", low=1, high=MAX_CSV_ROWS, default=MAX_CSV_ROWS),
-    *SPAN,
-)
 _WORKER: Final = free_text("worker", "only shares of this worker, or of all workers of this address")
 _KIND: Final = choice("kind", "only events of this kind", tuple(EventKind), default=None)
 _TOP_ROW: Final = record(
@@ -358,27 +310,6 @@ _STATUS_FIELDS: Final = {
 }
 
 
-def _page_schema(word: str, fields: Mapping[str, Schema]) -> Schema:
-    return record(
-        total=count("number of entries on all pages"),
-        offset=count(),
-        limit=count(),
-        **{"from": TIME, "to": TIME, word: array(record(**fields), "newest first")},
-    )
-
-
-def _csv_endpoint(path: str, summary: str, *, look_up: Any, parameters: tuple[EndpointParameter, ...]) -> Endpoint:
-    return Endpoint(
-        path,
-        summary,
-        text("a header line, then the rows"),
-        look_up=look_up,
-        parameters=parameters,
-        refusals=REFUSALS,
-        content_type=CSV_TYPE,
-    )
-
-
 _BLOCK_COLUMNS: Final = (*(name for name in _BLOCK if name != "round"), *ROUND_FIELDS)
 ENDPOINTS: Final = (
     Endpoint(
@@ -408,25 +339,25 @@ ENDPOINTS: Final = (
     Endpoint(
         "/api/v1/history/blocks",
         "Blocks that the pool found within a time range",
-        _page_schema("blocks", _BLOCK),
-        look_up=_listing("blocks", _read_blocks, _block),
-        parameters=_PAGE,
+        page_schema("blocks", _BLOCK),
+        look_up=listing("blocks", _read_blocks, _block),
+        parameters=PAGE,
         refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/shares",
         "Shares that this node's miners found within a time range",
-        _page_schema("shares", _SHARE),
-        look_up=_listing("shares", _read_shares, _share),
-        parameters=(*_PAGE, _WORKER),
+        page_schema("shares", _SHARE),
+        look_up=listing("shares", _read_shares, _share),
+        parameters=(*PAGE, _WORKER),
         refusals=REFUSALS,
     ),
     Endpoint(
         "/api/v1/history/events",
         "Events within a time range",
-        _page_schema("events", _EVENT),
-        look_up=_listing("events", _read_events, _event),
-        parameters=(*_PAGE, _KIND),
+        page_schema("events", _EVENT),
+        look_up=listing("events", _read_events, _event),
+        parameters=(*PAGE, _KIND),
         refusals=REFUSALS,
     ),
     Endpoint(
@@ -435,29 +366,29 @@ ENDPOINTS: Final = (
         record(**_STATUS_FIELDS),
         view=status,
     ),
-    _csv_endpoint(
+    csv_endpoint(
         "/api/v1/history/series.csv",
         "`/api/v1/history/series` as CSV",
         look_up=series_csv,
         parameters=_SERIES,
     ),
-    _csv_endpoint("/api/v1/history/top.csv", "`/api/v1/history/top` as CSV", look_up=top_csv, parameters=_TOP),
-    _csv_endpoint(
+    csv_endpoint("/api/v1/history/top.csv", "`/api/v1/history/top` as CSV", look_up=top_csv, parameters=_TOP),
+    csv_endpoint(
         "/api/v1/history/blocks.csv",
         "`/api/v1/history/blocks` as CSV",
-        look_up=_table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
-        parameters=_ALL,
+        look_up=table(_BLOCK_COLUMNS, _read_blocks, lambda row: _flat_block(_block(row))),
+        parameters=ALL_ROWS,
     ),
-    _csv_endpoint(
+    csv_endpoint(
         "/api/v1/history/shares.csv",
         "`/api/v1/history/shares` as CSV",
-        look_up=_table(tuple(_SHARE), _read_shares, _share),
-        parameters=(*_ALL, _WORKER),
+        look_up=table(tuple(_SHARE), _read_shares, _share),
+        parameters=(*ALL_ROWS, _WORKER),
     ),
-    _csv_endpoint(
+    csv_endpoint(
         "/api/v1/history/events.csv",
         "`/api/v1/history/events` as CSV",
-        look_up=_table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
-        parameters=(*_ALL, _KIND),
+        look_up=table(tuple(_EVENT), _read_events, lambda row: _flat_event(_event(row))),
+        parameters=(*ALL_ROWS, _KIND),
     ),
 )

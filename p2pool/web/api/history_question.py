@@ -39,9 +39,16 @@ REFUSALS: Final = (NO_HISTORY, BROKEN, UNKNOWN_NODE, BAD_RANGE)
 Question = Callable[[HistoryDatabase, reading.Span], bytes]
 
 
-def ask(context: RequestContext, arguments: Arguments, question: Question) -> Deferred[bytes]:
-    """Ask history about the span that the arguments name; the Deferred fires with the answer. Raises
-    EndpointError if no history is kept, or the span makes no sense."""
+def ask(
+    context: RequestContext,
+    arguments: Arguments,
+    question: Question,
+    *,
+    oldest: Callable[[HistoryDatabase, int], float | None] = reading.oldest,
+) -> Deferred[bytes]:
+    """Ask history about the span that the arguments name; the Deferred fires with the answer. `oldest` tells when
+    the span of all that a node recorded begins. Raises EndpointError if no history is kept, or the span makes no
+    sense."""
     history, now = context.sources.history, context.snapshot.pool.time
     if history is None:
         raise NO_HISTORY.exception()
@@ -56,7 +63,7 @@ def ask(context: RequestContext, arguments: Arguments, question: Question) -> De
         node = reading.find_node(database, arguments["node"])
         if node is None:
             raise UNKNOWN_NODE.exception()
-        first = reading.oldest(database, node) if start is None else start
+        first = oldest(database, node) if start is None else start
         return question(database, reading.Span(node, min(end - 1, end if first is None else first), end, now))
 
     return ensureDeferred(_answered(context, history, answer))

@@ -79,6 +79,7 @@ def _history_sample(
         pool.recent_shares,
         pool.blocks,
         snapshot.cache.round_figures(rounds_of(snapshot)),
+        {each.block_hash: paid for each in pool.blocks if (paid := snapshot.cache.paid.get(each.block_hash))},
     )
 
 

@@ -20,6 +20,7 @@ from p2pool.web.api import (
     legacy_blocks,
     node,
     operation,
+    payout_book,
     payouts,
     peers,
     pool,
@@ -44,7 +45,7 @@ _ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "peers": peers.ENDPOINTS,
     "transition": transition.ENDPOINTS,
     "dashd": dashd.ENDPOINTS,
-    "history": (*history.ENDPOINTS, *samples.ENDPOINTS),
+    "history": (*history.ENDPOINTS, *payout_book.ENDPOINTS, *samples.ENDPOINTS),
     "alerts": alerts.ENDPOINTS,
 }
 TOPICS: Final = {

@@ -214,15 +214,16 @@ def miner_payouts(context: RequestContext, arguments: Arguments) -> dict[str, An
 
 def _paid(snapshot: Snapshot, block: BlockRecord, address: str) -> int | None:
     """Return the duffs that a block pays an address; None if unknown."""
-    amounts = snapshot.cache.paid.get(block.block_hash)
-    return None if amounts is None else amounts.get(address, 0)
+    paid = snapshot.cache.paid.get(block.block_hash)
+    return None if paid is None else paid.amounts.get(address, 0)
 
 
 def _blocks_by_address(snapshot: Snapshot) -> dict[str, list[BlockRecord]]:
     """Return the blocks that an address found or that are known to pay it, the newest first."""
     paid, found = snapshot.cache.paid, dict[str, list[BlockRecord]]()
     for block in reversed(snapshot.pool.blocks):
-        for address in {address_of(block.worker), *paid.get(block.block_hash, ())}:
+        pays = paid[block.block_hash].amounts if block.block_hash in paid else ()
+        for address in {address_of(block.worker), *pays}:
             found.setdefault(address, []).append(block)
     return found
 

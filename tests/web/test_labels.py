@@ -14,7 +14,7 @@ from tests.web.pages import Pool
 PAGES = Path(__file__).parents[2] / "web-static"
 NODE, MINER = "node", "miner"
 """Whom a page is about: the same label means the same on all pages of one subject."""
-ABOUT = {"worker": MINER}
+ABOUT = {"worker": MINER, "payoutbook": MINER}
 FIELDS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     # (subject, label): (field, {page: id of the element})
     (NODE, "Accepted submissions"): ("api/v1/stratum accepted", {"index": "h-accepted"}),
@@ -84,6 +84,7 @@ FIELDS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     (NODE, "Workers"): ("api/v1/stratum workers", {"miners": "f-workers", "stratum": "f-workers"}),
     (MINER, "Accepted"): ("api/v1/workers/{name} accepted", {"worker": "f-accepted"}),
     (MINER, "Blocks found"): ("miner_payouts/{address} blocks_found", {"worker": "p-found"}),
+    (MINER, "Blocks in this range"): ("api/v1/history/income/{address} blocks", {"payoutbook": "b-blocks"}),
     (MINER, "Blocks that paid the address"): ("miner_payouts/{address} blocks_paid", {"worker": "p-paid"}),
     (MINER, "Confirmed payouts"): ("miner_payouts/{address} confirmed_rewards", {"worker": "p-confirmed"}),
     (MINER, "Dead on arrival (DOA)"): ("api/v1/workers/{name} dead_hash_rate", {"worker": "f-dead"}),
@@ -92,6 +93,8 @@ FIELDS: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     (MINER, "Last accepted"): ("api/v1/workers/{name} last_share", {"worker": "f-last"}),
     (MINER, "Maturing payouts"): ("miner_payouts/{address} maturing_rewards", {"worker": "p-maturing"}),
     (MINER, "Next payout to the address"): ("api/v1/addresses/{address} next_payout", {"worker": "f-payout"}),
+    (MINER, "Not spendable yet"): ("api/v1/history/income/{address} maturing", {"payoutbook": "b-maturing"}),
+    (MINER, "Paid in this range"): ("api/v1/history/income/{address} amount", {"payoutbook": "b-amount"}),
     (MINER, "Rejected"): ("api/v1/workers/{name} refused", {"worker": "f-refused"}),
     (MINER, "Shares"): ("api/v1/workers/{name} shares", {"worker": "f-shares"}),
 }

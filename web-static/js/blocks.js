@@ -32,12 +32,18 @@ export const statusColumn = {
   },
 };
 
-/** The block hash column; `explorer` returns the URL prefix of a block explorer, or "" to copy the hash instead. */
-export const hashColumn = (explorer = () => "") => ({
-  title: "Block hash",
-  create: ({ hash }) => {
+/**
+ * A column of hashes, of blocks if nothing else is said: `of` returns the hash of an item. `explorer` returns the URL
+ * prefix of a block explorer, or "" to copy the hash instead.
+ * @param {() => string} explorer
+ * @param {{title?: string, what?: string, of?: (item: any) => string}} options
+ */
+export const hashColumn = (explorer = () => "", { title = "Block hash", what = "block hash", of = ({ hash }) => hash } = {}) => ({
+  title,
+  create: (item) => {
     const start = explorer();
-    if (!/^https:\/\//.test(start)) return copyValue(hash, shortHash(hash), "block hash");
+    const hash = of(item);
+    if (!/^https:\/\//.test(start)) return copyValue(hash, shortHash(hash), what);
     const attributes = { href: start + encodeURIComponent(hash), rel: "noreferrer noopener", target: "_blank", class: "mono", title: hash };
     return make("a", attributes, shortHash(hash), make("span", { class: "unseen" }, " in a block explorer (opens in a new tab)"));
   },

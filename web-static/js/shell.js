@@ -17,7 +17,7 @@ const PAGES = [
   ["node.html", "Node"],
 ];
 /** Pages that are below another one in the navigation. */
-const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html" };
+const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html", "payoutbook.html": "payouts.html" };
 const THEMES = ["auto", "light", "dark"];
 
 const currentFile = () => location.pathname.split("/").at(-1) || "index.html";

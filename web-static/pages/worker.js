@@ -313,6 +313,7 @@ function begin() {
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
+  byId("book").href = `payoutbook.html?address=${path}`;
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
   pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
   if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);

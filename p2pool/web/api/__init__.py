@@ -7,5 +7,5 @@ values.
   `legacy_luck`), `payouts`, `coinbase`: the pool
 - `node`, `dashd`, `stratum`, `gateways`, `workers`, `rates`, `peers`, `alerts`, `operation`, `health`: this node
 - `transition` (with `refused`, `other_nodes`): votes, newer share versions and who follows them
-- `samples`, `history`, `history_question`: graphs and lists of the past
+- `samples`, `history`, `payout_book` (with `history_question`, `history_lists`): graphs and lists of the past
 """

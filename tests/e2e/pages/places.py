@@ -7,7 +7,7 @@ from urllib.parse import quote
 from tests.e2e.pages.pool import HOSTILE, Pool
 
 PAGES = (
-    *("index", "miners", "worker", "stratum", "blocks", "payouts"),
+    *("index", "miners", "worker", "stratum", "blocks", "payouts", "payoutbook"),
     *("chain", "share", "peers", "transition", "node", "graphs", "events", "api"),
 )
 
@@ -16,6 +16,8 @@ def address_of(page: str, pool: Pool) -> str:
     """Below /static/."""
     if page == "worker":
         return f"worker.html?name={quote(HOSTILE, safe='')}"
+    if page == "payoutbook":
+        return f"payoutbook.html?address={HOSTILE.partition('.')[0]}"
     if page == "share":
         return f"share.html?hash={pool.get('web/best_share_hash')}"
     return f"{page}.html"

@@ -11,7 +11,12 @@ PRESSED = "button[data-range][aria-pressed=true]"
 
 @pytest.mark.parametrize(
     ("query", "pressed"),
-    [("?range=week", "Week"), ("?Month", "Month"), ("?hour&average=1", "Hour"), ("?range=nothing&range=year", "Hour")],
+    [
+        ("?range=week", "Week"),
+        ("?Month", "Month"),
+        ("?hour&average=1", "Hour"),
+        ("?range=nothing&range=year", "Hour"),
+    ],
 )
 def test_the_address_chooses_the_range(query, pressed, browser):
     """A range that does not exist is none; a node that has just started shows the last hour then."""

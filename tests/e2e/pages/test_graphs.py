@@ -1,4 +1,4 @@
-"""Graphs: what the reader chooses is in the page's address; blocks, averages and a miner are drawn over the pool."""
+"""Graphs: what the reader chooses is in the page's address; blocks, averages and a miner are drawn in them."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -15,6 +16,8 @@ from tests.web.pages import Pool
 STATIC = ROOT / "web-static"
 PAGES = sorted(STATIC.glob("*.html"))
 MOVED = {"miner.html": "worker.html", "dashboard.html": "index.html"}
+PLAIN = {*MOVED, "offline.html"}
+"""Pages without the shell."""
 """Addresses of older front ends, and where they lead."""
 SCRIPTS = sorted((*STATIC.glob("js/*.js"), *STATIC.glob("pages/*.js")))
 
@@ -44,7 +47,7 @@ def test_there_are_pages():
 def test_a_page_has_what_the_shell_fills_and_what_people_without_it_need(path):
     text, page = path.read_text("utf-8"), page_of(path)
     assert [tag for tag, _ in page.elements].count("h1") == 1
-    if path.name in MOVED:
+    if path.name in PLAIN:
         return
     assert 'href="#main"' in text
     ids = {attributes["id"]: tag for tag, attributes in page.elements if "id" in attributes}
@@ -78,7 +81,28 @@ def test_an_old_address_leads_to_the_page_with_and_without_scripts(old, new):
 def test_the_navigation_knows_every_page():
     text = (STATIC / "js" / "shell.js").read_text("utf-8")
     named = set(re.findall(r'"(\w+\.html)"', text))
-    assert named == {path.name for path in PAGES} - MOVED.keys()
+    assert named == {path.name for path in PAGES} - PLAIN
+
+
+def test_the_pages_can_be_installed():
+    manifest = json.loads((STATIC / "manifest.webmanifest").read_text("utf-8"))
+    for icon in manifest["icons"]:
+        assert (STATIC / icon["src"]).is_file()
+    assert (STATIC / manifest["start_url"]).is_file()
+    for path in PAGES:
+        if path.name not in PLAIN:
+            assert '<link rel="manifest" href="manifest.webmanifest" ' in path.read_text("utf-8"), path.name
+
+
+def test_the_service_worker_keeps_files_that_there_are():
+    worker = (STATIC / "sw.js").read_text("utf-8")
+    (kept,) = re.findall(r"const OFFLINE = \[(.+)\];", worker)
+    files = re.findall(r'"([^"]+)"', kept)
+    assert "offline.html" in files
+    assert all((STATIC / name).is_file() for name in files)
+    page = page_of(STATIC / "offline.html")
+    needed = {a.get("href") or a.get("src") for tag, a in page.elements if tag in ("link", "script")}
+    assert needed < set(files)
 
 
 def test_libraries_come_with_their_licences():
@@ -130,7 +154,7 @@ def imported(script) -> set[str]:
     return {str(module.relative_to(STATIC)) for module in found}
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if path.name not in MOVED], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in PAGES if path.name not in PLAIN], ids=lambda path: path.name)
 def test_a_page_asks_for_all_its_modules_at_once(path):
     """Otherwise a browser finds them one after another, a round trip each."""
     elements = page_of(path).elements

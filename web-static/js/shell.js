@@ -25,6 +25,7 @@ const currentFile = () => location.pathname.split("/").at(-1) || "index.html";
 /** Build the header and footer in the empty `#top` and `#foot` of the page. */
 export function buildShell() {
   keepFocusInView();
+  registerServiceWorker();
   const file = currentFile();
   const links = PAGES.map(([href, text]) => {
     const current = href === file ? "page" : href === PARENT_PAGE[file] ? "true" : null;
@@ -64,6 +65,14 @@ export function buildShell() {
       make("li", {}, make("a", { href: "../metrics" }, "Prometheus metrics")),
     ),
   );
+}
+
+/** Have the browser show the offline page when the node does not answer; not all browsers allow it on all pages. */
+function registerServiceWorker() {
+  if (!("serviceWorker" in navigator)) return;
+  navigator.serviceWorker.register("sw.js").catch(() => {
+    // it is forbidden here: nothing else depends on it
+  });
 }
 
 // --- light and dark ----------------------------------------------------------------------------------------

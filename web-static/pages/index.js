@@ -7,6 +7,7 @@ import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { pollPath, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
+import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { REASONS } from "../js/workers.js";
 
@@ -202,6 +203,8 @@ function showHowToConnect(node) {
 for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-copy]"))) {
   button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
 }
+
+byId("c-url").parentNode.append(" ", qrButton(() => byId("c-url").textContent, "the URL"));
 
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -6,6 +6,7 @@ import { byId, copyButton, make, setText } from "../js/dom.js";
 import { duration, integer } from "../js/format.js";
 import { showPages } from "../js/listing.js";
 import { pollPath, startPage } from "../js/page.js";
+import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { TimeSpan } from "../js/timespan.js";
 
@@ -87,6 +88,8 @@ function begin() {
     make("a", { href: `worker.html?name=${path}`, class: "mono" }, address),
     ", as this node recorded it while it was running. ",
     copyButton(address, "the address"),
+    " ",
+    qrButton(() => address, "the address"),
   );
   if (/^https:\/\//.test(explorers.address)) {
     const link = { href: explorers.address + path, rel: "noreferrer noopener", target: "_blank" };

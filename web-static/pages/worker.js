@@ -5,6 +5,7 @@ import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { coins, difficulty, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
+import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
@@ -294,7 +295,7 @@ function showTitle() {
   byId("title").replaceChildren(isAddress ? "Address " : "Worker ", make("span", { class: "mono" }, isAddress ? address : rest));
   const own = make("span", { class: "mono" }, address);
   const lead = isAddress
-    ? [copyButton(address, "the address"), " All workers on this node that mine to this address."]
+    ? [copyButton(address, "the address"), " ", qrButton(() => address, "the address"), " All workers on this node that mine to this address."]
     : ["Mines to ", make("a", { href: `worker.html?name=${encodeURIComponent(address)}` }, own), "."];
   byId("lead").replaceChildren(...lead);
 }

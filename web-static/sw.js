@@ -1,0 +1,25 @@
+// The service worker: shows the offline page when the node does not answer. Everything else comes from the node, so a
+// page is never older than the node, and no figure is kept. Browsers run it only with HTTPS or on the node's machine.
+
+const CACHE = "offline-1";
+const OFFLINE = ["offline.html", "style.css", "favicon.svg", "js/theme.js"];
+const offlineUrls = new Set(OFFLINE.map((path) => new URL(path, self.location.href).href));
+
+self.addEventListener("install", (event) => {
+  const requests = OFFLINE.map((path) => new Request(path, { cache: "reload" }));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(requests)).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", (event) => {
+  const forget = (names) => Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name)));
+  event.waitUntil(caches.keys().then(forget).then(() => self.clients.claim()));
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.mode === "navigate") {
+    event.respondWith(fetch(request).catch(() => caches.match("offline.html")));
+  } else if (offlineUrls.has(request.url)) {
+    event.respondWith(fetch(request).catch(() => caches.match(request.url)));
+  }
+});

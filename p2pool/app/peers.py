@@ -231,6 +231,11 @@ class PeersAssembly:
     def _lacks_peers(self) -> bool:
         return not self.hub.peers and not self._patience.left
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Return whether the last connection to another node ended longer than --peer-patience ago."""
+        return self._patience.is_over
+
     def notice(self) -> str | None:
         """Return what an operator should know while the last work is kept without peers; None otherwise."""
         left = self._patience.left

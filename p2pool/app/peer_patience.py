@@ -38,14 +38,14 @@ class PeerPatience:
         for too long."""
         return 0.0 if self._end is None else max(0.0, self._end.getTime() - self._reactor.seconds())
 
-    def peers_changed(self, count: int) -> None:
-        """Take how many peers there are now."""
+    def peers_changed(self, count: int, *, has_work: bool) -> None:
+        """Take how many peers there are now, and whether miners have work."""
         if count:
             self.stop()
             self.is_over = False
-        elif self._connected and not self._seconds:
+        elif self._connected and has_work and not self._seconds:
             self.is_over = True
-        elif self._connected:
+        elif self._connected and has_work:
             self._end = self._reactor.callLater(self._seconds, self._over)
             _log.warn(
                 "lost all other nodes: miners keep their work for {time} while the node reconnects",

@@ -225,7 +225,7 @@ class PeersAssembly:
 
     def _peers_changed(self, peer_count: int) -> None:
         """Let miners have work, or wait for a peer, or take the work away."""
-        self._patience.peers_changed(peer_count)
+        self._patience.peers_changed(peer_count, has_work=self._node.context is not None)
         self._node.renew_work()
 
     def _lacks_peers(self) -> bool:

@@ -100,6 +100,7 @@ def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch,
     monkeypatch.setattr(type(pool.dashd), "problem", None)
     peers = pool.peers
     pool.node.best_share, pool.node.may_work = 1, peers._work_problem
+    context, pool.node.context = object(), None
     renewed = []
 
     def renew_work() -> None:
@@ -118,6 +119,12 @@ def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch,
     peers_are()
     assert renewed.pop() == "not connected to any other node", "there never was one: nothing to wait for"
     assert not pool.stratum.server.suspended, "it is being looked for"
+    peers_are(Peer())
+    peers_are()
+    assert renewed.pop() == "not connected to any other node", "the chain was being downloaded: there is no work"
+    assert not pool.stratum.server.suspended
+    renewed.clear()
+    pool.node.context = context
     peers_are(Peer())
     with logged() as log:
         peers_are()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from p2pool.base.bounded import BoundedDict
 from p2pool.dash.hashes import hash_hex
 from p2pool.peers.addresses import is_loopback
-from p2pool.peers.deliveries import Deliveries
+from p2pool.peers.deliveries import UNKNOWN_RATE, Deliveries
 from p2pool.peers.errors import Drop
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
@@ -31,6 +31,8 @@ everything."""
 PARENTS_UNPROVEN = FAR_SHARE_DISTANCE
 """Likewise, of a peer that is slow or has not delivered anything yet: it shows the sooner how fast it is, and the
 share below is known, so that others can go on there."""
+FEWEST_PARENTS = 6
+"""Likewise, of a peer that lost many turns: about 4 kB, which 300 bytes per second deliver in time."""
 SOON = 1.0
 """Seconds after which what is below a missing share is asked of other peers, while the share is being sent."""
 ANSWER_TIME = 2.0
@@ -205,9 +207,11 @@ class Downloader:
         )
 
     def _most_parents(self, peer: PeerSession) -> int:
-        """Return how many parents a peer may be asked for."""
-        shares = int(self.deliveries.rate(peer.host_key) * ANSWER_TIME)
-        return max(PARENTS_UNPROVEN, min(PARENTS, shares))
+        """Return how many parents a peer may be asked for. If it is not known to be fast, each turn that it lost
+        halves the number: a slow peer may be the only one, and can send a whole answer in the end."""
+        rate = self.deliveries.rate(peer.host_key)
+        lost = self.deliveries.lost_turns(peer.host_key) if rate <= UNKNOWN_RATE else 0
+        return max(FEWEST_PARENTS, PARENTS_UNPROVEN >> lost, min(PARENTS, int(rate * ANSWER_TIME)))
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """Return at most MAX_OF_HOST peers of a host, counting those asked already: a host that never answers must

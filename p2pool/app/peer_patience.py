@@ -2,7 +2,8 @@
 
 Losing every connection at once is most often a router or a peer that restarts. A share that is solved meanwhile
 is kept and sent when a peer is back, so taking the work away at once would only waste it. Without peers for
-longer, this node's shares would be on a branch of its own.
+longer, this node's shares would be on a branch of its own. Miners are disconnected then: on their last job, at
+most one more share could count, and a block may come too late.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class PeerPatience:
         self._expired = expired
         self._connected = False
         self._end: IDelayedCall | None = None
+        self.is_over = False
+        """Whether the last connection ended for longer ago."""
 
     @property
     def left(self) -> float:
@@ -35,11 +38,14 @@ class PeerPatience:
         for too long."""
         return 0.0 if self._end is None else max(0.0, self._end.getTime() - self._reactor.seconds())
 
-    def peers_changed(self, count: int) -> None:
-        """Take how many peers there are now."""
+    def peers_changed(self, count: int, *, has_work: bool) -> None:
+        """Take how many peers there are now, and whether miners have work."""
         if count:
             self.stop()
-        elif self._connected and self._seconds:
+            self.is_over = False
+        elif self._connected and has_work and not self._seconds:
+            self.is_over = True
+        elif self._connected and has_work:
             self._end = self._reactor.callLater(self._seconds, self._over)
             _log.warn(
                 "lost all other nodes: miners keep their work for {time} while the node reconnects",
@@ -49,6 +55,7 @@ class PeerPatience:
 
     def _over(self) -> None:
         self._end = None
+        self.is_over = True
         self._expired()
 
     def stop(self) -> None:

@@ -225,11 +225,16 @@ class PeersAssembly:
 
     def _peers_changed(self, peer_count: int) -> None:
         """Let miners have work, or wait for a peer, or take the work away."""
-        self._patience.peers_changed(peer_count)
+        self._patience.peers_changed(peer_count, has_work=self._node.context is not None)
         self._node.renew_work()
 
     def _lacks_peers(self) -> bool:
         return not self.hub.peers and not self._patience.left
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Return whether the last connection to another node ended longer than --peer-patience ago."""
+        return self._patience.is_over
 
     def notice(self) -> str | None:
         """Return what an operator should know while the last work is kept without peers; None otherwise."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,6 +92,7 @@ class Pool:
             work=self.node,
             stats=self.stats,
             problem=self._work_problem,
+            missing=lambda: math.inf if self.peers.is_cut_off else 0.0,
             bench=self.bench,
         )
         self.shared = None if self.gateways is None else self.gateways.share(self.stratum)

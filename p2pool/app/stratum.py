@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +62,8 @@ CERTIFICATE_PERIOD = 5.0
 
 class StratumAssembly:
     """The miners of this node. `problem` returns why there is no fresh work, None if there is, and `missing` for
-    how many seconds there has been none at least; `bench` is for --bench."""
+    how many seconds there has been none at least, infinity if miners are not to wait for it; `bench` is for
+    --bench."""
 
     def __init__(
         self,
@@ -293,15 +295,16 @@ class StratumAssembly:
     def _check_work(self) -> None:
         """Disconnect miners if there is no fresh work for too long, and accept them again when there is."""
         problem = self._problem()
-        state = self._patience.check(problem, self._clock(), missing=self._missing())
+        missing = self._missing()
+        state = self._patience.check(problem, self._clock(), missing=missing)
         if state is WorkState.FRESH and self.server.suspended:
             self.server.resume()
             _log.info("fresh work is available again: accepting miners")
         elif state is WorkState.SUSPENDED and not self.server.suspended:
             self.server.suspend()
             _log.warn(
-                "no fresh work for {time:g} s ({problem}): disconnecting miners until there is fresh work",
-                time=WORK_PATIENCE,
+                "no fresh work{time} ({problem}): disconnecting miners until there is fresh work",
+                time="" if missing == math.inf else f" for {WORK_PATIENCE:g} s",
                 problem=problem,
             )
 

@@ -55,6 +55,11 @@ class Deliveries:
         known = self._hosts.get(host)
         return known is not None and now < known.until
 
+    def lost_turns(self, host: str) -> int:
+        """Return how many turns a host has lost lately."""
+        known = self._hosts.get(host)
+        return 0 if known is None else known.lost
+
     def rate(self, host: str) -> float:
         """Return the shares per second that a host delivers; UNKNOWN_RATE if it has not been asked yet."""
         known = self._hosts.get(host)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from p2pool.base.bounded import BoundedDict
 from p2pool.dash.hashes import hash_hex
 from p2pool.peers.addresses import is_loopback
-from p2pool.peers.deliveries import Deliveries
+from p2pool.peers.deliveries import UNKNOWN_RATE, Deliveries
 from p2pool.peers.errors import Drop
 from p2pool.peers.ports import PoolPort
 from p2pool.peers.session import PeerSession
@@ -31,8 +31,12 @@ everything."""
 PARENTS_UNPROVEN = FAR_SHARE_DISTANCE
 """Likewise, of a peer that is slow or has not delivered anything yet: it shows the sooner how fast it is, and the
 share below is known, so that others can go on there."""
+FEWEST_PARENTS = 6
+"""Likewise, of a peer that lost many turns: about 4 kB, which 300 bytes per second deliver in time."""
 SOON = 1.0
 """Seconds after which what is below a missing share is asked of other peers, while the share is being sent."""
+TRIAL = 10.0
+"""Seconds in which a new peer should announce what it can be asked for."""
 ANSWER_TIME = 2.0
 """Seconds for which the shares that are requested should keep a peer busy."""
 MAX_STOPS = 100
@@ -163,6 +167,15 @@ class Downloader:
     def _is_wanted(self, share_hash: int) -> bool:
         return share_hash in self._pool.wanted()
 
+    def has_no_turn_left(self, peer: PeerSession, now: float) -> bool:
+        """Return whether a peer had its turn to send shares, and lost it or had nothing, or announces nothing that
+        it could be asked for."""
+        if peer in self._claims or any(turn.peer is peer and not turn.over for turn in self._turns):
+            return False
+        host = peer.host_key
+        is_known = self.deliveries.has_penalty(host, now) or self.deliveries.rate(host) < UNKNOWN_RATE
+        return is_known or now - peer.connected_at > TRIAL
+
     # --- turns -------------------------------------------------------------------------------------------
 
     def _end_turns(self, now: float) -> None:
@@ -205,9 +218,11 @@ class Downloader:
         )
 
     def _most_parents(self, peer: PeerSession) -> int:
-        """Return how many parents a peer may be asked for."""
-        shares = int(self.deliveries.rate(peer.host_key) * ANSWER_TIME)
-        return max(PARENTS_UNPROVEN, min(PARENTS, shares))
+        """Return how many parents a peer may be asked for. If it is not known to be fast, each turn that it lost
+        halves the number: a slow peer may be the only one, and can send a whole answer in the end."""
+        rate = self.deliveries.rate(peer.host_key)
+        lost = self.deliveries.lost_turns(peer.host_key) if rate <= UNKNOWN_RATE else 0
+        return max(FEWEST_PARENTS, PARENTS_UNPROVEN >> lost, min(PARENTS, int(rate * ANSWER_TIME)))
 
     def _one_host_each(self, idle: Sequence[PeerSession]) -> list[PeerSession]:
         """Return at most MAX_OF_HOST peers of a host, counting those asked already: a host that never answers must

@@ -82,7 +82,7 @@ class PeerSettings:
         unit="seconds",
         shown=Shown.VALUE,
         help="when the last connection to another node ends, let miners keep their work for this time while the "
-        "node reconnects",
+        "node reconnects, and then disconnect them",
     )
     disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
     disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")

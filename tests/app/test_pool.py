@@ -100,9 +100,17 @@ def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch,
     monkeypatch.setattr(type(pool.dashd), "problem", None)
     peers = pool.peers
     pool.node.best_share, pool.node.may_work = 1, peers._work_problem
+    context, pool.node.context = object(), None
     renewed = []
-    monkeypatch.setattr(pool.node, "renew_work", lambda: renewed.append(peers._work_problem()))
-    peers._patience._expired = pool.node.renew_work
+
+    def renew_work() -> None:
+        pool.node.work_problem = peers._work_problem()
+        renewed.append(pool.node.work_problem)
+        for _ in range(2):
+            pool.stratum._check_work()
+
+    monkeypatch.setattr(pool.node, "renew_work", renew_work)
+    peers._patience._expired = renew_work
 
     def peers_are(*connected: Peer) -> None:
         monkeypatch.setattr(type(peers.hub), "peers", list(connected))
@@ -110,6 +118,13 @@ def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch,
 
     peers_are()
     assert renewed.pop() == "not connected to any other node", "there never was one: nothing to wait for"
+    assert not pool.stratum.server.suspended, "it is being looked for"
+    peers_are(Peer())
+    peers_are()
+    assert renewed.pop() == "not connected to any other node", "the chain was being downloaded: there is no work"
+    assert not pool.stratum.server.suspended
+    renewed.clear()
+    pool.node.context = context
     peers_are(Peer())
     with logged() as log:
         peers_are()
@@ -127,11 +142,15 @@ def test_miners_keep_their_work_for_a_while_without_peers(tmp_path, monkeypatch,
         peers_are()
         reactor.advance(seconds - 0.5)
         assert renewed[-1] is None
+        assert not pool.stratum.server.suspended
         reactor.advance(0.5)
     assert renewed[-1] == "not connected to any other node"
     assert codes(pool) == ["no_peers"]
     assert peers.notice() is None
     assert reactor.getDelayedCalls() == []
+    assert pool.stratum.server.suspended, "the last job is good for one share at most"
+    peers_are(Peer())
+    assert not pool.stratum.server.suspended
 
 
 def test_services_start_after_those_that_need_to_be_first(pool, monkeypatch):

@@ -34,10 +34,11 @@ begin() {
 
 # pick_ports NAME...
 pick_ports() {
-    local name
-    for name in "$@"; do
-        PORTS[$name]=$("$PYTHON" -c 'from tests.e2e.process import free_port; print(free_port())')
-    done
+    local name port
+    while read -r name port; do PORTS[$name]=$port; done < <(
+        "$PYTHON" -c 'import sys; from tests.e2e.process import free_port
+for name in sys.argv[1:]: print(name, free_port())' "$@"
+    )
 }
 
 # --- processes --------------------------------------------------------------------------------------------------
@@ -107,11 +108,12 @@ start_dash() {
         --p2p-port "${PORTS[dash]}" --rpc-user u --rpc-password p "$@"
 }
 
-# start_ours NAME WEB_PORT P2P_PORT ARGUMENTS...: our node (its command is OUR_NODE), data kept below NAME
+# start_ours NAME WEB_PORT P2P_PORT ARGUMENTS...: our node (its command is OUR_NODE), data kept below NAME. It would
+# warn of this script's variables: they look like settings.
 start_ours() {
-    local name=$1 web=$2 p2p=$3
+    local name=$1 web=$2 p2p=$3 variables=("${!P2POOL_@}")
     shift 3
-    run "$name" "${CLOCK[@]}" "$PYTHON" "${OUR_NODE[@]}" --dashd-address 127.0.0.1 \
+    run "$name" "${CLOCK[@]}" env "${variables[@]/#/--unset=}" "$PYTHON" "${OUR_NODE[@]}" --dashd-address 127.0.0.1 \
         --dashd-rpc-port "${PORTS[rpc]}" --dashd-p2p-port "${PORTS[dash]}" -w "127.0.0.1:$web" \
         --p2pool-port "127.0.0.1:$p2p" -a "$OUR_ADDRESS" --datadir "$WORK/$name" --outgoing-conns 0 "$@" u p
     wait_web "$name" "$web"

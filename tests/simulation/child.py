@@ -35,5 +35,6 @@ for seed in _seeds.split(","):
         "time": result.time,
         "cpu": result.cpu,
         "trace": result.simulation.trace.digest,
+        "figures": result.figures,
     }
     print(json.dumps(outcome), flush=True)

@@ -25,6 +25,13 @@ class Result:
     time: float
     cpu: float
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return what invariants and adversaries measured, by name."""
+        simulation = self.simulation
+        sources = (*simulation.invariants, *simulation.adversaries)
+        return {name: value for source in sources for name, value in source.figures().items()}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the words say. Return the exit status: 1 if an invariant did not hold."""

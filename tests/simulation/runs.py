@@ -18,7 +18,8 @@ class RunFails(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run of a world ended. `invariant` is None if all held; `time` is simulated, `cpu` real seconds."""
+    """How a run of a world ended. `invariant` is None if all held; `time` is simulated, `cpu` real seconds.
+    `figures` are those of invariants and adversaries."""
 
     seed: int
     invariant: str | None
@@ -26,6 +27,7 @@ class Outcome:
     time: float
     cpu: float
     trace: str
+    figures: dict[str, float]
 
 
 def run_seeds(

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,8 @@ class Simulation:
             flags = (*flags, *surroundings.FLAGS)
         machine = self.new_machine(f"n{number}", _node_address(number), chance=self._chance, flags=flags)
         machine.surroundings = has_surroundings
+        if number >= self.world.nodes - self.world.needs_peers:
+            machine.reconfigure(network=replace(self.network, persist=True))
         return machine
 
     def new_machine(self, name: str, address: str, *, chance: random.Random, flags: Iterable[str] = ()) -> Machine:

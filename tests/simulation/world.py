@@ -116,6 +116,8 @@ class World:
     pseudoshare_period: int = 30
     other_votes: int = 0
     """How many nodes, the last ones, vote for the share version that c2pool-dash prepares."""
+    needs_peers: int = 0
+    """How many nodes, the last ones, have work for miners only while they have peers, as on the main network."""
     surroundings: int = 0
     """How many nodes, the first ones, have history, alerts and pages, which cost as much as all the rest."""
     faults: FaultRates = field(default_factory=FaultRates)

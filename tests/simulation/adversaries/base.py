@@ -31,6 +31,10 @@ class Adversary:
     def at_end(self) -> None:
         """Look at the world before it ends."""
 
+    def figures(self) -> dict[str, float]:
+        """Return what tests bound, by name."""
+        return {}
+
     def summary(self) -> Iterator[str]:
         """Yield lines for people."""
         yield from ()

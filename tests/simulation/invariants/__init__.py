@@ -21,6 +21,7 @@ from tests.simulation.invariants.cost import StepsAreShort
 from tests.simulation.invariants.forgery import NobodyBuildsOnForgedShares
 from tests.simulation.invariants.income import SharesFollowWork
 from tests.simulation.invariants.memory import MemoryStaysFlat
+from tests.simulation.invariants.patience import SharesWithoutPeersCount
 from tests.simulation.invariants.payouts import EverybodyIsPaid, FindersOwnTheirShares
 from tests.simulation.invariants.starvation import NewcomersCatchUp
 from tests.simulation.invariants.storage import AnnouncedBlocksSurvive, StoredSharesSurvive
@@ -49,4 +50,5 @@ INVARIANTS: Final[tuple[type[Invariant], ...]] = (
     MinersHaveCurrentWork,
     SharesFollowWork,
     NewcomersCatchUp,
+    SharesWithoutPeersCount,
 )

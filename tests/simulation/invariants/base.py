@@ -63,6 +63,10 @@ class Invariant:
     def at_end(self) -> None:
         """Look at everything when the world is over, an hour after the last fault."""
 
+    def figures(self) -> dict[str, float]:
+        """Return what tests bound, by name."""
+        return {}
+
     def summary(self) -> Iterator[str]:
         """Yield lines for people."""
         yield from ()

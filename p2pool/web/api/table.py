@@ -18,6 +18,7 @@ from p2pool.web.api import (
     health,
     history,
     legacy_blocks,
+    miners,
     node,
     operation,
     payouts,
@@ -36,7 +37,7 @@ from p2pool.web.api.endpoint import Endpoint
 _ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
     "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
-    "workers": workers.ENDPOINTS,
+    "workers": (*workers.ENDPOINTS, *miners.ENDPOINTS),
     "stratum": stratum.ENDPOINTS,
     "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS),
     "blocks": (*blocks.ENDPOINTS, *legacy_blocks.ENDPOINTS),

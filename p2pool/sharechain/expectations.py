@@ -95,7 +95,7 @@ def expected_income(terms: PoolTerms, rate: float, dead: float = 0.0) -> float:
     return terms.reward * rate * (1 - dead) / terms.good * terms.kept / terms.block_attempts
 
 
-def over(terms: PoolTerms, rate: float, days: float, dead: float = 0.0) -> PeriodExpectation:
+def over(terms: PoolTerms, rate: float, *, days: float, dead: float = 0.0) -> PeriodExpectation:
     """Return what a miner that has long mined at `rate` hashes a second gets in so many days.
 
     The number of its shares in the window is Poisson with mean m = s W, so a block pays it with the probability

@@ -61,7 +61,7 @@ def first_payout(rng: random.Random, shares: float, blocks: float, window: float
 def test_formulas_agree_with_a_simulation(shares_a_day, blocks_a_day):
     pool, days = terms(shares_a_day, blocks_a_day), 7.0
     counts, works, firsts = simulated(shares_a_day, blocks_a_day, days)
-    told = over(pool, 1.0, days)
+    told = over(pool, 1.0, days=days)
     assert told.payouts == pytest.approx(sum(counts) / len(counts), rel=0.15)
     within = sum(told.payouts_low <= count <= told.payouts_high for count in counts) / len(counts)
     assert 0.7 < within < 0.95
@@ -106,10 +106,10 @@ def test_ranges_hold_at_all_sizes():
         for blocks in (1e-4, 1e-1, 1e2, 1e4):
             for window in (100.0, DAY):
                 for days in (1.0, 30.0):
-                    told = over(terms(shares, blocks, window), 1.0, days)
+                    told = over(terms(shares, blocks, window), 1.0, days=days)
                     assert 0 <= told.payouts_low <= told.payouts_high
                     assert 0 <= told.amount_low <= told.amount_high
                     assert told.payouts <= blocks * days * 1.0001
-    assert over(terms(1.0, 1.0), 0.0, 7.0).payouts == 0
-    certain = over(terms(1e6, 1e4), 1.0, 30.0)
+    assert over(terms(1.0, 1.0), 0.0, days=7.0).payouts == 0
+    certain = over(terms(1e6, 1e4), 1.0, days=30.0)
     assert certain.amount_low > 0.98 * certain.amount

@@ -239,7 +239,7 @@ def _expected(snapshot: Snapshot, address: str, miner: _Miner) -> dict[str, Any]
         "share_time": share_time(terms, rate),
         "payout_time": payout_time(terms, of_address, paid_for),
         "probability": PROBABILITY,
-        "periods": [period(over(terms, rate, days, dead)) for days in PERIODS],
+        "periods": [period(over(terms, rate, days=days, dead=dead)) for days in PERIODS],
     }
 
 

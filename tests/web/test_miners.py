@@ -8,7 +8,6 @@ import pytest
 
 from p2pool.pool_stats.difficulty_reason import DifficultyReason, difficulty_reason, difficulty_why
 from p2pool.web.health import NO_DASHD
-from p2pool.web.payment_window import payment_window
 from tests.support import make_template
 from tests.web.busy import ALICE, BOB, NOBODY, busy_pool, payee
 from tests.web.pages import Pool
@@ -130,22 +129,6 @@ def test_an_address_that_mines_elsewhere_expects_payouts_as_well(busy):
     assert told["reason"] == "unknown"
     assert told["expected"]["share_time"] is None
     assert told["expected"]["payout_time"] > 0
-
-
-# --- the window ----------------------------------------------------------------------------------------------
-
-
-def test_the_window_has_each_share_once_and_pays_as_the_payouts(busy):
-    window = payment_window(busy.node)
-    positions = sorted(p for shares in window.by_address.values() for p in shares.positions)
-    assert positions == list(range(window.shares))
-    payouts = {each["address"]: each["part"] for each in busy.ask("/api/v1/payouts").json["payouts"]}
-    for address, shares in window.by_address.items():
-        assert sum(shares.weights) / window.total_weight == pytest.approx(payouts[address], rel=1e-3)
-        assert shares.positions == sorted(shares.positions)
-    assert window.length >= window.shares
-    assert window.paid_for(NOBODY) == 0
-    assert any(any(shares.here) for shares in window.by_address.values())
 
 
 # --- the difficulty ------------------------------------------------------------------------------------------

@@ -9,10 +9,13 @@ import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showState, 
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
+import { WindowStrip } from "../js/windowstrip.js";
 import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
 
 const PERIOD = 5000;
 const LONG_PERIOD = 30000;
+/** Polling interval of the payment window in ms: the pool finds a share every 20 s. */
+const WINDOW_PERIOD = 10000;
 const SHARES = 50;
 const REJECTIONS = [
   ["stale", "Stale", "Work on a job that the node does not know any more: from before a restart or a lost session, or more than 60 s too late."],
@@ -338,6 +341,12 @@ function begin() {
   const path = encodeURIComponent(address);
   pollPath(`api/v1/miners/${encodeURIComponent(name)}`, PERIOD, showMiner);
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
+  const strip = new WindowStrip();
+  const showWindow = (value, status) => {
+    shownAmounts.set(showWindow, [value, status]);
+    if (status === 200) strip.show(value, symbol);
+  };
+  pollPath(`api/v1/window/${path}`, WINDOW_PERIOD, showWindow);
   pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
   if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
   drawGraphs();

@@ -4,7 +4,7 @@ values.
 - `table`: the list of all endpoints; `endpoint`, `schema`: how one is declared;
   `descriptions`, `field_words`: what fields mean
 - `pool`, `chain`, `tree`, `shares`, `blocks` (with `rounds`, `block_status`, `legacy_blocks`,
-  `legacy_luck`), `payouts`, `coinbase`: the pool
+  `legacy_luck`), `payouts`, `coinbase`, `window`: the pool
 - `node`, `dashd`, `stratum`, `gateways`, `workers`, `miners`, `rates`, `peers`, `alerts`, `operation`,
   `health`: this node
 - `transition` (with `refused`, `other_nodes`): votes, newer share versions and who follows them

@@ -29,6 +29,7 @@ from p2pool.web.api import (
     stratum,
     transition,
     tree,
+    window,
     workers,
 )
 from p2pool.web.api.descriptions import described
@@ -39,7 +40,7 @@ _ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
     "workers": (*workers.ENDPOINTS, *miners.ENDPOINTS),
     "stratum": stratum.ENDPOINTS,
-    "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS),
+    "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS, *window.ENDPOINTS),
     "blocks": (*blocks.ENDPOINTS, *legacy_blocks.ENDPOINTS),
     "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS, *tree.ENDPOINTS),
     "peers": peers.ENDPOINTS,

@@ -69,6 +69,20 @@ def test_a_refused_miner_and_one_that_left(broken, browser):
         assert (BROKEN in [row["Worker"] for row in shown]) == is_shown
 
 
+def test_the_payment_window_is_drawn_and_told_in_words(pool, browser):
+    view = browser.open(page_of(FIRST), width=360).wait_until_live()
+    view.wait_for("its shares", lambda: "belong to this address" in view.text("#w-now"))
+    label = view.page.get_attribute("#w-strip [role=img]", "aria-label")
+    assert view.text("#w-now") in " ".join(label.split())
+    assert view.page.locator("#w-strip .strip-bar").count() > 0
+    assert view.text("#w-next").startswith("One more share would add about 0.")
+    view.page.get_by_text("As a table").click()
+    rows = view.rows("window-body")
+    told = sum(int(row["Shares"]) for row in rows)
+    assert 0 < told == int(view.text("#w-now").split()[0])
+    assert faults(view) == []
+
+
 def test_a_mistyped_address_is_told_why(browser):
     view = browser.open(page_of(f"{FIRST[:-1]}1.rig"), width=360).wait_until_live()
     wait_for_state(view, "Rejected")

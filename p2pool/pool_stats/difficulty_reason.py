@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 from p2pool.base.text import format_duration
+from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY
 
 _AT_PACE: Final = 3.0
 """Vardiff rounds to powers of two and is patient: a difficulty so many times too high or too low is meant so."""
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 
 
 class DifficultyReason(StrEnum):
@@ -28,7 +28,7 @@ def difficulty_reason(difficulty: float, *, rate: float, share_difficulty: float
     the time between two submissions that the node aims at, in seconds."""
     if rate <= 0:
         return DifficultyReason.SEARCHING
-    suits = rate * pace / _HASHES_PER_DIFFICULTY
+    suits = rate * pace / HASHES_PER_DIFFICULTY
     ratio = difficulty / min(suits, share_difficulty)
     if ratio > _AT_PACE:
         return DifficultyReason.HIGH
@@ -39,7 +39,7 @@ def difficulty_reason(difficulty: float, *, rate: float, share_difficulty: float
 
 def difficulty_why(reason: DifficultyReason, difficulty: float, *, rate: float, pace: float) -> str:
     """Return the reason as a sentence. Arguments as of `difficulty_reason`."""
-    seconds = difficulty * _HASHES_PER_DIFFICULTY / rate if rate > 0 else 0.0
+    seconds = difficulty * HASHES_PER_DIFFICULTY / rate if rate > 0 else 0.0
     interval = f"{seconds:.1f} s" if seconds < 10 else format_duration(seconds)
     target = format_duration(pace)
     match reason:

@@ -13,6 +13,7 @@ from typing import Final
 from p2pool.base.text import format_duration, format_rate
 from p2pool.pool_stats.recent_refusals import Refusals
 from p2pool.pool_stats.records import WorkerSnapshot, is_estimating
+from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY
 
 SILENCE: Final = 120.0
 """Seconds without an accepted submission after which a connected worker is silent, unless they are rare."""
@@ -34,7 +35,6 @@ REFUSED_ENOUGH: Final = 5
 """Rejected submissions before that is judged."""
 AWAY_PART: Final = 0.1
 """The part of its usual hash rate that an address may lack because workers are offline."""
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 _NAMED: Final = 3
 """Workers that the judgement of an address names."""
 
@@ -206,7 +206,7 @@ def usual_rate(worker: WorkerSnapshot, now: float) -> float:
 def _patience(worker: WorkerSnapshot) -> float:
     """Return the seconds without an accepted submission after which it is silent."""
     rate = max(worker.hash_rates[1:])
-    interval = worker.difficulty * _HASHES_PER_DIFFICULTY / rate if rate > 0 else 0.0
+    interval = worker.difficulty * HASHES_PER_DIFFICULTY / rate if rate > 0 else 0.0
     return max(SILENCE, INTERVALS * interval)
 
 

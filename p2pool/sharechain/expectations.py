@@ -125,6 +125,15 @@ def over(terms: PoolTerms, rate: float, *, days: float, dead: float = 0.0) -> Pe
     return PeriodExpectation(days, payouts, low, high, amount, amount * least, amount * most)
 
 
+def alone(terms: PoolTerms, rate: float, *, days: float) -> PeriodExpectation:
+    """Return what a miner of `rate` hashes a second gets in so many days if it mines alone: the number of its
+    blocks is Poisson, and each brings all that a block pays to miners."""
+    blocks = rate * days * 86400 / terms.block_attempts
+    low, high = _count_range(blocks, blocks)
+    amount = blocks * terms.reward
+    return PeriodExpectation(days, blocks, low, high, amount, low * terms.reward, high * terms.reward)
+
+
 def _clusters(shares: float, window: float, seconds: float) -> float:
     """Return the variance of the time, of so many seconds, in which a miner has a share in the window."""
     end = min(seconds, window)

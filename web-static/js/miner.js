@@ -46,10 +46,17 @@ export const incomeText = (period, symbol) => (period === null ? "–" : coinTex
 /** Return in which range the income of a period is. */
 export function incomeNote(period, probability, symbol) {
   if (period === null) return "not known yet";
-  const { amount, amount_low: low, amount_high: high } = period;
+  const { amount, amount_high: high } = period;
   if (amount.duffs === 0) return "without a hash rate, nothing is expected";
   if (high.duffs === 0) return "on average; payouts are so rare that most such periods bring none";
-  return `on average; with ${percent(probability, 0)} probability between ${significant(Number(low.dash), 3)} and ${coinText(high, symbol)}`;
+  return `on average; with ${percent(probability, 0)} probability ${coinRange(period, symbol)}`;
+}
+
+/** Return the range of the income of a period. */
+export function coinRange(period, symbol) {
+  if (period === null) return "–";
+  const { amount_low: low, amount_high: high } = period;
+  return high.duffs === 0 ? "mostly none" : `${significant(Number(low.dash), 3)} to ${coinText(high, symbol)}`;
 }
 
 /** Return the range of the number of payouts in a period. */

@@ -15,6 +15,7 @@ const PAGES = [
   ["transition.html", "Votes"],
   ["events.html", "Events"],
   ["node.html", "Node"],
+  ["help.html", "Help"],
 ];
 /** Pages that are below another one in the navigation. */
 const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html" };
@@ -47,6 +48,7 @@ export function buildShell() {
       make("nav", { "aria-label": "Pages" }, make("ul", {}, ...links)),
     ),
   );
+  showCurrent();
   byId("foot").replaceChildren(
     make(
       "p",
@@ -64,6 +66,17 @@ export function buildShell() {
       make("li", {}, make("a", { href: "../metrics" }, "Prometheus metrics")),
     ),
   );
+}
+
+/** Scroll the navigation, which is one line on narrow screens, to the current page. */
+function showCurrent() {
+  /** @type {?HTMLElement} */
+  const list = document.querySelector(".top nav ul");
+  /** @type {?HTMLElement} */
+  const current = document.querySelector(".top nav a[aria-current]");
+  if (list === null || current === null) return;
+  const [inner, outer] = [current.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (inner.right > outer.right) list.scrollLeft += inner.right - outer.right + inner.width;
 }
 
 // --- light and dark ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
+import { buildCalculator } from "../js/calculator.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
@@ -260,6 +261,7 @@ function show(values) {
 }
 
 showHowToConnect();
+buildCalculator(byId("calculator"), () => symbol);
 startPage({
   views: VIEWS,
   show,

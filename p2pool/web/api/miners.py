@@ -12,6 +12,7 @@ from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import WorkerSnapshot, is_estimating
 from p2pool.pool_stats.difficulty_reason import DifficultyReason, difficulty_reason, difficulty_why
 from p2pool.pool_stats.judgement import Judgement, MinerState, Reason, judge, judge_address
+from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY
 from p2pool.sharechain.expectations import (
     PROBABILITY,
     PeriodExpectation,
@@ -45,7 +46,6 @@ PERIODS: Final = (1, 7, 30)
 """Days for which income is told."""
 _OWN_SHARES: Final = 16
 """Newest shares of an address whose work tells how hard its next one is."""
-_HASHES_PER_DIFFICULTY: Final = 2.0**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _submissions(workers: Sequence[WorkerSnapshot]) -> float:
     """Return how many submissions a second connected workers make on average."""
     return sum(
         [
-            worker.hash_rate / (worker.difficulty * _HASHES_PER_DIFFICULTY)
+            worker.hash_rate / (worker.difficulty * HASHES_PER_DIFFICULTY)
             for worker in workers
             if worker.connections and worker.difficulty > 0
         ]

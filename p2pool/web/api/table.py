@@ -12,6 +12,7 @@ from typing import Final
 from p2pool.web.api import (
     alerts,
     blocks,
+    calculator,
     chain,
     coinbase,
     dashd,
@@ -38,7 +39,7 @@ from p2pool.web.api.endpoint import Endpoint
 _ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
     "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
-    "workers": (*workers.ENDPOINTS, *miners.ENDPOINTS),
+    "workers": (*workers.ENDPOINTS, *miners.ENDPOINTS, *calculator.ENDPOINTS),
     "stratum": stratum.ENDPOINTS,
     "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS, *window.ENDPOINTS),
     "blocks": (*blocks.ENDPOINTS, *legacy_blocks.ENDPOINTS),

@@ -49,7 +49,7 @@ def test_a_good_miner_is_ok_and_is_told_what_it_will_earn(pool, browser):
     assert told["payout_time"] < 3600
     for tile in ("submission", "share", "payout", "day", "month", "week"):
         view.wait_for(f"{tile} in figures", lambda tile=tile: view.text(f"#e-{tile}")[:1].isdigit())
-    assert "with 80% probability between" in view.text("#e-month-note")
+    assert "with 80% probability" in view.text("#e-month-note")
     view.wait_for("its difficulty's reason", lambda: view.text("#f-difficulty-note").endswith("."))
     assert faults(view) == []
 
@@ -119,3 +119,21 @@ def test_the_browser_remembers_a_miner_and_forgets_it(browser):
     view.page.get_by_role("button", name="Forget my miner").click()
     view.wait_for("the dashboard without it", lambda: not view.page.is_visible("#mine"))
     assert view.tell("localStorage.getItem('miner')") is None
+
+
+@pytest.mark.parametrize("page", ["index", "help"])
+def test_the_calculator_answers_whether_the_pool_suits_a_miner(page, pool, browser):
+    view = browser.open(f"{page}.html", width=360).wait_until_live()
+    form = view.page.locator(".calc")
+    form.get_by_role("button", name="Calculate").click()
+    assert view.text(".answer") == "Enter a hash rate, such as 1.5."
+    form.get_by_label("Hash rate of all your miners").fill("0,5")
+    form.get_by_label("Unit").select_option("kH/s")
+    form.get_by_role("button", name="Calculate").click()
+    view.wait_for(
+        "an answer", lambda: view.text(".answer") == pool.get("api/v1/calculator?hash_rate=500")["answer"]
+    )
+    rows = view.texts(".compare tbody th")
+    assert rows[0] == "Time to a share"
+    assert len(view.texts(".compare tbody td.number")) == 2 * len(rows)
+    assert faults(view) == []

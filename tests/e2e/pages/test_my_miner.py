@@ -130,9 +130,9 @@ def test_the_calculator_answers_whether_the_pool_suits_a_miner(page, pool, brows
     form.get_by_label("Hash rate of all your miners").fill("0,5")
     form.get_by_label("Unit").select_option("kH/s")
     form.get_by_role("button", name="Calculate").click()
-    view.wait_for(
-        "an answer", lambda: view.text(".answer") == pool.get("api/v1/calculator?hash_rate=500")["answer"]
-    )
+    view.wait_for("an answer", lambda: view.page.locator(".compare").count() == 1)
+    # With times, which change: the beginning is the same.
+    assert view.text(".answer").split()[:3] == pool.get("api/v1/calculator?hash_rate=500")["answer"].split()[:3]
     rows = view.texts(".compare tbody th")
     assert rows[0] == "Time to a share"
     assert len(view.texts(".compare tbody td.number")) == 2 * len(rows)

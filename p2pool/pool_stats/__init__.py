@@ -3,6 +3,7 @@
 - `stats`: the counters; `workers`: the table of workers and addresses; `gateways`: the table of gateways;
   `process`: the node's own process
 - `records` and `figures`: the values that go in and out
+- `judgement`, with `recent_refusals`: whether a miner is all right; `difficulty_reason`: why its difficulty is so
 """
 
 from p2pool.pool_stats.figures import (

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from p2pool.base.histogram import HistogramSnapshot
 from p2pool.pool_stats.figures import ChainFigures, DashdFigures, PeerCounts
 from p2pool.pool_stats.process import ProcessSnapshot
+from p2pool.pool_stats.recent_refusals import Refusals
 
 RATE_WINDOWS: Final = (60.0, 3600.0, 86400.0)
 """Time constants, in seconds, of the smoothed hash rates. `hash_rate` is an estimate of the present one."""
@@ -182,6 +183,8 @@ class WorkerSnapshot(NamedTuple):
     first_seen: float = 0.0
     hash_rate_low: float = 0.0
     hash_rate_high: float = 0.0
+    refusals: Refusals | None = None
+    """Of the last minutes; None if no submission was rejected in them."""
 
 
 class AddressSnapshot(NamedTuple):

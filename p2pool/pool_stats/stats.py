@@ -143,9 +143,7 @@ class PoolStats:
         self._security.submissions += 1
         self._security.refused += 1
         if name is not None:
-            worker = self._workers.seen(name, now)
-            count_code(worker.refused_by, code)
-            worker.changed()
+            self._workers.seen(name, now).record_refused(code, now)
 
     def record_share(self, record: ShareRecord) -> None:
         """Record a share of the chain, found here."""
@@ -219,7 +217,7 @@ class PoolStats:
                 now=now,
             )
         for code, count in sums.refused.items():
-            count_code(worker.refused_by, code, count)
+            worker.record_refused(code, now, count)
         worker.changed()
 
     def gateways(self, now: float) -> tuple[GatewaySnapshot, ...]:

@@ -10,6 +10,7 @@ from p2pool.base.acyclic import never_in_cycles
 from p2pool.base.fair import FairQueue
 from p2pool.base.rates import DecayingRates, RateEstimator
 from p2pool.base.text import printable
+from p2pool.pool_stats.recent_refusals import RecentRefusals
 from p2pool.pool_stats.records import RATE_WINDOWS, AddressSnapshot, WorkerSnapshot
 
 HASHES_PER_DIFFICULTY: Final = 2.0**32
@@ -63,6 +64,7 @@ class Worker:
         "number",
         "rate",
         "rates",
+        "refusals",
         "refused_by",
         "shares",
         "site",
@@ -79,6 +81,8 @@ class Worker:
         self.difficulty = 0.0
         self.accepted = self.dead = self.shares = 0
         self.refused_by: dict[int, int] = {}
+        self.refusals: RecentRefusals | None = None
+        """None while none of the last minutes' submissions was rejected."""
         self.rate = RateEstimator(now)
         self.rates = DecayingRates(RATE_WINDOWS, now)
         self.first_seen = self.last_seen = now
@@ -117,6 +121,15 @@ class Worker:
         self.dead += dead
         self._is_changed = True
 
+    def record_refused(self, code: int, now: float, count: int = 1) -> None:
+        """Record submissions that were rejected with a stratum error code."""
+        count_code(self.refused_by, code, count)
+        if code in self.refused_by:
+            if self.refusals is None:
+                self.refusals = RecentRefusals(self.accepted, now)
+            self.refusals.add(code, count, accepted=self.accepted, now=now)
+        self._is_changed = True
+
     def is_outdated(self, now: float) -> bool:
         """Return whether something happened since the newest snapshot, or _SNAPSHOT_AGE seconds have passed."""
         return self._is_changed or not 0 <= now - self._made < _SNAPSHOT_AGE
@@ -138,6 +151,9 @@ class Worker:
             self.group.changed = True
             refused_by = self.refused_by
             rate, late, low, high = self._estimate(now)
+            refusals = None if self.refusals is None else self.refusals.read(self.accepted, now)
+            if refusals is None:
+                self.refusals = None
             snapshot = self._snapshot = WorkerSnapshot(
                 self.name,
                 self.connections,
@@ -156,6 +172,7 @@ class Worker:
                 self.first_seen,
                 low,
                 high,
+                refusals,
             )
             never_in_cycles(snapshot)
         return snapshot
@@ -196,7 +213,7 @@ class AddressGroup:
                 yield
             # By column: ten thousand workers may be of one address.
             of_members = [member.shown(now) for member in members[start : start + STEP]]
-            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _, low, high = zip(
+            _, here, _, rate, rate_dead, smoothed, good, bad, _, late, found, seen, last, _, _, low, high, _ = zip(
                 *of_members, strict=True
             )
             workers += len(here) - here.count(0)

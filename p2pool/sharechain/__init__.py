@@ -5,5 +5,5 @@
   that break a rule; `refused_votes`: shares that c2pool-dash refuses for their votes; `votes`: votes counted
 - `store`: shares in SQLite; `archive` and `importing`: share files
 - `figures`: rates and other facts of a chain; `newest`: the chain with its forks, for drawing; `found_times`: when
-  shares were found; `own_shares`: what became of those found here
+  shares were found; `own_shares`: what became of those found here; `expectations`: what a miner may expect to earn
 """

@@ -11,7 +11,7 @@ Serving:
 Figures:
 - `sources`: everything that views may show; `collector` records it once a second, `views` renders it
 - `view_cache`: what is computed once for each tip, work or snapshot; `samples`, `luck`, `rebuilds`, `votes`,
-  `worker_index`, `submission_pace`, `host_shares`: parts of it
+  `worker_index`, `payment_window`, `submission_pace`, `host_shares`: parts of it
 - `api` holds the views and look-ups, `metrics` the metrics; `openapi` describes the first, `csv_table` exports
   them
 

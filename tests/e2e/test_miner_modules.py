@@ -27,7 +27,7 @@ def test_the_sums_of_an_address_are_the_nodes_own(tmp_path):
     hostile = {**workers[0], "name": "__proto__.<img src=x>"}
     rows = run(
         tmp_path,
-        ("workers.js", "api.js"),
+        ("workers.js", "miner.js", "dom.js", "format.js", "api.js"),
         """
         import { byAddress } from "./workers.js";
         console.log(JSON.stringify(byAddress(given)));
@@ -43,4 +43,5 @@ def test_the_sums_of_an_address_are_the_nodes_own(tmp_path):
         assert {name: row[name] for name in SUMS} == {name: told[name] for name in SUMS}
         own = [worker for worker in workers if worker["name"].partition(".")[0] == address]
         assert sum(row["refused_by"].values()) == sum(sum(worker["refused_by"].values()) for worker in own)
+        assert row["state"] == pool.ask(f"/api/v1/miners/{address}").json["state"]
         assert row["difficulty"] == max(worker["difficulty"] for worker in own)

@@ -134,6 +134,9 @@ def test_what_a_page_refers_to_is_answered(path):
             assert reference[1:] in ids
             continue
         assert not re.match(r"[a-z]+:|//", reference), reference
+        reference, _, place = reference.partition("#")
+        if place:
+            assert f' id="{place}"' in (STATIC / reference).read_text("utf-8"), reference
         target = "/" + reference[3:] if reference.startswith("../") else "/static/" + reference
         assert pool.ask(target).status == 200, reference
     for _, attributes in page.elements:

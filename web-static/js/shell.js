@@ -15,6 +15,7 @@ const PAGES = [
   ["transition.html", "Votes"],
   ["events.html", "Events"],
   ["node.html", "Node"],
+  ["help.html", "Help"],
 ];
 /** Pages that are below another one in the navigation. */
 const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html", "payoutbook.html": "payouts.html" };
@@ -48,6 +49,7 @@ export function buildShell() {
       make("nav", { "aria-label": "Pages" }, make("ul", {}, ...links)),
     ),
   );
+  showCurrent();
   byId("foot").replaceChildren(
     make(
       "p",
@@ -73,6 +75,17 @@ function registerServiceWorker() {
   navigator.serviceWorker.register("sw.js").catch(() => {
     // it is forbidden here: nothing else depends on it
   });
+}
+
+/** Scroll the navigation, which is one line on narrow screens, to the current page. */
+function showCurrent() {
+  /** @type {?HTMLElement} */
+  const list = document.querySelector(".top nav ul");
+  /** @type {?HTMLElement} */
+  const current = document.querySelector(".top nav a[aria-current]");
+  if (list === null || current === null) return;
+  const [inner, outer] = [current.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (inner.right > outer.right) list.scrollLeft += inner.right - outer.right + inner.width;
 }
 
 // --- light and dark ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // All workers that the node knows, fetched page by page, and their sums by address. Pure except for `fetchWorkers`.
 
 import { fetchJson } from "./api.js";
+import { worstState } from "./miner.js";
 
 /** The largest page that the node returns. */
 const LIMIT = 500;
@@ -34,7 +35,7 @@ const CERTAIN = 1.7;
 /** Return what a worker adds to its address if it is connected. */
 const connected = ({ connections, difficulty }) => (connections > 0 ? { workers: 1, difficulty } : { workers: 0, difficulty: 0 });
 
-/** Return a row for each address: the sums of its workers, how many of them are connected, and the highest difficulty of those. */
+/** Return a row for each address: the sums of its workers, their worst state, how many of them are connected, and the highest difficulty of those. */
 export function byAddress(workers) {
   const rows = new Map();
   for (const worker of workers) {
@@ -55,6 +56,7 @@ export function byAddress(workers) {
       for (const [key, value] of Object.entries(worker[group])) row[group][key] = (row[group][key] ?? 0) + value;
     }
     row.last_share = Math.max(row.last_share ?? 0, worker.last_share ?? 0) || null;
+    row.state = worstState(row.state, worker.state);
     row.last_seen = Math.max(row.last_seen, worker.last_seen);
   }
   for (const row of rows.values()) {

@@ -2,9 +2,12 @@
 
 import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
+import { buildCalculator } from "../js/calculator.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
+import { rememberButton, rememberedMiner } from "../js/mine.js";
+import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showVerdict, waitText } from "../js/miner.js";
 import { pollPath, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { qrButton } from "../js/qr.js";
@@ -13,6 +16,7 @@ import { REASONS } from "../js/workers.js";
 
 const VIEWS = ["api/v1/pool", "api/v1/stratum", "api/v1/luck", "api/v1/shares", "recent_blocks"];
 const LUCK_DAYS = [1, 7, 30];
+const MINE_PERIOD = 5000;
 
 const put = (id, text) => setText(byId(id), text);
 let symbol = "DASH";
@@ -92,7 +96,10 @@ const luckText = (luck) => (luck === null || luck === undefined ? "–" : `${int
 const counted = (n, total) => (total > 0 ? `${integer(n)} (${percent(n / total)})` : integer(n));
 
 function showPool(pool) {
-  symbol = pool.symbol;
+  if (pool.symbol !== symbol) {
+    symbol = pool.symbol;
+    if (mineShown !== null) showMine(mineShown, 200);
+  }
   const waiting = pool.block_height === null;
   const known = pool.share_chain_height >= 2;
   put("f-pool", known ? hashRate(pool.observed_hash_rate) : "not known yet");
@@ -182,6 +189,37 @@ function showShares({ shares }) {
   sharesTable.show(rows, EMPTY.shares);
 }
 
+// --- my miner ----------------------------------------------------------------------------------------------
+
+const mine = rememberedMiner();
+/** What is shown of it, to be shown again once the coin symbol is known. */
+let mineShown = null;
+
+function showMine(value, status) {
+  if (status !== 200) return;
+  mineShown = value;
+  showVerdict(value);
+  put("m-rate", estimatedRate(value));
+  const { expected } = value;
+  put("m-share", waitText(expected?.share_time));
+  put("m-payout", waitText(expected?.payout_time));
+  const [day, week, month] = [1, 7, 30].map((days) => periodOf(expected, days));
+  put("m-day", incomeText(day, symbol));
+  put("m-day-note", incomeNote(day, expected?.probability, symbol));
+  put("m-month", incomeText(month, symbol));
+  put("m-month-note", incomeNote(month, expected?.probability, symbol));
+  put("m-week", payoutsText(week));
+  put("m-week-note", payoutsNote(week, expected?.probability));
+}
+
+if (mine !== null) {
+  put("mine-name", mine);
+  byId("mine-link").href = `worker.html?name=${encodeURIComponent(mine)}`;
+  // A changed choice also moves what is below: the page starts anew.
+  rememberButton(byId("forget"), mine, () => location.reload());
+  pollPath(`api/v1/miners/${encodeURIComponent(mine)}`, MINE_PERIOD, showMine);
+}
+
 // --- how to connect ----------------------------------------------------------------------------------------
 
 /** Show the URLs for miners: with the port of this page until the node reports its ports, which may differ. */
@@ -226,6 +264,7 @@ function show(values) {
 }
 
 showHowToConnect();
+buildCalculator(byId("calculator"), () => symbol);
 startPage({
   views: VIEWS,
   show,

@@ -2,6 +2,7 @@
 
 import { byId, make, setText, setTime } from "../js/dom.js";
 import { difficulty, estimatedRate, hashRate, integer, percent, roughRate, shortWorker } from "../js/format.js";
+import { STATE_GROUPS, showState } from "../js/miner.js";
 import { startPage, whileVisible } from "../js/page.js";
 import { WindowedTable } from "../js/windowed.js";
 import { MAX_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
@@ -15,7 +16,7 @@ const query = new URLSearchParams(location.search);
 const state = {
   view: query.get("view") === "addresses" ? "addresses" : "workers",
   search: query.get("search") ?? "",
-  who: ["connected", "away"].find((who) => who === query.get("who")) ?? "all",
+  who: Object.keys(STATE_GROUPS).find((who) => who === query.get("who")) ?? "all",
 };
 /** @type {?any[]} */
 let workers = null;
@@ -50,6 +51,13 @@ const nameColumn = (title) => ({
 });
 
 const figures = [
+  {
+    id: "state",
+    title: "Status",
+    sort: ({ state }) => state,
+    create: () => make("span", { class: "badge" }),
+    update: (cell, { state }) => showState(cell.firstElementChild, state),
+  },
   {
     ...text("rate", "Hash rate", ({ hash_rate: rate }) => rate, roughRate),
     update: (cell, item) => {
@@ -86,7 +94,7 @@ const nothing = () => {
 
 const tables = {
   workers: new WindowedTable("workers", {
-    caption: "Workers: name, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
+    caption: "Workers: name, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
     sort: "rate",
     empty: nothing,
     columns: [
@@ -105,7 +113,7 @@ const tables = {
     ],
   }),
   addresses: new WindowedTable("addresses", {
-    caption: "Addresses: workers, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
+    caption: "Addresses: workers, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
     sort: "rate",
     empty: nothing,
     columns: [nameColumn("Address"), text("workers", "Workers", (item) => item.workers, (item) => integer(item.workers)), ...figures],
@@ -116,7 +124,7 @@ const tables = {
 
 const sortSelect = byId("sort");
 /** Names of the two sort directions of columns that are not amounts. */
-const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
+const DIRECTIONS = { name: ["Z to A", "A to Z"], state: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
 
 function fillSortSelect() {
   const table = tables[state.view];
@@ -177,7 +185,7 @@ function show() {
   if (workers === null) return;
   const wanted = state.search.trim().toLowerCase();
   const matches = (item) =>
-    (state.who === "all" || item.connections > 0 === (state.who === "connected")) &&
+    (state.who === "all" || STATE_GROUPS[state.who].includes(item.state)) &&
     (wanted === "" || item.name.toLowerCase().includes(wanted) || item.user_agent.toLowerCase().includes(wanted));
   // An address matches if one of its workers does; its figures are the sums over all of them.
   const chosen = workers.filter(matches);

@@ -4,14 +4,19 @@ import { fetchJson } from "../js/api.js";
 import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { coins, difficulty, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
+import { rememberButton } from "../js/mine.js";
+import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showState, showVerdict, waitText } from "../js/miner.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
+import { WindowStrip } from "../js/windowstrip.js";
 import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
 
 const PERIOD = 5000;
 const LONG_PERIOD = 30000;
+/** Polling interval of the payment window in ms: the pool finds a share every 20 s. */
+const WINDOW_PERIOD = 10000;
 const SHARES = 50;
 const REJECTIONS = [
   ["stale", "Stale", "Work on a job that the node does not know any more: from before a restart or a lost session, or more than 60 s too late."],
@@ -51,11 +56,16 @@ const rejectedTable = new Table("refused", {
 });
 
 const workersTable = new Table("workers", {
-  caption: "Workers of this address: name, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission",
+  caption: "Workers of this address: name, status, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission",
   few: 25,
   empty: emptyNote(),
   columns: [
     { title: "Worker", head: true, create: (worker) => nameCell(worker) },
+    {
+      title: "Status",
+      create: () => make("span", { class: "badge" }),
+      update: (cell, { state }) => showState(cell.firstElementChild, state),
+    },
     textColumn("Hash rate", estimatedRate),
     textColumn("DOA", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
     textColumn("Difficulty", (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : "not connected")),
@@ -125,7 +135,6 @@ function showFigures(item) {
   put("f-rate-note", rateNote(item));
   put("f-dead", rate > 0 ? percent(item.dead_hash_rate / rate) : "–");
   put("f-difficulty", item.connections > 0 ? difficulty(item.difficulty) : "–");
-  put("f-difficulty-note", item.connections > 0 ? connectedNote(item) : "not connected");
   const all = item.accepted + item.refused;
   put("f-accepted", integer(item.accepted));
   put("f-accepted-note", item.dead > 0 ? `${integer(item.dead)} of them dead on arrival` : "submissions, none dead on arrival");
@@ -134,7 +143,7 @@ function showFigures(item) {
   put("f-shares", integer(item.shares));
   put("f-shares-note", "found since the node started");
   byId("f-last").replaceChildren(item.last_share === null ? "never" : timeNode(item.last_share));
-  put("f-last-note", isAddress ? "across all its workers" : item.user_agent || "unknown software");
+  put("f-last-note", `${isAddress ? "across all its workers" : item.user_agent || "unknown software"}, ${connectedNote(item)}`);
   const rows = REJECTIONS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
   rejectedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
 }
@@ -144,9 +153,25 @@ function rateNote({ estimating, accepted, hash_rates: rates }) {
   return `1 min ${hashRate(rates["1m"])}, 1 h ${hashRate(rates["1h"])}, 1 d ${hashRate(rates["1d"])}`;
 }
 
-function connectedNote({ connections, workers }) {
-  const connected = `${integer(connections)} ${connections === 1 ? "connection" : "connections"}`;
-  return isAddress ? `highest of ${integer(workers)} ${workers === 1 ? "worker" : "workers"}, ${connected}` : connected;
+const connectedNote = ({ connections }) => `${integer(connections)} ${connections === 1 ? "connection" : "connections"}`;
+
+/** Show the judgement, and what the miner may expect. */
+function showMiner(value, status) {
+  shownAmounts.set(showMiner, [value, status]);
+  if (status !== 200) return;
+  showVerdict(value);
+  const { expected } = value;
+  put("e-submission", waitText(expected?.submission_time));
+  put("e-share", waitText(expected?.share_time));
+  put("e-payout", waitText(expected?.payout_time));
+  const [day, week, month] = [1, 7, 30].map((days) => periodOf(expected, days));
+  put("e-day", incomeText(day, symbol));
+  put("e-day-note", incomeNote(day, expected?.probability, symbol));
+  put("e-month", incomeText(month, symbol));
+  put("e-month-note", incomeNote(month, expected?.probability, symbol));
+  put("e-week", payoutsText(week));
+  put("e-week-note", payoutsNote(week, expected?.probability));
+  put("f-difficulty-note", value.difficulty?.why ?? "not connected");
 }
 
 function showUnknown(text) {
@@ -302,6 +327,7 @@ function showTitle() {
 
 function begin() {
   showTitle();
+  rememberButton(byId("remember"), name);
   for (const node of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-only]"))) node.hidden = node.dataset.only !== (isAddress ? "address" : "worker");
   const show = (values) => {
     const known = values.get("api/v1/pool")?.symbol ?? symbol;
@@ -315,7 +341,14 @@ function begin() {
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
   byId("book").href = `payoutbook.html?address=${path}`;
+  pollPath(`api/v1/miners/${encodeURIComponent(name)}`, PERIOD, showMiner);
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
+  const strip = new WindowStrip();
+  const showWindow = (value, status) => {
+    shownAmounts.set(showWindow, [value, status]);
+    if (status === 200) strip.show(value, symbol);
+  };
+  pollPath(`api/v1/window/${path}`, WINDOW_PERIOD, showWindow);
   pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
   if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
   drawGraphs();
@@ -330,6 +363,8 @@ byId("look").addEventListener("submit", (event) => {
 if (name !== "") begin();
 else {
   byId("miner").hidden = true;
+  byId("verdict").hidden = true;
+  byId("keep").hidden = true;
   put("lead", "Select a miner on the miners page, or find one below.");
   startPage({});
 }

@@ -12,12 +12,14 @@ from typing import Final
 from p2pool.web.api import (
     alerts,
     blocks,
+    calculator,
     chain,
     coinbase,
     dashd,
     health,
     history,
     legacy_blocks,
+    miners,
     node,
     operation,
     payout_book,
@@ -29,6 +31,7 @@ from p2pool.web.api import (
     stratum,
     transition,
     tree,
+    window,
     workers,
 )
 from p2pool.web.api.descriptions import described
@@ -37,9 +40,9 @@ from p2pool.web.api.endpoint import Endpoint
 _ROWS: Final[dict[str, tuple[Endpoint, ...]]] = {
     "pool": pool.ENDPOINTS,
     "node": (*node.ENDPOINTS, *operation.ENDPOINTS, *health.ENDPOINTS),
-    "workers": workers.ENDPOINTS,
+    "workers": (*workers.ENDPOINTS, *miners.ENDPOINTS, *calculator.ENDPOINTS),
     "stratum": stratum.ENDPOINTS,
-    "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS),
+    "payouts": (*payouts.ENDPOINTS, *coinbase.ENDPOINTS, *window.ENDPOINTS),
     "blocks": (*blocks.ENDPOINTS, *legacy_blocks.ENDPOINTS),
     "shares": (*shares.ENDPOINTS, *chain.ENDPOINTS, *tree.ENDPOINTS),
     "peers": peers.ENDPOINTS,

@@ -11,6 +11,7 @@ from p2pool.dash.address import AddressError, decode_address
 from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
+from p2pool.pool_stats.judgement import STATES, MinerState, Reason, reason_of
 from p2pool.web.api.block_status import STATUSES, statuses
 from p2pool.web.api.endpoint import (
     MAX_TEXT,
@@ -46,6 +47,7 @@ from p2pool.web.api.schema import (
     record,
     text,
     with_optional,
+    words,
 )
 from p2pool.web.api.stratum import WORKER, worker_figures
 from p2pool.web.sources import Snapshot
@@ -63,8 +65,22 @@ UNKNOWN_ADDRESS = ErrorResponse(
 BUSY = ErrorResponse(503, "busy", "too many worker searches at once; try again in a second")
 
 
-def _named(worker: WorkerSnapshot) -> dict[str, Any]:
-    return {"name": worker.name, **worker_figures(worker)}
+_NAMED = record(
+    "",
+    **WORKER["properties"],
+    state=words(*MinerState, description="the judgement; docs/miners.md defines the states"),
+    reason=words(*Reason, description="why it is in this state, for programs"),
+)
+
+
+def _named(worker: WorkerSnapshot, now: float, has_work: bool) -> dict[str, Any]:
+    reason = reason_of(worker, now, has_work=has_work)
+    return {
+        "name": worker.name,
+        **worker_figures(worker),
+        "state": STATES[reason].value,
+        "reason": reason.value,
+    }
 
 
 def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
@@ -80,13 +96,14 @@ def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     except TooManyLists:
         raise BUSY.exception() from None
     total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
+    now, has_work = context.snapshot.pool.time, not context.sources.missing()
     page = _page(workers, offset=offset, limit=limit, backwards=arguments["order"] == "desc")
     return {
-        "time": context.snapshot.pool.time,
+        "time": now,
         "total": total,
         "offset": offset,
         "limit": limit,
-        "workers": [_named(worker) for worker in page],
+        "workers": [_named(worker, now, has_work) for worker in page],
     }
 
 
@@ -105,7 +122,7 @@ def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     worker = context.snapshot.workers.get(arguments["name"])
     if worker is None:
         raise UNKNOWN_WORKER.exception()
-    return _named(worker)
+    return _named(worker, context.snapshot.pool.time, not context.sources.missing())
 
 
 # --- addresses ----------------------------------------------------------------------------------------------
@@ -276,7 +293,7 @@ ENDPOINTS = (
             total=count("number of matching workers on all pages"),
             offset=count(),
             limit=count(),
-            workers=array(WORKER),
+            workers=array(_NAMED),
         ),
         look_up=worker_page,
         parameters=(
@@ -298,7 +315,7 @@ ENDPOINTS = (
     Endpoint(
         "/api/v1/workers/{name}",
         "One worker",
-        WORKER,
+        _NAMED,
         look_up=one_worker,
         parameters=(free_text("name", "the worker's username: ADDRESS or ADDRESS.worker", True),),
         refusals=(UNKNOWN_WORKER,),

@@ -8,7 +8,7 @@ from tests.e2e.pages.pool import HOSTILE, Pool
 
 PAGES = (
     *("index", "miners", "worker", "stratum", "blocks", "payouts", "payoutbook"),
-    *("chain", "share", "peers", "transition", "node", "graphs", "events", "api"),
+    *("chain", "share", "peers", "transition", "node", "graphs", "events", "api", "help"),
 )
 
 

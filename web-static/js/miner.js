@@ -1,0 +1,75 @@
+// What a miner is told of itself (/api/v1/miners): its state, and what it may expect. All words for it are here.
+
+import { byId, setText } from "./dom.js";
+import { duration, known, percent, significant } from "./format.js";
+
+/** The states of p2pool/pool_stats/judgement.py, as people read them; the worst one first, for a list of workers. */
+export const STATES = {
+  refused: "Rejected",
+  silent: "Silent",
+  slow: "Slow",
+  starting: "Starting",
+  ok: "OK",
+  offline: "Offline",
+};
+/** The states that a filter puts together. */
+export const STATE_GROUPS = { ok: ["ok", "starting"], low: ["slow", "refused", "silent"], offline: ["offline"] };
+const WORST_FIRST = Object.keys(STATES);
+
+/** Return the worst of two states; either may be unknown. */
+export function worstState(one, other) {
+  const [a, b] = [one, other].map((state) => WORST_FIRST.indexOf(state));
+  return a < 0 || (b >= 0 && b < a) ? other : one;
+}
+
+/** Show a state in a `.badge`. */
+export function showState(node, state) {
+  if (node.dataset.state !== state) node.dataset.state = state;
+  setText(node, STATES[state] ?? "Unknown");
+}
+
+/** Show the judgement in the elements `#v-state`, `#v-why` and `#v-advice`. */
+export function showVerdict({ state, why, advice }) {
+  showState(byId("v-state"), state);
+  setText(byId("v-why"), why);
+  setText(byId("v-advice"), advice);
+}
+
+/** Return an average time until something happens. */
+export const waitText = (seconds) => (known(seconds) ? duration(seconds) : "–");
+
+const coinText = (amount, symbol) => `${significant(Number(amount.dash), 3)} ${symbol}`;
+
+/** Return the average income of a period. */
+export const incomeText = (period, symbol) => (period === null ? "–" : coinText(period.amount, symbol));
+
+/** Return in which range the income of a period is. */
+export function incomeNote(period, probability, symbol) {
+  if (period === null) return "not known yet";
+  const { amount, amount_high: high } = period;
+  if (amount.duffs === 0) return "without a hash rate, nothing is expected";
+  if (high.duffs === 0) return "on average; payouts are so rare that most such periods bring none";
+  return `on average; with ${percent(probability, 0)} probability ${coinRange(period, symbol)}`;
+}
+
+/** Return the range of the income of a period. */
+export function coinRange(period, symbol) {
+  if (period === null) return "–";
+  const { amount_low: low, amount_high: high } = period;
+  return high.duffs === 0 ? "mostly none" : `${significant(Number(low.dash), 3)} to ${coinText(high, symbol)}`;
+}
+
+/** Return the range of the number of payouts in a period. */
+export function payoutsText(period) {
+  if (period === null) return "–";
+  const { payouts_low: low, payouts_high: high } = period;
+  return low === high ? significant(low) : `${significant(low)} to ${significant(high)}`;
+}
+
+export function payoutsNote(period, probability) {
+  if (period === null) return "not known yet";
+  return `with ${percent(probability, 0)} probability; ${significant(period.payouts, 2)} on average`;
+}
+
+/** Return what is expected of a number of days; null if that is not known. */
+export const periodOf = (expected, days) => expected?.periods.find((each) => each.days === days) ?? null;

@@ -28,10 +28,10 @@ from p2pool.dashd.template import BlockTemplate
 from p2pool.networks.bootstrap import built_in_nodes
 from p2pool.node import Node
 from p2pool.node.peers_adapter import PeerNews, PeerPool
-from p2pool.peers.addresses import is_loopback
+from p2pool.peers.addresses import dial_group, is_loopback
 from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
 from p2pool.peers.errors import Misbehaviour
-from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
+from p2pool.peers.figures import AddressCounts, EndedConnection, KnownNode, NodeLookUps, PeerFigures, PeerTraffic
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.port_mapping import PortMapping
@@ -185,6 +185,10 @@ class PeersAssembly:
                 remembered_bytes=session.remembered_size,
                 round_trip=self.hub.round_trips.of(session),
                 found_by=self.hub.found_by(session),
+                group=dial_group(session.host, session.port),
+                brought_shares=session.brought_shares,
+                last_brought=None if session.brought_at is None else now - session.brought_at,
+                last_end=self.hub.ended.of(session.host_key),
             )
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
@@ -201,6 +205,15 @@ class PeersAssembly:
     def look_ups(self) -> NodeLookUps:
         """Return when other nodes were last looked up, and how many addresses that gave."""
         return self.service.last_look_up
+
+    def address_counts(self) -> AddressCounts:
+        """Return how many addresses of other nodes are known."""
+        book = self.hub.addresses
+        return AddressCounts(len(book) - book.tried_count, book.tried_count)
+
+    def ended(self) -> list[EndedConnection]:
+        """Return why the last connections with other nodes ended, the newest first."""
+        return self.hub.ended.newest()
 
     def _log_progress(self) -> None:
         """Log, while a chain is downloaded, how much of it is here and how long the rest will take."""

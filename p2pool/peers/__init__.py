@@ -14,6 +14,6 @@
   incoming one makes room; `bootstrap`: names and lists of nodes; `kept_node`: those that the operator names;
   `port_mapping`: UPnP
 - `peer_watch`, `census` and `software`: what peers are; `early_closes`: who closes the connection at once;
-  `round_trips`: how long peers take to answer; `figures`: what pages show
+  `ended`: why connections ended; `round_trips`: how long peers take to answer; `figures`: what pages show
 - `ports`: what peers need of the rest of the node; `errors`: what a peer is disconnected or banned for
 """

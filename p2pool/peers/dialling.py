@@ -197,7 +197,7 @@ class Dialler:
                 break
             each = protocol.session
             if each is not None and each is not session and not self._hub.is_trusted(each):
-                protocol.close()
+                protocol.close("this node has enough outgoing connections")
                 outgoing -= 1
 
     def _ended(self, session: PeerSession) -> None:

@@ -44,6 +44,18 @@ class NodeLookUps(NamedTuple):
     found: int = 0
 
 
+class EndedConnection(NamedTuple):
+    """A connection with another node that ended at `time` (Unix seconds), after `lasted` seconds, and why."""
+
+    time: float
+    host: str
+    port: int
+    incoming: bool
+    software: str
+    lasted: float
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
     """Another node that this node is connected to. Times in seconds; `round_trip` is None if it is not known yet.
@@ -62,6 +74,21 @@ class PeerFigures:
     remembered_bytes: int
     round_trip: float | None
     found_by: FoundBy = REMEMBERED
+    group: str = ""
+    """Its neighbourhood, see `addresses.dial_group`."""
+    brought_shares: int = 0
+    """How many new shares it was the first to bring."""
+    last_brought: float | None = None
+    """Seconds since the last of them."""
+    last_end: EndedConnection | None = None
+    """How the last connection with the same host ended."""
+
+
+class AddressCounts(NamedTuple):
+    """How many addresses of other nodes are known: those that were only heard of, and those that answered."""
+
+    new: int = 0
+    tried: int = 0
 
 
 class PeerTraffic(NamedTuple):
@@ -79,3 +106,9 @@ class KnownNode(NamedTuple):
     first_seen: float
     last_seen: float
     found_by: FoundBy = REMEMBERED
+    group: str = ""
+    """Its neighbourhood, see `addresses.dial_group`."""
+    answered: bool = False
+    """Whether it is in the table of tried addresses: it answered this node at some time."""
+    sources: tuple[str, ...] = ()
+    """The neighbourhoods of the peers that sent it, while it is in the table of new ones. At most four."""

@@ -24,7 +24,8 @@ from p2pool.peers.addresses import Bans, group_of, is_dialable, is_loopback, may
 from p2pool.peers.allowance import AddressAllowance, AddressAllowances
 from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.download import Downloader
-from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.ended import EndedConnections
+from p2pool.peers.errors import Drop, Misbehaviour, OwnNode, QuietDrop
 from p2pool.peers.eviction import Incoming, choose_to_evict
 from p2pool.peers.figures import FoundBy, KnownNode, NodeOrigin
 from p2pool.peers.handshake import Introduction, PeerState
@@ -100,6 +101,7 @@ class PeerHub(Hub):
         """Hosts that bootstrap names and lists gave in this run."""
         self._ours: BoundedSet[tuple[str, int]] = BoundedSet(_OUR_ADDRESSES)
         """Where this node reached itself."""
+        self.ended = EndedConnections()
         self.peers_changed: Event[int] = Event()
         """How many peers there are now."""
         self.bytes_received = self.bytes_sent = 0
@@ -203,15 +205,17 @@ class PeerHub(Hub):
         if incoming and sum(1 for each in self.sessions if each.incoming) >= self.settings.max_incoming:
             evicted = self._to_evict()
             if evicted is not None:
-                evicted.failed(Drop(""))
+                evicted.failed(QuietDrop("it made room for another incoming connection"))
         self.sessions.add(session)
         session.hello()
         return session
 
-    def close(self, session: PeerSession, error: Exception | None) -> None:
-        """Handle the end of a connection, and log it in one line if there is something to say."""
+    def close(self, session: PeerSession, error: Exception | None, why: str = "the peer closed it") -> None:
+        """Handle the end of a connection, and log it in one line if there is something to say. `why` is the reason
+        if there is no error."""
         if session not in self.sessions:
             return
+        self._note_end(session, error, why)
         self.sessions.discard(session)
         self._pings.pop(session, None)
         self.round_trips.forget(session)
@@ -228,7 +232,7 @@ class PeerHub(Hub):
                 self._ours.add((session.host, session.port))
                 self.addresses.forget(session.host, session.port)
         elif isinstance(error, Drop):
-            if str(error):
+            if not isinstance(error, QuietDrop):
                 _log.info("disconnected peer {peer}: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
             _log.failure("internal error on the connection to peer {peer}", Failure(error), peer=session.label)
@@ -237,6 +241,15 @@ class PeerHub(Hub):
         if session.version is not None:
             self.peers_changed.fire(len(self.peers))
         self.downloader.step(self.monotonic())
+
+    def _note_end(self, session: PeerSession, error: Exception | None, why: str) -> None:
+        """Remember why a connection ended; not of those that spoke no p2pool protocol."""
+        if isinstance(error, Drop):
+            why = f"banned: {error}" if isinstance(error, Misbehaviour) else str(error)
+        elif error is not None:
+            why = "internal error of this node"
+        if session.version is not None or isinstance(error, Misbehaviour):
+            self.ended.note(session, why, monotonic=self.monotonic(), unix=self._clock())
 
     def _left(self, session: PeerSession) -> None:
         """Handle a connection that the other side has ended."""
@@ -256,7 +269,7 @@ class PeerHub(Hub):
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
                 session.disown()
-                raise Drop("")
+                raise QuietDrop("it is connected already")
         self._plan_ping(session)
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
@@ -411,8 +424,10 @@ class PeerHub(Hub):
 
     @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        if self._pool.add_shares(shares, session.label):
+        new = self._pool.add_shares(shares, session.label)
+        if new:
             session.brought_at = self.monotonic()
+            session.brought_shares += new
 
     @override
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+from p2pool.base.hosts import NetworkKind
+
 
 class NodeOrigin(Enum):
     """How a node became known. The words are in peers.json and in the API."""
@@ -112,3 +114,44 @@ class KnownNode(NamedTuple):
     """Whether it is in the table of tried addresses: it answered this node at some time."""
     sources: tuple[str, ...] = ()
     """The neighbourhoods of the peers that sent it, while it is in the table of new ones. At most four."""
+
+
+class MappedPort(NamedTuple):
+    """A port that a router forwards to this node: in which network, by which method (PCP, NAT-PMP, UPnP), the
+    router's address and port that others connect to, and since when, Unix seconds."""
+
+    network: NetworkKind
+    method: str
+    host: str
+    port: int
+    since: float
+
+
+class Reachable(Enum):
+    """Whether other nodes can connect to this one. The words are in the API."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class KnownBy(Enum):
+    """How that is known. The words are in the API."""
+
+    INCOMING = "incoming"
+    """Another node connected from a public address."""
+    ROUTER = "router"
+    """A router forwards the port; or it does, but has itself no public address."""
+    SILENCE = "silence"
+    """Others are told where this node listens, and nobody came for a day."""
+    SETTINGS = "settings"
+    """The port is not open, or to this machine only."""
+    NOTHING = "nothing"
+
+
+class ReachableFigures(NamedTuple):
+    """Whether other nodes can connect to this one, since when (Unix seconds), and how that is known."""
+
+    reachable: Reachable = Reachable.UNKNOWN
+    since: float | None = None
+    known_by: KnownBy = KnownBy.NOTHING

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
-from p2pool.base.hosts import parse_address
+from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.observable import Event
 from p2pool.base.ordered_set import OrderedSet
 from p2pool.base.text import printable
@@ -39,6 +39,7 @@ from p2pool.peers.messages import (
 )
 from p2pool.peers.peer_watch import LOGGED_SOFTWARE, PeerWatch
 from p2pool.peers.ports import PoolPort
+from p2pool.peers.reachability import Reachability
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import Hub, PeerSession
 from p2pool.peers.settings import PeerSettings
@@ -101,6 +102,9 @@ class PeerHub(Hub):
         """Hosts that bootstrap names and lists gave in this run."""
         self._ours: BoundedSet[tuple[str, int]] = BoundedSet(_OUR_ADDRESSES)
         """Where this node reached itself."""
+        self.reachability = Reachability()
+        self.outside_port: int | None = None
+        """The port at which the router lets other nodes in over IPv4, if it is another one than `listen_port`."""
         self.ended = EndedConnections()
         self.peers_changed: Event[int] = Event()
         """How many peers there are now."""
@@ -264,7 +268,9 @@ class PeerHub(Hub):
         version = session.version
         if version is None:
             return
-        if not session.incoming:
+        if session.incoming:
+            self.reachability.came(session.host, self._clock())
+        else:
             self._answers(session)
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
@@ -326,7 +332,15 @@ class PeerHub(Hub):
             if settings.external is not None:
                 peer.send(Addrs((SeenAddress(int(self._clock()), settings.external),)))
             else:
-                peer.send(AddrMe(settings.listen_port))
+                peer.send(AddrMe(self._port_for(peer.host)))
+        if peers:
+            self.reachability.advertised(self._clock())
+
+    def _port_for(self, host: str) -> int:
+        """Return the port at which a node at `host` reaches this one."""
+        address = parse_address(host)
+        mapped = self.outside_port if address is not None and address.version == 4 and is_global(address) else None
+        return mapped or self.settings.listen_port
 
     # --- addresses ---------------------------------------------------------------------------------------
 
@@ -357,7 +371,7 @@ class PeerHub(Hub):
         ours = set()
         for session in self.peers:
             if session.version is not None:
-                receiver, port = session.version.receiver, self.settings.listen_port
+                receiver, port = session.version.receiver, self._port_for(session.host)
                 ours.add((receiver.host, receiver.port if session.incoming else port))
         return [
             each

@@ -84,7 +84,9 @@ class PeerSettings:
         help="when the last connection to another node ends, let miners keep their work for this time while the "
         "node reconnects",
     )
-    disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
+    disable_upnp: bool = switch(
+        help="do not ask the router to forward the port for other nodes (PCP, NAT-PMP, UPnP)"
+    )
     disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")
     proxy: Proxy | None = setting(
         None,

@@ -224,6 +224,28 @@ def test_who_makes_room_for_another_one_is_told_apart():
     assert [end.reason for end in hall.hub.ended.newest()] == ["it made room for another incoming connection"]
 
 
+def test_who_comes_from_outside_shows_that_others_can():
+    hall = Hall()
+    hall.guest(7, "192.168.1.5")
+    hall.guest(8, incoming=False)
+    Guest(hall.hub, "8.9.0.1", nonce=None)
+    assert hall.hub.reachability.first_incoming is None
+    hall.guest(9, "8.3.0.1")
+    assert hall.hub.reachability.first_incoming == hall.moment.unix()
+
+
+def test_another_port_outside_is_told_to_who_comes_by_it():
+    hall = Hall()
+    far, near, six = hall.guest(1), hall.guest(2, "192.168.1.5"), hall.guest(3, "2606:4700::1")
+    hall.hub.outside_port = 40001
+    assert hall.hub.reachability.advertised_since is None
+    hall.tick()
+    assert [guest.heard.take(AddrMe) for guest in (far, near, six)] == [
+        [AddrMe(port)] for port in (40001, 9000, 9000)
+    ]
+    assert hall.hub.reachability.advertised_since == hall.moment.unix()
+
+
 def test_who_brings_a_share_is_remembered_for_it():
     hall = Hall()
     guest = hall.guest(7)

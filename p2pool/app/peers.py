@@ -13,7 +13,7 @@ from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.peer_patience import PeerPatience
 from p2pool.app.routes import public_environment
-from p2pool.base.endpoints import cannot_listen
+from p2pool.base.endpoints import cannot_listen, host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
 from p2pool.base.hosts import NetworkKind, is_global, kinds_of, parse_address
@@ -95,6 +95,7 @@ class PeersAssembly:
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
+        self._named = [(name, port or network.p2p_port) for name, port in config.p2pool_nodes]
         self._pool = PeerPool(node, self._block_heard)
         self.hub = PeerHub(
             environment,
@@ -116,9 +117,9 @@ class PeersAssembly:
             self.hub,
             settings=DialSettings(
                 listen=(host, port),
-                always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
-                bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
-                outgoing=config.outgoing_conns,
+                always=self._named,
+                bootstrap=bootstrap_settings(config) if config.wanted_outgoing else None,
+                outgoing=config.wanted_outgoing,
                 kinds=config.kinds,
             ),
             directory=config.datadir,
@@ -158,6 +159,9 @@ class PeersAssembly:
             self._node.may_work = self._work_problem
             self.hub.peers_changed.subscribe(self._peers_changed)
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
+        if self._config.connect_only:
+            nodes = ", ".join(host_and_port(host, port) for host, port in self._named)
+            _log.info("--connect-only: this node connects only to {nodes}", nodes=nodes)
         await self.service.start()
         self._timer = Timer(
             self._reactor, PROGRESS_PERIOD, self._log_progress, name="log the download progress", now=False

@@ -29,6 +29,7 @@ from p2pool.peers.address_book import NAMED
 from p2pool.peers.figures import KnownBy, MappedPort
 from p2pool.peers.messages import PeerAddress
 from tests.environment import make_environment
+from tests.logged import logged
 from tests.support import ROOT
 
 REGTEST_ADDRESS = encode_address(DASH_REGTEST.parent.addresses.pubkey_hash, bytes(20))
@@ -164,6 +165,22 @@ def test_the_network_can_be_chosen(tmp_path):
     assert {"names.example", "8.1.0.1", "8.2.0.1"} <= wired.reactor.asked() - {ONION, "2606:4700::1"}
     assert ONION not in wired.reactor.asked()
     wired.stop()
+
+
+def test_only_the_named_nodes_are_dialled(tmp_path):
+    flags = ("--proxy", "socks5://127.0.0.1", "--dashd", "http://u:p@127.0.0.1:1", "--outgoing-conns", "9")
+    with logged() as log:
+        wired = Wired(
+            configured(tmp_path, *flags, "--connect-only", "-n", "node.example", "--bootstrap", "b.example")
+        )
+    assert wired.reactor.asked() == {"node.example", "8.2.0.1"}, "8.2.0.1 is a node of Dash, not of the pool"
+    port = wired.pool.config.network.p2p_port
+    assert f"--connect-only: this node connects only to node.example:{port}" in log.lines
+    assert wired.pool.peers.service.last_look_up.time is None
+    assert wired.pool.peers.address_counts() == (3, 0), "addresses are kept"
+    wired.stop()
+    with pytest.raises(OperatorError, match="--connect-only without --p2pool-node"):
+        configured(tmp_path, "--connect-only")
 
 
 @pytest.mark.parametrize(

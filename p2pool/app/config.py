@@ -268,9 +268,22 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     _check_tls(config)
     _check_web(config)
     _check_gateways(config)
+    _check_connect_only(config)
     _check_proxy(config)
     _check_onion(config)
-    return replace(config, notices=(*config.notices, *_direct_connections(config)))
+    return replace(config, notices=(*config.notices, *_without_effect(config), *_direct_connections(config)))
+
+
+def _check_connect_only(config: Config) -> None:
+    """Raise OperatorError for a node that would connect to nobody."""
+    if config.connect_only and not config.p2pool_nodes:
+        raise OperatorError("--connect-only without --p2pool-node: give the nodes to connect to with -n")
+
+
+def _without_effect(config: Config) -> Iterator[str]:
+    """Yield a notice for each setting that another one leaves without effect."""
+    if config.connect_only and config.bootstrap:
+        yield "--bootstrap has no effect with --connect-only: the node looks for no other nodes"
 
 
 def _check_proxy(config: Config) -> None:

@@ -13,9 +13,10 @@ from p2pool import __version__
 from p2pool.app.config import Config
 from p2pool.app.peer_patience import PeerPatience
 from p2pool.app.routes import public_environment
-from p2pool.base.endpoints import cannot_listen
+from p2pool.base.endpoints import cannot_listen, host_and_port
 from p2pool.base.environment import Environment
 from p2pool.base.errors import ParseError
+from p2pool.base.hosts import NetworkKind, is_global, kinds_of, parse_address
 from p2pool.base.text import format_duration
 from p2pool.base.timer import Timer
 from p2pool.dash.block import BlockHeader
@@ -25,13 +26,23 @@ from p2pool.dashd.found_block import FoundBlock
 from p2pool.dashd.pool import DaemonPool
 from p2pool.dashd.rpc import RpcError, RpcUnavailable
 from p2pool.dashd.template import BlockTemplate
+from p2pool.net.port_control import NONCE_SIZE
 from p2pool.networks.bootstrap import built_in_nodes
 from p2pool.node import Node
 from p2pool.node.peers_adapter import PeerNews, PeerPool
-from p2pool.peers.addresses import is_loopback
+from p2pool.peers.addresses import dial_group, is_loopback
 from p2pool.peers.bootstrap import LIST_FILE, BootstrapSettings
 from p2pool.peers.errors import Misbehaviour
-from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
+from p2pool.peers.figures import (
+    AddressCounts,
+    EndedConnection,
+    KnownNode,
+    MappedPort,
+    NodeLookUps,
+    PeerFigures,
+    PeerTraffic,
+    ReachableFigures,
+)
 from p2pool.peers.hub import HubSettings, PeerHub
 from p2pool.peers.messages import PeerAddress
 from p2pool.peers.port_mapping import PortMapping
@@ -84,6 +95,7 @@ class PeersAssembly:
         self.transactions = TransactionPool()
         host, port = config.p2pool_host, config.p2pool_port
         external = config.external_ip
+        self._named = [(name, port or network.p2p_port) for name, port in config.p2pool_nodes]
         self._pool = PeerPool(node, self._block_heard)
         self.hub = PeerHub(
             environment,
@@ -105,9 +117,9 @@ class PeersAssembly:
             self.hub,
             settings=DialSettings(
                 listen=(host, port),
-                always=tuple((name, port or network.p2p_port) for name, port in config.p2pool_nodes),
-                bootstrap=bootstrap_settings(config) if config.outgoing_conns else None,
-                outgoing=config.outgoing_conns,
+                always=self._named,
+                bootstrap=bootstrap_settings(config) if config.wanted_outgoing else None,
+                outgoing=config.wanted_outgoing,
                 kinds=config.kinds,
             ),
             directory=config.datadir,
@@ -147,23 +159,54 @@ class PeersAssembly:
             self._node.may_work = self._work_problem
             self.hub.peers_changed.subscribe(self._peers_changed)
         self._node.thought.subscribe(lambda thought: self.hub.downloader.step(self.hub.monotonic()))
+        if self._config.connect_only:
+            nodes = ", ".join(host_and_port(host, port) for host, port in self._named)
+            _log.info("--connect-only: this node connects only to {nodes}", nodes=nodes)
         await self.service.start()
         self._timer = Timer(
             self._reactor, PROGRESS_PERIOD, self._log_progress, name="log the download progress", now=False
         )
-        reachable = self._config.network.persist and not is_loopback(self._config.p2pool_host)
-        if reachable and not self._config.disable_upnp and self._config.proxy is None:
-            self._mapping = PortMapping(self._environment, self.service.port)
-            self._mapping.start()
+        self._map_port()
+
+    def _map_port(self) -> None:
+        """Have routers let other nodes in, unless the operator or the settings are against it."""
+        config = self._config
+        if not config.network.persist or config.disable_upnp or config.proxy is not None or not self._is_open:
+            return
+        host = config.p2pool_host
+        self._mapping = PortMapping(
+            self._environment,
+            self.service.port,
+            nonce_of=self._mapping_nonce,
+            kinds=config.kinds & kinds_of(host) if host else config.kinds,
+            changed=self._mapping_changed,
+        )
+        self._mapping.start()
+
+    @property
+    def _is_open(self) -> bool:
+        """Return whether the port for other nodes is open to more than this machine."""
+        return bool(self.service.port) and not is_loopback(self._config.p2pool_host)
+
+    def _mapping_nonce(self, host: str) -> bytes:
+        """Return the secret by which routers know this node at its address `host`, also after a restart."""
+        secret = self.hub.addresses.secret_number
+        return b"".join(secret("port mapping", host, part).to_bytes(8, "big") for part in range(2))[:NONCE_SIZE]
+
+    def _mapping_changed(self) -> None:
+        self.hub.outside_port = next(
+            (each.port for each in self.mapped_ports() if each.network is NetworkKind.IPV4), None
+        )
 
     async def stop(self) -> None:
         """Close all connections to other nodes."""
         if self._timer is not None:
             self._timer.stop()
         self._patience.stop()
-        if self._mapping is not None:
-            await self._mapping.stop()
+        given_back = None if self._mapping is None else Deferred.fromCoroutine(self._mapping.stop())
         await self.service.stop()
+        if given_back is not None:
+            await given_back
 
     def share_announced(self, announced: tuple[Share, bool]) -> None:
         """Send a share that is on disk to the peers."""
@@ -185,6 +228,10 @@ class PeersAssembly:
                 remembered_bytes=session.remembered_size,
                 round_trip=self.hub.round_trips.of(session),
                 found_by=self.hub.found_by(session),
+                group=dial_group(session.host, session.port),
+                brought_shares=session.brought_shares,
+                last_brought=None if session.brought_at is None else now - session.brought_at,
+                last_end=self.hub.ended.of(session.host_key),
             )
             for session in sorted(self.hub.peers, key=lambda session: session.connected_at)
             if session.version is not None
@@ -201,6 +248,29 @@ class PeersAssembly:
     def look_ups(self) -> NodeLookUps:
         """Return when other nodes were last looked up, and how many addresses that gave."""
         return self.service.last_look_up
+
+    def address_counts(self) -> AddressCounts:
+        """Return how many addresses of other nodes are known."""
+        book = self.hub.addresses
+        return AddressCounts(len(book) - book.tried_count, book.tried_count)
+
+    def ended(self) -> list[EndedConnection]:
+        """Return why the last connections with other nodes ended, the newest first."""
+        return self.hub.ended.newest()
+
+    def mapped_ports(self) -> list[MappedPort]:
+        """Return the ports that routers forward to this node."""
+        return [] if self._mapping is None else self._mapping.mapped
+
+    def reachable(self) -> ReachableFigures:
+        """Return whether other nodes can connect to this one, as far as it knows."""
+        hosts = (parse_address(peer.host) for peer in self.hub.peers if peer.incoming)
+        return self.hub.reachability.figures(
+            self._environment.clock(),
+            self.mapped_ports(),
+            open_outside=self._is_open,
+            connected=any(host is not None and is_global(host) for host in hosts),
+        )
 
     def _log_progress(self) -> None:
         """Log, while a chain is downloaded, how much of it is here and how long the rest will take."""

@@ -12,8 +12,8 @@
 - `addresses`: neighbourhoods, and banned hosts; `address_book`: where nodes listen, as `known_address` describes
   each; `address_samples`: what others are told of it; `dialling`: outgoing connections; `eviction`: which
   incoming one makes room; `bootstrap`: names and lists of nodes; `kept_node`: those that the operator names;
-  `port_mapping`: UPnP
+  `port_mapping`: ports that routers forward, `upnp` in one of the ways; `reachability`: whether others get in
 - `peer_watch`, `census` and `software`: what peers are; `early_closes`: who closes the connection at once;
-  `round_trips`: how long peers take to answer; `figures`: what pages show
+  `ended`: why connections ended; `round_trips`: how long peers take to answer; `figures`: what pages show
 - `ports`: what peers need of the rest of the node; `errors`: what a peer is disconnected or banned for
 """

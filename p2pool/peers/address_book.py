@@ -311,7 +311,16 @@ class AddressBook:
     def seen(self) -> Iterator[KnownNode]:
         """Yield all nodes, in no order."""
         for (host, port), known in self._known.items():
-            yield KnownNode(host, port, known.first_seen, known.last_seen, known.found_by)
+            yield KnownNode(
+                host,
+                port,
+                known.first_seen,
+                known.last_seen,
+                known.found_by,
+                known.group,
+                known.tried is not None,
+                tuple(known.places),
+            )
 
     def to_json(self) -> list[list[object]]:
         """Return the addresses as they are in the file, see `known_address.read_addresses`."""

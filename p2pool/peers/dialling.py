@@ -251,7 +251,9 @@ class Dialler:
                 continue
             if is_starved:
                 self._resting[each.host] = self._clock() + REST_AFTER_STARVING
-            protocol.close()
+            protocol.close(
+                "it brought nothing for too long" if is_starved else "this node has enough outgoing connections"
+            )
             outgoing -= 1
 
     def _may_close(self, session: PeerSession, is_starved: bool) -> bool:

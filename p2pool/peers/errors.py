@@ -4,10 +4,14 @@ from __future__ import annotations
 
 
 class Drop(Exception):
-    """End this connection; the text says why, for one log line (empty: not worth one)."""
+    """End this connection; the text says why, for one log line."""
 
 
-class OwnNode(Drop):
+class QuietDrop(Drop):
+    """End this connection for a reason that pages show, but that is not worth a log line."""
+
+
+class OwnNode(QuietDrop):
     """The other end is this node itself."""
 
 

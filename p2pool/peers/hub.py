@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from p2pool.base.bounded import BoundedSet
 from p2pool.base.environment import Environment
-from p2pool.base.hosts import parse_address
+from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.observable import Event
 from p2pool.base.ordered_set import OrderedSet
 from p2pool.base.text import printable
@@ -24,7 +24,8 @@ from p2pool.peers.addresses import Bans, group_of, is_dialable, is_loopback, may
 from p2pool.peers.allowance import AddressAllowance, AddressAllowances
 from p2pool.peers.broadcast import ShareBroadcaster
 from p2pool.peers.download import Downloader
-from p2pool.peers.errors import Drop, Misbehaviour, OwnNode
+from p2pool.peers.ended import EndedConnections
+from p2pool.peers.errors import Drop, Misbehaviour, OwnNode, QuietDrop
 from p2pool.peers.eviction import Incoming, choose_to_evict
 from p2pool.peers.figures import FoundBy, KnownNode, NodeOrigin
 from p2pool.peers.handshake import Introduction, PeerState
@@ -38,6 +39,7 @@ from p2pool.peers.messages import (
 )
 from p2pool.peers.peer_watch import LOGGED_SOFTWARE, PeerWatch
 from p2pool.peers.ports import PoolPort
+from p2pool.peers.reachability import Reachability
 from p2pool.peers.round_trips import RoundTrips
 from p2pool.peers.session import Hub, PeerSession
 from p2pool.peers.settings import PeerSettings
@@ -100,6 +102,10 @@ class PeerHub(Hub):
         """Hosts that bootstrap names and lists gave in this run."""
         self._ours: BoundedSet[tuple[str, int]] = BoundedSet(_OUR_ADDRESSES)
         """Where this node reached itself."""
+        self.reachability = Reachability()
+        self.outside_port: int | None = None
+        """The port at which the router lets other nodes in over IPv4, if it is another one than `listen_port`."""
+        self.ended = EndedConnections()
         self.peers_changed: Event[int] = Event()
         """How many peers there are now."""
         self.bytes_received = self.bytes_sent = 0
@@ -208,15 +214,17 @@ class PeerHub(Hub):
         if incoming and sum(1 for each in self.sessions if each.incoming) >= self.settings.max_incoming:
             evicted = self._to_evict()
             if evicted is not None:
-                evicted.failed(Drop(""))
+                evicted.failed(QuietDrop("it made room for another incoming connection"))
         self.sessions.add(session)
         session.hello()
         return session
 
-    def close(self, session: PeerSession, error: Exception | None) -> None:
-        """Handle the end of a connection, and log it in one line if there is something to say."""
+    def close(self, session: PeerSession, error: Exception | None, why: str = "the peer closed it") -> None:
+        """Handle the end of a connection, and log it in one line if there is something to say. `why` is the reason
+        if there is no error."""
         if session not in self.sessions:
             return
+        self._note_end(session, error, why)
         self.sessions.discard(session)
         self._pings.pop(session, None)
         self.round_trips.forget(session)
@@ -233,7 +241,7 @@ class PeerHub(Hub):
                 self._ours.add((session.host, session.port))
                 self.addresses.forget(session.host, session.port)
         elif isinstance(error, Drop):
-            if str(error):
+            if not isinstance(error, QuietDrop):
                 _log.info("disconnected peer {peer}: {error}", peer=session.label, error=printable(str(error)))
         elif error is not None:
             _log.failure("internal error on the connection to peer {peer}", Failure(error), peer=session.label)
@@ -242,6 +250,15 @@ class PeerHub(Hub):
         if session.version is not None:
             self.peers_changed.fire(len(self.peers))
         self.downloader.step(self.monotonic())
+
+    def _note_end(self, session: PeerSession, error: Exception | None, why: str) -> None:
+        """Remember why a connection ended; not of those that spoke no p2pool protocol."""
+        if isinstance(error, Drop):
+            why = f"banned: {error}" if isinstance(error, Misbehaviour) else str(error)
+        elif error is not None:
+            why = "internal error of this node"
+        if session.version is not None or isinstance(error, Misbehaviour):
+            self.ended.note(session, why, monotonic=self.monotonic(), unix=self._clock())
 
     def _left(self, session: PeerSession) -> None:
         """Handle a connection that the other side has ended."""
@@ -256,12 +273,14 @@ class PeerHub(Hub):
         version = session.version
         if version is None:
             return
-        if not session.incoming:
+        if session.incoming:
+            self.reachability.came(session.host, self._clock())
+        else:
             self._answers(session)
         for other in self.sessions:
             if other is not session and other.version is not None and other.version.nonce == version.nonce:
                 session.disown()
-                raise Drop("")
+                raise QuietDrop("it is connected already")
         self._plan_ping(session)
         _log.info(
             "peer {peer} {how}: {software}, protocol {protocol}",
@@ -318,7 +337,15 @@ class PeerHub(Hub):
             if settings.external is not None:
                 peer.send(Addrs((SeenAddress(int(self._clock()), settings.external),)))
             else:
-                peer.send(AddrMe(settings.listen_port))
+                peer.send(AddrMe(self._port_for(peer.host)))
+        if peers:
+            self.reachability.advertised(self._clock())
+
+    def _port_for(self, host: str) -> int:
+        """Return the port at which a node at `host` reaches this one."""
+        address = parse_address(host)
+        mapped = self.outside_port if address is not None and address.version == 4 and is_global(address) else None
+        return mapped or self.settings.listen_port
 
     # --- addresses ---------------------------------------------------------------------------------------
 
@@ -349,7 +376,7 @@ class PeerHub(Hub):
         ours = set()
         for session in self.peers:
             if session.version is not None:
-                receiver, port = session.version.receiver, self.settings.listen_port
+                receiver, port = session.version.receiver, self._port_for(session.host)
                 ours.add((receiver.host, receiver.port if session.incoming else port))
         return [
             each
@@ -416,8 +443,10 @@ class PeerHub(Hub):
 
     @override
     def shares_came(self, shares: Sequence[Share], session: PeerSession) -> None:
-        if self._pool.add_shares(shares, session.label):
+        new = self._pool.add_shares(shares, session.label)
+        if new:
             session.brought_at = self.monotonic()
+            session.brought_shares += new
 
     @override
     def share_hash_heard(self, share_hash: int, session: PeerSession) -> None:

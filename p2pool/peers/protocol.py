@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
@@ -34,6 +35,8 @@ class PeerProtocol(Protocol):
         self._ended = False
         self._slow = False
         self._unsent = 0
+        self._closed_because: str | None = None
+        """Why this node closes the connection though nothing is wrong."""
         self.session: PeerSession | None = None
 
     @property
@@ -111,16 +114,18 @@ class PeerProtocol(Protocol):
             self._factory.hub.close(self.session, error)
         self._socket.abortConnection()
 
-    def close(self) -> None:
+    def close(self, why: str) -> None:
         """End the connection; nothing is wrong."""
         self._ended = True
+        self._closed_because = why
         self._socket.abortConnection()
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = True
         if self.session is not None:
-            self._factory.hub.close(self.session, None)
+            lost = "the peer closed it" if reason.check(ConnectionDone) else "the connection broke"
+            self._factory.hub.close(self.session, None, self._closed_because or lost)
         self._factory.lost(self)
 
 

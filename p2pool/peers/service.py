@@ -144,7 +144,7 @@ class PeerService(Service):
             self._port = None
         for factory in self._factories():
             for protocol in list(factory.protocols):
-                protocol.close()
+                protocol.close("this node stops")
         if started:
             await self.save()
 

@@ -136,6 +136,8 @@ class PeerSession:
         self.connected_at = self.heard_at = now
         self.brought_at: float | None = None
         """When it brought the last share that this node did not have, as `now`."""
+        self.brought_shares = 0
+        """How many new shares it was the first to bring."""
         self._hub = hub
         self._introduction = introduction
         self._write = write
@@ -325,7 +327,7 @@ class PeerSession:
         if message.version < MINIMUM_PROTOCOL:
             raise Misbehaviour(f"protocol {message.version} is too old: at least {MINIMUM_PROTOCOL} is needed")
         if message.nonce == self._introduction.nonce:
-            raise OwnNode("")
+            raise OwnNode("it is this node itself")
         self.state, self.version = PeerState.READY, message
         self._hub.welcome(self)
         if message.best_share_hash is not None:

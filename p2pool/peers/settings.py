@@ -84,7 +84,13 @@ class PeerSettings:
         help="when the last connection to another node ends, let miners keep their work for this time while the "
         "node reconnects, and then disconnect them",
     )
-    disable_upnp: bool = switch(help="do not ask the router to forward the port for other nodes (UPnP)")
+    connect_only: bool = switch(
+        help="connect only to the nodes of --p2pool-node: look for no others, and dial none that others name; "
+        "incoming connections are accepted as usual (--max-conns)"
+    )
+    disable_upnp: bool = switch(
+        help="do not ask the router to forward the port for other nodes (PCP, NAT-PMP, UPnP)"
+    )
     disable_advertise: bool = switch(help="do not tell other nodes that they can connect to this one")
     proxy: Proxy | None = setting(
         None,
@@ -108,6 +114,11 @@ class PeerSettings:
         + "; nodes of --p2pool-node are dialled in any network",
         default_text="all",
     )
+
+    @property
+    def wanted_outgoing(self) -> int:
+        """Return how many outgoing connections the node looks for itself."""
+        return 0 if self.connect_only else self.outgoing_conns
 
     @property
     def kinds(self) -> frozenset[NetworkKind]:

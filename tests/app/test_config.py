@@ -299,6 +299,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
             p2pool-port = "127.0.0.1:8"
             p2pool-node = ["a.example", "[::1]:9"]
             bootstrap = ["b.example:8", "::2"]
+            connect-only = true
             max-conns = 5
             outgoing-conns = 3
             external-ip = "203.0.113.5:77"
@@ -391,6 +392,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         bootstrap=(("b.example", 8), ("::2", 0)),
         max_conns=5,
         outgoing_conns=3,
+        connect_only=True,
         external_ip=("203.0.113.5", 77),
         peer_patience=90,
         proxy=Proxy("127.0.0.1", 9050, "me", "secret"),
@@ -477,6 +479,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
         supervised=True,
         given=config.given,
         notices=(
+            "--bootstrap has no effect with --connect-only: the node looks for no other nodes",
             "--proxy: the broker at h is connected to directly",
             "--proxy: the database of --stats-db is connected to directly",
         ),
@@ -489,7 +492,7 @@ def test_a_file_may_set_everything(toml, tmp_path):
     settable = set(Config.__dataclass_fields__) - {"key_hash", "payout_mode"}
     settable -= {"numaddresses", "timeaddresses"}  # they go with another address, see above
     settable -= {"notices", "given", "take_over"}  # the latter is for a single start
-    assert len(settable) == 85, "a new setting: does the file know it?"
+    assert len(settable) == 86, "a new setting: does the file know it?"
 
 
 def test_a_list_may_be_in_the_file_under_both_spellings_of_its_name(toml):

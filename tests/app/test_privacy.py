@@ -23,13 +23,16 @@ from p2pool.app.dashd import daemon_addresses
 from p2pool.app.pool import Pool
 from p2pool.base.errors import OperatorError
 from p2pool.dash.address import encode_address
-from p2pool.networks import DASH
+from p2pool.networks import DASH, DASH_REGTEST
 from p2pool.peers import port_mapping
 from p2pool.peers.address_book import NAMED
+from p2pool.peers.figures import KnownBy, MappedPort
 from p2pool.peers.messages import PeerAddress
 from tests.environment import make_environment
+from tests.logged import logged
 from tests.support import ROOT
 
+REGTEST_ADDRESS = encode_address(DASH_REGTEST.parent.addresses.pubkey_hash, bytes(20))
 ADDRESS = encode_address(DASH.parent.addresses.pubkey_hash, bytes(20))
 ONION = "p2pool" + "a" * 50 + ".onion"
 PROXY = ("127.0.0.1", 9050)
@@ -164,6 +167,65 @@ def test_the_network_can_be_chosen(tmp_path):
     wired.stop()
 
 
+def test_only_the_named_nodes_are_dialled(tmp_path):
+    flags = ("--proxy", "socks5://127.0.0.1", "--dashd", "http://u:p@127.0.0.1:1", "--outgoing-conns", "9")
+    with logged() as log:
+        wired = Wired(
+            configured(tmp_path, *flags, "--connect-only", "-n", "node.example", "--bootstrap", "b.example")
+        )
+    assert wired.reactor.asked() == {"node.example", "8.2.0.1"}, "8.2.0.1 is a node of Dash, not of the pool"
+    port = wired.pool.config.network.p2p_port
+    assert f"--connect-only: this node connects only to node.example:{port}" in log.lines
+    assert wired.pool.peers.service.last_look_up.time is None
+    assert wired.pool.peers.address_counts() == (3, 0), "addresses are kept"
+    wired.stop()
+    with pytest.raises(OperatorError, match="--connect-only without --p2pool-node"):
+        configured(tmp_path, "--connect-only")
+
+
+@pytest.mark.parametrize(
+    ("flags", "kinds"),
+    [
+        ((), {"ipv4", "ipv6", "onion"}),
+        (("--onlynet", "ipv6"), {"ipv6"}),
+        (("--p2pool-port", "0.0.0.0:8999"), {"ipv4"}),
+        (("--p2pool-port", "127.0.0.1:8999"), None),
+        (("--disable-upnp",), None),
+        (("--net", "dash_regtest"), None),
+    ],
+)
+def test_which_routers_are_asked(tmp_path, monkeypatch, flags, kinds):
+    asked: list[Any] = []
+    made = port_mapping.PortMapping.__init__
+
+    def note(self: Any, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
+        asked.append(options)
+
+    def start(self: Any) -> None:
+        asked.append(self)
+
+    monkeypatch.setattr(port_mapping.PortMapping, "start", start)
+    monkeypatch.setattr(port_mapping.PortMapping, "__init__", note)
+    address = [] if "--net" not in flags else ["-a", REGTEST_ADDRESS]
+    alone = ("--dashd", "http://u:p@127.0.0.1:1", "--outgoing-conns", "0")
+    wired = Wired(configured(tmp_path, *alone, *flags, *address))
+    if kinds is None:
+        assert asked == []
+    else:
+        options, mapping = asked
+        assert mapping is wired.pool.peers._mapping
+        assert {kind.value for kind in options["kinds"]} == kinds
+        nonces = [options["nonce_of"](host) for host in ("192.168.1.7", "192.168.1.7", "192.168.1.8")]
+        assert nonces[0] == nonces[1] != nonces[2]
+        assert len(nonces[0]) == 12
+        mapping._networks[0].mapped = MappedPort(mapping._networks[0]._kind, "PCP", "8.1.2.3", 40001, 0.0)
+        options["changed"]()
+        assert wired.pool.peers.hub.outside_port == (40001 if "ipv4" in kinds else None)
+        assert wired.pool.peers.reachable().known_by is KnownBy.ROUTER
+    wired.stop()
+
+
 def test_alerts_behind_a_proxy(tmp_path, monkeypatch):
     asked: list[Any] = []
 
@@ -229,6 +291,7 @@ ALLOWED = {
     "base/service_manager.py": {"socket"},  # to systemd
     "base/endpoints.py": {"socket"},  # whether this machine has IPv4
     "net/shared_port.py": {"socket", "getaddrinfo"},  # to listen
+    "net/router_port.py": {"socket"},  # to the router; not with a proxy
     "operators/machine_facts.py": {"socket", "getaddrinfo", "create_connection"},  # `check`: ports, and the proxy
     "operators/node_api.py": {"build_opener"},  # commands ask the operator's own node
     "alerts/mail.py": {"create_connection"},  # unless it is given another way, as the node does

@@ -432,3 +432,15 @@ def test_an_attacker_who_floods_for_a_day_gets_a_third_of_the_outgoing_connectio
     taken = sum(attack.is_evil(place) for each in sets for place in each) / sum(map(len, sets))
     assert 0.1 < taken < 1 / 3
     assert not any(all(map(attack.is_evil, each)) for each in sets)
+
+
+def test_pages_show_the_table_and_the_senders_of_each():
+    known, first, second = book(), neighbour(1), address(2)
+    tell(known, first, second, source=SOURCE)
+    tell(known, second, source="7.7.0.0/16")
+    known.answered(first, NOW)
+    shown = {node.host: (node.group, node.answered, node.sources) for node in known.seen()}
+    assert shown == {
+        first.host: ("8.1.0.0/16", True, ()),
+        second.host: ("8.2.0.0/16", False, (SOURCE, "7.7.0.0/16")),
+    }

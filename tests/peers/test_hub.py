@@ -8,7 +8,8 @@ import pytest
 
 from p2pool.dash.block import read_header
 from p2pool.peers.address_book import NEWS_AFTER
-from p2pool.peers.errors import Drop, Misbehaviour
+from p2pool.peers.ended import MAX_HOSTS
+from p2pool.peers.errors import Drop, Misbehaviour, QuietDrop
 from p2pool.peers.hub import MAX_PER_GROUP
 from p2pool.peers.messages import (
     AddrMe,
@@ -90,7 +91,7 @@ def test_a_duplicate_is_dropped_not_banned_and_never_was_a_peer():
     with logged() as log:
         first, second = hall.guest(7), hall.guest(7, "8.2.0.1")
         assert second.ended is not None
-        assert type(second.ended) is Drop
+        assert type(second.ended) is QuietDrop
         assert hall.hub.peers == [first.session]
         assert hall.hub.sessions == {first.session}
         assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
@@ -172,11 +173,77 @@ def test_a_new_incoming_connection_takes_the_place_of_the_newest_after_a_minute(
     with logged() as log:
         assert hall.hub.may_accept("8.7.0.1")
         third = hall.guest(3, "8.7.0.1")
-        assert (first.ended, type(second.ended), third.ended) == (None, Drop, None)
+        assert (first.ended, type(second.ended), third.ended) == (None, QuietDrop, None)
     assert hall.hub.peers == [first.session, third.session]
     assert [line for line in log.lines if "disconnected" in line] == []
     assert not hall.hub.may_accept("8.8.0.1")
     assert not hall.hub.bans.is_banned("8.2.0.1", hall.moment.unix())
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (Misbehaviour("it lied\x1b"), "banned: it lied?"),
+        (Drop("nothing received for 100 s"), "nothing received for 100 s"),
+        (ZeroDivisionError("ours"), "internal error of this node"),
+        (None, "the peer closed it"),
+    ],
+)
+def test_why_a_connection_ended_is_remembered(end, why):
+    hall = Hall()
+    guest = hall.guest(7)
+    hall.moment.now += 50
+    with logged():
+        hall.hub.close(guest.session, end)
+    assert hall.hub.ended.of("8.1.0.1") == hall.hub.ended.newest()[0]
+    assert hall.hub.ended.newest() == [
+        (hall.moment.unix(), "8.1.0.1", 4000, True, "test", pytest.approx(50.0), why),
+    ]
+
+
+def test_ends_are_bounded_one_for_each_host_and_none_of_strangers():
+    hall = Hall()
+    stranger = Guest(hall.hub, nonce=None)
+    stranger.leave()
+    hall.guest(7).leave()
+    hall.guest(7, "8.2.0.1").leave()
+    hall.guest(7, "8.1.0.1", port=5).leave()
+    assert [(end.host, end.port) for end in hall.hub.ended.newest()] == [("8.1.0.1", 5), ("8.2.0.1", 4000)]
+    for number in range(MAX_HOSTS):
+        hall.guest(7, f"9.{number}.0.1").leave()
+    assert hall.hub.ended.of("8.1.0.1") is None
+    assert len(hall.hub.ended._last) == MAX_HOSTS
+    assert [end.host for end in hall.hub.ended.newest()] == [f"9.{n}.0.1" for n in range(199, 149, -1)]
+
+
+def test_who_makes_room_for_another_one_is_told_apart():
+    hall = Hall(StubPool(with_tracker(3)), max_incoming=1)
+    hall.guest(1)
+    hall.moment.now += 60
+    hall.guest(2, "8.7.0.1")
+    assert [end.reason for end in hall.hub.ended.newest()] == ["it made room for another incoming connection"]
+
+
+def test_who_comes_from_outside_shows_that_others_can():
+    hall = Hall()
+    hall.guest(7, "192.168.1.5")
+    hall.guest(8, incoming=False)
+    Guest(hall.hub, "8.9.0.1", nonce=None)
+    assert hall.hub.reachability.first_incoming is None
+    hall.guest(9, "8.3.0.1")
+    assert hall.hub.reachability.first_incoming == hall.moment.unix()
+
+
+def test_another_port_outside_is_told_to_who_comes_by_it():
+    hall = Hall()
+    far, near, six = hall.guest(1), hall.guest(2, "192.168.1.5"), hall.guest(3, "2606:4700::1")
+    hall.hub.outside_port = 40001
+    assert hall.hub.reachability.advertised_since is None
+    hall.tick()
+    assert [guest.heard.take(AddrMe) for guest in (far, near, six)] == [
+        [AddrMe(port)] for port in (40001, 9000, 9000)
+    ]
+    assert hall.hub.reachability.advertised_since == hall.moment.unix()
 
 
 def test_who_brings_a_share_is_remembered_for_it():
@@ -188,6 +255,7 @@ def test_who_brings_a_share_is_remembered_for_it():
     hall.moment.now += 5
     hall.hub.shares_came([share], guest.session)
     assert guest.session.brought_at == hall.moment.now - 5
+    assert guest.session.brought_shares == 1
 
 
 def test_how_many_peers_there_are_is_reported():

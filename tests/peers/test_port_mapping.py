@@ -1,8 +1,9 @@
-"""The router's port: asked for, renewed, said once, taken back."""
+"""The routers' ports: asked for by each method in turn, renewed, logged once, given back."""
 
 from __future__ import annotations
 
-import sys
+from ipaddress import ip_address
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -10,28 +11,46 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from p2pool.peers.port_mapping import LEASE, RENEW_PERIOD, GatewayError, PortMapping, UpnpGateway
+from p2pool.base.hosts import NetworkKind
+from p2pool.net.routes import Gateway
+from p2pool.peers import port_mapping
+from p2pool.peers.port_mapping import FIRST_WAIT, LONGEST_WAIT, RENEW_PERIOD, PortMapping, RouterAccess
+from p2pool.peers.upnp import GatewayError
 from tests.environment import make_environment
 from tests.logged import logged
+from tests.net.fake_router import FakeRouter
+
+WIRE = Gateway(ip_address("192.168.1.1"), "eth0")
+SIX = Gateway(ip_address("fe80::1"), "eth0")
+FORWARDS = "the router forwards 8.1.2.9:8999 (by UPnP) to port 8999 of this node"
 
 
-class Router:
+class Upnp:
     """A gateway that can refuse."""
 
     def __init__(self) -> None:
-        self.said: list = []
+        self.asked: list = []
         self.refuses = False
+        self.looked_for = 0
+
+    def find(self) -> Upnp:
+        self.looked_for += 1
+        return self
 
     def add(self, port: int) -> str:
-        self.said.append(("add", port))
+        self.asked.append(("add", port))
         if self.refuses:
             raise GatewayError("the router refused\n")
-        return "203.0.113.9"
+        return "8.1.2.9"
 
     def remove(self, port: int) -> None:
-        self.said.append(("remove", port))
+        self.asked.append(("remove", port))
         if self.refuses:
             raise GatewayError("no")
+
+
+def nobody():
+    raise GatewayError("no router answered")
 
 
 def at_once(function):
@@ -41,109 +60,257 @@ def at_once(function):
         return fail(Failure())
 
 
-def mapping(find):
-    clock = Clock()
-    return clock, PortMapping(make_environment(clock, run_in_daemon_thread=at_once), 8999, find)
+class Wire:
+    """Sockets that lead to fake routers: replaces `open_link`."""
+
+    def __init__(self, monkeypatch, *routers: FakeRouter, host: str = "192.168.1.7") -> None:
+        self.clock = Clock()
+        self.routers = list(routers)
+        self.host = ip_address(host)
+        self.closed = 0
+        monkeypatch.setattr(port_mapping, "open_link", self.open)
+
+    def open(self, gateway, port):
+        if not self.routers:
+            raise OSError(101, "Network is unreachable")
+        router = self.routers[0]
+        waiting: list[bytes] = []
+
+        def receive(_size):
+            if not waiting:
+                raise BlockingIOError
+            return waiting.pop(0)
+
+        def close():
+            self.closed += 1
+
+        return SimpleNamespace(
+            host=self.host,
+            socket=SimpleNamespace(
+                send=lambda data: waiting.append(router.answer(data, self.clock.seconds())),
+                recv=receive,
+                close=close,
+                fileno=lambda: 5,
+            ),
+        )
 
 
-def test_renewed_said_once_and_taken_back():
-    router, looked = Router(), []
-    clock, made = mapping(lambda: looked.append(1) or router)
+class PollingClock(Clock):
+    """Reads what can be read at each advance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list = []
+
+    def addReader(self, reader) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader) -> None:
+        self.readers.remove(reader)
+
+    def advance(self, amount: float) -> None:
+        super().advance(amount)
+        for reader in list(self.readers):
+            reader.doRead()
+
+
+def mapping(find_upnp=nobody, routers=(), wire: Wire | None = None, **options):
+    clock = PollingClock()
+    if wire is not None:
+        wire.clock = clock
+    made = PortMapping(
+        make_environment(clock, run_in_daemon_thread=at_once),
+        8999,
+        nonce_of=lambda host: host.encode()[:12].ljust(12),
+        access=RouterAccess(find_routers=lambda: list(routers), find_upnp=find_upnp),
+        **options,
+    )
+    return clock, made
+
+
+def stopped(clock, made) -> bool:
+    done = Deferred.fromCoroutine(made.stop())
+    clock.advance(0)
+    return done.called
+
+
+def test_upnp_is_renewed_logged_once_and_given_back():
+    upnp = Upnp()
+    clock, made = mapping(upnp.find)
     with logged() as log:
         made.start()
         clock.pump([RENEW_PERIOD] * 3)
-    assert router.said == [("add", 8999)] * 4
-    assert len(looked) == 1
-    assert log.lines == ["the router at 203.0.113.9 forwards port 8999 to this node"]
-    assert Deferred.fromCoroutine(made.stop()).called
-    assert router.said[-1] == ("remove", 8999)
+    assert upnp.asked == [("add", 8999)] * 4
+    assert upnp.looked_for == 1
+    assert log.lines == [FORWARDS]
+    assert [(each.network, each.method, each.host, each.port) for each in made.mapped] == [
+        (NetworkKind.IPV4, "UPnP", "8.1.2.9", 8999)
+    ]
+    assert stopped(clock, made)
+    assert upnp.asked[-1] == ("remove", 8999)
+    assert made.mapped == []
     assert clock.getDelayedCalls() == []
 
 
-def test_no_router_is_one_line_and_is_looked_for_again():
-    found: list = []
+def test_no_router_is_one_line_and_is_looked_for_again_more_and_more_rarely():
+    upnp, looked = Upnp(), []
 
     def find():
-        if not found:
-            raise GatewayError("No UPnP device discovered")
-        return found[0]
+        looked.append(clock.seconds())
+        return upnp if upnp.looked_for else nobody()
 
     clock, made = mapping(find)
     with logged() as log:
         made.start()
-        clock.pump([RENEW_PERIOD] * 2)
-    assert log.lines == ["no router forwards port 8999 to this node: No UPnP device discovered"]
-    found.append(Router())
-    clock.advance(RENEW_PERIOD)
-    assert found[0].said == [("add", 8999)]
-    found[0].refuses = True
+        clock.pump([60.0] * 120)
+    assert log.lines == ["no router forwards port 8999 to this node: UPnP: no router answered"]
+    waits = [after - before for before, after in pairwise(looked)]
+    assert waits[:3] == [FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT]
+    assert waits[-1] == LONGEST_WAIT
+    upnp.looked_for = 1
+    clock.advance(LONGEST_WAIT)
+    assert upnp.asked == [("add", 8999)]
+    upnp.refuses = True
     with logged() as log:
         clock.advance(RENEW_PERIOD)
-        assert Deferred.fromCoroutine(made.stop()).called
-    assert len(log.lines) == 1
+        assert made.mapped == []
+        assert stopped(clock, made)
+    assert log.lines == ["no router forwards port 8999 to this node: UPnP: the router refused"]
     assert log.tracebacks == []
 
 
+def test_a_router_that_hangs_at_the_end_is_not_waited_for():
+    upnp = Upnp()
+    clock, made = mapping(upnp.find)
+    made.start()
+    hanging: Deferred = Deferred()
+    made._networks[0]._environment = make_environment(clock, run_in_daemon_thread=lambda function: hanging)
+    with logged() as log:
+        done = Deferred.fromCoroutine(made.stop())
+        clock.advance(0.9)
+        assert not done.called
+        clock.advance(0.2)
+        assert done.called
+    assert log.lines == ["cannot remove the mapping of port 8999 from the router: no answer within 1 s"]
+
+
 def test_stopping_before_it_began():
-    _, made = mapping(Router)
-    assert Deferred.fromCoroutine(made.stop()).called
+    clock, made = mapping()
+    assert stopped(clock, made)
 
 
-class FakeUpnp:
-    """miniupnpc.UPnP, as far as it is used."""
-
-    lanaddr = "192.168.0.7"
-
-    def __init__(self) -> None:
-        self.calls: list = []
-        FakeUpnp.last = self  # type: ignore[attr-defined]
-
-    def __getattr__(self, name):
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return lambda *arguments: self.calls.append((name, *arguments)) or "203.0.113.9"
-
-
-def test_the_library_is_asked_in_its_own_way(monkeypatch):
-    monkeypatch.setitem(sys.modules, "miniupnpc", SimpleNamespace(UPnP=FakeUpnp))
-    gateway = UpnpGateway()
-    assert gateway.add(8999) == "203.0.113.9"
-    gateway.remove(8999)
-    assert FakeUpnp.last.calls == [  # type: ignore[attr-defined]
-        ("discover",),
-        ("selectigd",),
-        ("addportmapping", 8999, "TCP", "192.168.0.7", 8999, "p2pool-dash", "", str(LEASE)),
-        ("externalipaddress",),
-        ("deleteportmapping", 8999, "TCP"),
+@pytest.mark.parametrize(("pcp", "method"), [(True, "PCP"), (False, "NAT-PMP")])
+def test_pcp_comes_before_nat_pmp_and_both_before_upnp(monkeypatch, pcp, method):
+    router, upnp, changes = FakeRouter(pcp=pcp, outside="8.1.2.3"), Upnp(), []
+    wire = Wire(monkeypatch, router)
+    clock, made = mapping(upnp.find, [WIRE], wire, changed=lambda: changes.append(len(made.mapped)))
+    with logged() as log:
+        made.start()
+        clock.pump([0.0] * 3 + [60.0] * 120)
+        router.shift = 1
+        router.restart(clock.seconds())
+        clock.pump([60.0] * 20)
+    assert upnp.looked_for == 0
+    assert log.lines == [
+        f"the router forwards 8.1.2.3:{port} (by {method}) to port 8999 of this node" for port in (8999, 9000)
     ]
+    assert changes == [1, 1]
+    assert stopped(clock, made)
+    assert router.mappings == {}
+    assert (wire.closed, clock.readers, clock.getDelayedCalls()) == (1, [], [])
 
 
-@pytest.mark.parametrize(
-    ("fails_at", "why"),
-    [
-        ("discover", "no router answered the UPnP search within 2 s"),
-        ("selectigd", "none of the devices that answered the UPnP search is a router"),
-        ("addportmapping", "the router refused without giving a reason"),
-        ("externalipaddress", "the router does not report its external address"),
-        ("deleteportmapping", "the router refused without giving a reason"),
-    ],
-)
-@pytest.mark.parametrize("text", ["Success", "", "No UPnP device discovered"])
-def test_whatever_the_library_raises_is_a_reason(monkeypatch, fails_at, why, text):
-    """The library's word for the lack of any answer is "Success"."""
+def test_what_refuses_pcp_may_know_upnp(monkeypatch):
+    router, upnp = FakeRouter(), Upnp()
+    router.result = 8
+    clock, made = mapping(upnp.find, [WIRE], Wire(monkeypatch, router))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+        assert log.lines == [FORWARDS]
+        upnp.refuses = True
+        clock.advance(RENEW_PERIOD)
+    why = "PCP: it has no resources left; UPnP: the router refused"
+    assert log.lines[1:] == [f"no router forwards port 8999 to this node: {why}"]
+    assert stopped(clock, made)
 
-    class Failing(FakeUpnp):
-        def __getattr__(self, name):
-            if name == fails_at:
 
-                def fail(*_):
-                    raise RuntimeError(text)
+def test_a_mapping_that_ends_is_looked_for_again(monkeypatch):
+    router = FakeRouter()
+    clock, made = mapping(nobody, [WIRE], Wire(monkeypatch, router))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+        assert len(made.mapped) == 1
+        router.result = 7
+        clock.pump([60.0] * 45)
+        assert made.mapped == []
+        router.result = 0
+        clock.pump([60.0] * 60)
+        assert len(made.mapped) == 1
+    assert "; " in log.lines[1]
+    assert len(log.lines) == 3
+    assert stopped(clock, made)
 
-                return fail
-            return super().__getattr__(name)
 
-    monkeypatch.setitem(sys.modules, "miniupnpc", SimpleNamespace(UPnP=Failing))
-    with pytest.raises(GatewayError, match=why if text in ("", "Success") else text):
-        gateway = UpnpGateway()
-        gateway.add(1)
-        gateway.remove(1)
+def test_a_router_behind_another_one(monkeypatch):
+    clock, made = mapping(nobody, [WIRE], Wire(monkeypatch, FakeRouter(outside="100.64.7.7")))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+    assert "its own address is not public" in log.lines[0]
+    assert stopped(clock, made)
+
+
+def test_ipv6_by_pcp_only_and_only_for_a_public_address(monkeypatch):
+    router = FakeRouter(outside="2606:4700::7")
+    wire = Wire(monkeypatch, router, host="2606:4700::7")
+    clock, made = mapping(nobody, [SIX], wire, kinds=frozenset({NetworkKind.IPV6}))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+    assert log.lines == ["the router forwards [2606:4700::7]:8999 (by PCP) to port 8999 of this node"]
+    assert stopped(clock, made)
+    local = Wire(monkeypatch, router, host="fd00::7")
+    clock, made = mapping(nobody, [SIX], local, kinds=frozenset({NetworkKind.IPV6}))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+    assert (log.lines, made.mapped, local.closed) == ([], [], 1)
+    assert stopped(clock, made)
+
+
+@pytest.mark.parametrize("kind", [NetworkKind.ONION, NetworkKind.IPV6])
+def test_networks_that_are_excluded_are_not_asked(kind):
+    upnp = Upnp()
+    clock, made = mapping(upnp.find, [WIRE], kinds=frozenset({kind}))
+    made.start()
+    clock.advance(0)
+    assert upnp.looked_for == 0
+    assert stopped(clock, made)
+
+
+def test_hostile_datagrams_cost_one_line(monkeypatch):
+    router = FakeRouter()
+    clock, made = mapping(nobody, [WIRE], Wire(monkeypatch, router))
+    answer = router.answer
+    router.answer = lambda data, now: b"\x1b[31m" * 5  # type: ignore[method-assign]
+    with logged() as log:
+        made.start()
+        clock.pump([1.0] * 300)
+        router.answer = answer  # type: ignore[method-assign]
+        clock.pump([60.0] * 10)
+    ignored = [line for line in log.lines if line.startswith("ignored a datagram from the router 192.168.1.1: ")]
+    assert len(ignored) == 1
+    assert len(log.lines) == 3
+    assert len(made.mapped) == 1
+    assert stopped(clock, made)
+
+
+def test_a_network_that_is_down(monkeypatch):
+    clock, made = mapping(nobody, [WIRE], Wire(monkeypatch))
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+    assert "192.168.1.1: Network is unreachable; UPnP: no router answered" in log.lines[0]
+    assert stopped(clock, made)

@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
 from p2pool.base.turns import SLICE_TIME
@@ -128,11 +128,21 @@ def test_an_internal_error_ends_the_connection_with_a_traceback_and_no_ban():
 
 def test_closing_is_nobodys_fault():
     door = Door()
-    door.protocol.close()
+    door.protocol.close("enough")
     assert door.pipe.aborted
     with logged() as log:
         door.protocol.connectionLost(GONE)
     assert log.lines[0].endswith(" disconnected")
+    assert [end.reason for end in door.hub.ended.newest()] == ["enough"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(ConnectionDone(), "the peer closed it"), (ConnectionLost(), "the connection broke")]
+)
+def test_who_ended_the_connection_is_remembered(error, why):
+    door = Door()
+    door.protocol.connectionLost(Failure(error))
+    assert [end.reason for end in door.hub.ended.newest()] == [why]
 
 
 def test_the_connection_is_paused_while_shares_are_worked_through():

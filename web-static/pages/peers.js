@@ -2,7 +2,7 @@
 
 import { barsTable } from "../js/bars.js";
 import { byId, make, setText, timeNode, setTime } from "../js/dom.js";
-import { bytes, integer, known, significant } from "../js/format.js";
+import { bytes, duration, integer, known, significant } from "../js/format.js";
 import { Listing, showPages } from "../js/listing.js";
 import { originText, originsText } from "../js/origins.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -11,19 +11,58 @@ import { Table, emptyNote, textColumn } from "../js/table.js";
 const PAGE = 25;
 
 const milliseconds = (seconds) => (known(seconds) ? `${significant(seconds * 1000, 3)}\u00a0ms` : "not measured yet");
+/** Return a text with the time of something behind it, and a function that keeps it up to date. */
+function timedNote() {
+  const node = make("span", { class: "note" }, make("span"), timeNode(null));
+  const [words, time] = node.children;
+  const update = (text, unix) => {
+    node.hidden = unix === null;
+    setText(words, text);
+    // The node recomputes times each second; they may be a second off.
+    if (unix === null || Math.abs(Number(time.dataset.unix) - unix) > 2 || time.dataset.unix === undefined) {
+      setTime(time, unix === null ? null : Math.round(unix));
+    }
+  };
+  return { node, update };
+}
+
+/** Return a column of texts, each with a timed note below it: `note` returns [text, Unix seconds or null]. */
+function notedColumn(title, text, note, side = null) {
+  const notes = new WeakMap();
+  return {
+    title,
+    side,
+    create: () => make("span"),
+    update: (cell, item) => {
+      if (!notes.has(cell)) {
+        notes.set(cell, timedNote());
+        cell.append(notes.get(cell).node);
+      }
+      setText(cell.firstElementChild, text(item));
+      notes.get(cell).update(...note(item));
+    },
+  };
+}
+
 const direction = ({ incoming }) => (incoming ? "incoming" : "outgoing");
 
 // --- connected ---------------------------------------------------------------------------------------------
 
 const peers = new Listing("peers", {
-  caption: "Connected peers: address, direction, source, software, protocol, connected since, round trip, and transactions",
+  caption: "Connected peers: address and neighbourhood, direction, source, software, protocol, connected since, round trip, new shares, and transactions",
   order: ["Round trip", false],
   what: "by address or software",
   search: ({ address, software }) => `${address} ${software}`,
   perPage: 50,
   columns: [
-    { title: "Address", head: true, words: true, by: ({ address }) => address, create: ({ address }) => make("span", { class: "mono" }, address) },
-    { ...textColumn("Direction", direction, null), words: true, by: direction },
+    {
+      title: "Address",
+      head: true,
+      words: true,
+      by: ({ address }) => address,
+      create: ({ address, group }) => make("span", { class: "mono" }, address, make("span", { class: "note" }, group)),
+    },
+    { ...textColumn("Direction", direction, "whole"), words: true, by: direction },
     { ...textColumn("Source", originText, null), words: true, by: originText },
     { ...textColumn("Software", ({ software }) => software || "–", null), words: true, by: ({ software }) => software },
     { ...textColumn("Protocol", ({ protocol }) => String(protocol)), by: ({ protocol }) => protocol },
@@ -38,12 +77,42 @@ const peers = new Listing("peers", {
       },
     },
     { ...textColumn("Round trip", ({ round_trip: trip }) => milliseconds(trip)), by: ({ round_trip: trip }) => trip },
-    { ...textColumn("Known transactions", (peer) => integer(peer.known_transactions)), by: (peer) => peer.known_transactions },
-    { ...textColumn("Transaction memory", (peer) => bytes(peer.remembered_bytes)), by: (peer) => peer.remembered_bytes },
+    {
+      ...notedColumn("New shares", (peer) => integer(peer.brought_shares), (peer) => ["last ", peer.last_brought], "number"),
+      by: (peer) => peer.brought_shares,
+    },
+    {
+      title: "Transactions",
+      side: "number",
+      create: () => make("span", {}, make("span"), make("span", { class: "note" })),
+      update: (cell, peer) => {
+        const [count, memory] = cell.firstElementChild.children;
+        setText(count, integer(peer.known_transactions));
+        setText(memory, `${bytes(peer.remembered_bytes)} held`);
+      },
+      by: (peer) => peer.known_transactions,
+    },
   ],
 });
 
-function showPeers({ incoming, outgoing, peers: list }) {
+const disconnections = new Table("ended", {
+  caption: "Recent disconnections: address, direction, software, duration of the connection, end, and reason",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Address", head: true, create: ({ address }) => make("span", { class: "mono" }, address) },
+    textColumn("Direction", direction, "whole"),
+    textColumn("Software", ({ software }) => software || "–", null),
+    textColumn("Connected for", ({ lasted }) => duration(lasted)),
+    { title: "Ended", create: () => timeNode(null), update: (cell, { time }) => setTime(cell.firstElementChild, time) },
+    textColumn("Reason", ({ reason }) => reason, null),
+  ],
+});
+
+function showPeers({ incoming, outgoing, peers: list, connect_only: connectOnly, addresses: counts, disconnections: ended }) {
+  byId("connect-only").hidden = !connectOnly;
+  setText(byId("f-known-note"), `${integer(counts.tried)} tried, ${integer(counts.new)} new`);
+  disconnections.show(ended.map((each) => ({ ...each, key: `${each.address} ${each.time}` })), make("span", {}, "No peer has disconnected since the node started."));
   setText(byId("f-all"), integer(list.length));
   setText(byId("f-out"), integer(outgoing));
   setText(byId("f-in"), integer(incoming));
@@ -95,13 +164,23 @@ function showVotes({ share_version: own, version_votes: votes }) {
 // --- known addresses ---------------------------------------------------------------------------------------
 
 const addresses = new Table("known", {
-  caption: "Known addresses: address, connected or not, source, last and first seen",
+  caption: "Known addresses: address, neighbourhood, connected or not, tried or new, source, last and first seen",
   few: PAGE,
   empty: emptyNote(),
   columns: [
     { title: "Address", head: true, create: ({ address }) => make("span", { class: "mono" }, address) },
+    { title: "Neighbourhood", create: ({ group }) => make("span", { class: "mono" }, group) },
     textColumn("Connected", ({ connected }) => (connected ? "yes" : "no"), null),
-    textColumn("Source", originText, null),
+    textColumn("Table", ({ tried }) => (tried ? "tried" : "new"), null),
+    {
+      title: "Source",
+      create: () => make("span", {}, make("span"), make("span", { class: "note" })),
+      update: (cell, node) => {
+        const [source, senders] = cell.firstElementChild.children;
+        setText(source, originText(node));
+        setText(senders, node.found_by === "peer" && node.sent_by.length > 0 ? `from ${node.sent_by.join(", ")}` : "");
+      },
+    },
     { title: "Last seen", create: (node) => timeNode(node.last_seen), update: (cell, node) => setTime(cell.firstElementChild, node.last_seen) },
     { title: "First seen", create: (node) => timeNode(node.first_seen) },
   ],

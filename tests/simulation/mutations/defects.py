@@ -142,10 +142,8 @@ PEERS: Final = (
         edits=(
             Edit(
                 "p2pool.peers.hub",
-                "        if self._pool.add_shares(shares, session.label):\n",
-                "        if not self._pool.add_shares(shares, session.label):\n"
-                '            raise Misbehaviour("it sent known shares")\n'
-                "        else:\n",
+                "        if new:\n",
+                '        if not new:\n            raise Misbehaviour("it sent known shares")\n        else:\n',
             ),
         ),
         caught_by=("NobodyHonestIsBanned",),

@@ -14,7 +14,16 @@ from p2pool.dashd.payout_addresses import PayoutAddresses
 from p2pool.history.service import History
 from p2pool.jobs.context import WorkContext
 from p2pool.node import Node
-from p2pool.peers.figures import KnownNode, NodeLookUps, PeerFigures, PeerTraffic
+from p2pool.peers.figures import (
+    AddressCounts,
+    EndedConnection,
+    KnownNode,
+    MappedPort,
+    NodeLookUps,
+    PeerFigures,
+    PeerTraffic,
+    ReachableFigures,
+)
 from p2pool.pool_stats import PeerCensus, PoolSnapshot, PoolStats
 from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.stratum.settings import StratumSettings
@@ -112,6 +121,13 @@ class Sources:
     """What the connected nodes are, by their own account."""
     known_nodes: Callable[[], Sequence[KnownNode]] = tuple
     """Other nodes that were seen at some time, in any order."""
+    address_counts: Callable[[], AddressCounts] = AddressCounts
+    ended_connections: Callable[[], Sequence[EndedConnection]] = tuple
+    """Why connections with other nodes ended, the newest first."""
+    mapped_ports: Callable[[], Sequence[MappedPort]] = tuple
+    """The ports that routers forward to this node."""
+    reachable: Callable[[], ReachableFigures] = ReachableFigures
+    """Whether other nodes can connect to this one."""
     look_ups: Callable[[], NodeLookUps] = NodeLookUps
     peers_notice: Callable[[], str | None] = lambda: None
     """What is wrong with the connections to other nodes though miners have work; None if nothing is."""

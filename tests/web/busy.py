@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from twisted.internet.defer import ensureDeferred
 
+from p2pool.base.hosts import NetworkKind
 from p2pool.dash.address import encode_address
 from p2pool.dashd.broadcaster import BroadcasterPeer
 from p2pool.dashd.merged import AuxFigures
 from p2pool.dashd.pool import DaemonFigures
 from p2pool.networks import DASH_REGTEST
-from p2pool.peers.figures import KnownNode, PeerFigures
+from p2pool.peers.figures import (
+    AddressCounts,
+    EndedConnection,
+    KnownBy,
+    KnownNode,
+    MappedPort,
+    PeerFigures,
+    Reachable,
+    ReachableFigures,
+)
 from p2pool.pool_stats import (
     BlockRecord,
     BlockStatus,
@@ -72,8 +82,12 @@ def busy_pool(count: int = 60) -> Pool:
     guard.offence(guard.connected("10.0.0.1", now), Offence.LOGIN, now)
     guard.ban("10.9.9.9", now=now, seconds=1000, reason="by the operator")
     guard.tick(now)
+    end = EndedConnection(
+        now - 300, "10.1.2.3", 8999, False, "p2pool-dash/1.0", 3700.0, "nothing received for 100 s"
+    )
+    brought = {"group": "10.1.2.3", "brought_shares": 3, "last_brought": 40.0, "last_end": end}
     pool.peers = [
-        PeerFigures("10.1.2.3", 8999, False, "p2pool-dash/1.0", 1700, 61.7, 12, 3456, 0.0123),
+        PeerFigures("10.1.2.3", 8999, False, "p2pool-dash/1.0", 1700, 61.7, 12, 3456, 0.0123, **brought),
         PeerFigures("2001:db8::5", 9000, True, "other", 1700, 1.0, 0, 0, None),
     ]
     pool.daemons = [
@@ -91,8 +105,17 @@ def busy_pool(count: int = 60) -> Pool:
         early_closes=EarlyCloses(1, 1, 2, 60.0, now, 3600, 3600),
     )
     object.__setattr__(pool.sources, "census", lambda: census)
-    known = [KnownNode("10.1.2.3", 8999, NOW, now), KnownNode("2001:db8::7", 8999, NOW, NOW + 60)]
+    known = [
+        KnownNode("10.1.2.3", 8999, NOW, now, group="10.1.2.3", answered=True),
+        KnownNode("2001:db8::7", 8999, NOW, NOW + 60, group="2001:db8::/32", sources=("10.1.2.3",)),
+    ]
+    mapped = MappedPort(NetworkKind.IPV4, "PCP", "203.0.113.5", 8999, now - 3600)
     object.__setattr__(pool.sources, "known_nodes", lambda: known)
+    object.__setattr__(pool.sources, "address_counts", lambda: AddressCounts(1, 1))
+    object.__setattr__(pool.sources, "ended_connections", lambda: [end])
+    object.__setattr__(pool.sources, "mapped_ports", lambda: [mapped])
+    reachable = ReachableFigures(Reachable.YES, now - 3600, KnownBy.INCOMING)
+    object.__setattr__(pool.sources, "reachable", lambda: reachable)
     ports = [
         OpenPort("miners", 7903),
         OpenPort("miners, through TLS", 7904, "AA:BB", 1_900_000_000, "CC:DD"),

@@ -7,7 +7,20 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from p2pool.peers.figures import FoundBy, KnownNode, NodeLookUps, NodeOrigin, PeerFigures
+from p2pool.base.hosts import NetworkKind
+from p2pool.peers.figures import (
+    AddressCounts,
+    EndedConnection,
+    FoundBy,
+    KnownBy,
+    KnownNode,
+    MappedPort,
+    NodeLookUps,
+    NodeOrigin,
+    PeerFigures,
+    Reachable,
+    ReachableFigures,
+)
 from p2pool.web.sources import NodePorts
 from tests.chains import NOW
 from tests.logged import logged
@@ -180,3 +193,66 @@ def test_what_a_node_says_of_its_ways_to_others():
         "peers: not connected to any other node: miners keep their work for another 9 s",
         "onion service: not published: the log says why",
     ]
+
+
+def show(pool: Pool, **changes) -> None:
+    for name, value in changes.items():
+        object.__setattr__(pool.sources, name, value)
+    pool.now += 1
+    pool.refresh()
+
+
+def test_who_brings_shares_and_why_connections_ended():
+    end = EndedConnection(NOW, "10.1.2.3", 5, True, HOSTILE, 61.5, f"banned: {HOSTILE}")
+    pool = pool_with(peer("10.1.2.3", 1, group="10.1.2.3", brought_shares=7, last_brought=20.0, last_end=end))
+    show(pool, ended_connections=lambda: [end], address_counts=lambda: AddressCounts(3, 2))
+    answer = pool.ask("/api/v1/peers").json
+    assert (answer["addresses"], answer["connect_only"]) == ({"new": 3, "tried": 2}, False)
+    (row,) = answer["peers"]
+    assert (row["group"], row["brought_shares"], row["last_brought"]) == ("10.1.2.3", 7, pool.now - 20)
+    assert row["last_disconnection"] == {"time": NOW, "reason": f"banned: {HOSTILE}"}
+    assert answer["disconnections"] == [
+        {
+            "address": "10.1.2.3:5",
+            "incoming": True,
+            "software": HOSTILE,
+            "lasted": 61.5,
+            "time": NOW,
+            "reason": f"banned: {HOSTILE}",
+        }
+    ]
+
+
+def test_which_known_addresses_answered_and_who_sent_the_others():
+    pool = pool_with()
+    known = [
+        KnownNode("10.2.2.2", 1, NOW, NOW + 1, group="10.2.2.2", answered=True),
+        KnownNode("8.2.2.2", 2, NOW, NOW, group="8.2.0.0/16", sources=("8.3.0.0/16", "bootstrap")),
+    ]
+    show(pool, known_nodes=lambda: known, address_counts=lambda: AddressCounts(1, 1))
+    answer = pool.ask("/api/v1/known_nodes").json
+    assert (answer["new"], answer["tried"]) == (1, 1)
+    assert [(each["tried"], each["group"], each["sent_by"]) for each in answer["nodes"]] == [
+        (True, "10.2.2.2", []),
+        (False, "8.2.0.0/16", ["8.3.0.0/16", "bootstrap"]),
+    ]
+
+
+def test_whether_others_can_connect():
+    pool = pool_with()
+    node = pool.ask("/api/v1/node").json
+    assert node["reachable"] == {"answer": "unknown", "since": None, "known_by": "nothing"}
+    assert (node["mapped_ports"], node["connect_only"]) == ([], False)
+    mapped = MappedPort(NetworkKind.IPV6, "PCP", "2606:4700::7", 8999, NOW - 5.0)
+    show(
+        pool,
+        reachable=lambda: ReachableFigures(Reachable.YES, NOW - 5.0, KnownBy.ROUTER),
+        mapped_ports=lambda: [mapped],
+        settings={"connect-only": True},
+    )
+    node = pool.ask("/api/v1/node").json
+    assert node["reachable"] == {"answer": "yes", "since": NOW - 5, "known_by": "router"}
+    assert node["mapped_ports"] == [
+        {"network": "ipv6", "method": "PCP", "address": "[2606:4700::7]:8999", "since": NOW - 5}
+    ]
+    assert node["connect_only"] is pool.ask("/api/v1/peers").json["connect_only"] is True

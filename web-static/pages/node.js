@@ -138,13 +138,36 @@ function showNode(node) {
     ["Efficiency", "Yield relative to the pool average: above 100%, this node loses less to stale shares.", node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
+    ["Reachable from outside", reachableNote(node), REACHABLE[node.reachable.answer] ?? node.reachable.answer],
+    ...node.mapped_ports.map(({ network, method, address, since }) => [
+      `Port forwarding, ${network === "ipv6" ? "IPv6" : "IPv4"}`,
+      `By the router (${method}), since ${absoluteTime(since)}.`,
+      address,
+    ]),
     ["Peers by source", "The Peers page lists each one.", originsText(node.peers_found_by) || "none"],
-    ["Last bootstrap lookup", bootstrapNote(node.bootstrap), bootstrapText(node.bootstrap)],
+    node.connect_only
+      ? ["Outgoing connections", "--connect-only: the node looks for no others.", "only to --p2pool-node"]
+      : ["Last bootstrap lookup", bootstrapNote(node.bootstrap), bootstrapText(node.bootstrap)],
   ]);
 }
 
 function x11Text({ provider, instructions }) {
   return provider === "" ? "–" : instructions === "" ? provider : `${provider} (${instructions})`;
+}
+
+const REACHABLE = { yes: "yes", no: "no", unknown: "not known" };
+const KNOWN_BY = {
+  "yes incoming": "Other nodes connect from public addresses.",
+  "yes router": "The router says that it forwards the port; nobody has connected yet.",
+  "no router": "The router forwards the port, but its own address is not public: there is another router.",
+  "no silence": "Others are told of this node, and nobody connected for a day. Is the port forwarded, and not blocked?",
+  "no settings": "The port for other nodes is open to this machine only.",
+};
+
+function reachableNote({ reachable: { answer, since, known_by: how }, onion }) {
+  const words = KNOWN_BY[`${answer} ${how}`] ?? "No node has connected from a public address, and no router has said that it forwards the port.";
+  const time = known(since) ? `Since ${absoluteTime(since)}. ` : "";
+  return onion === null ? time + words : `${time}${words} Through Tor: ${onion}.`;
 }
 
 function bootstrapText({ last_look_up: time, addresses_found: found }) {

@@ -2,7 +2,7 @@
 
 import { barsTable } from "../js/bars.js";
 import { byId, make, setText, timeNode, setTime } from "../js/dom.js";
-import { bytes, integer, known, significant } from "../js/format.js";
+import { bytes, duration, integer, known, significant } from "../js/format.js";
 import { Listing, showPages } from "../js/listing.js";
 import { originText, originsText } from "../js/origins.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -16,14 +16,20 @@ const direction = ({ incoming }) => (incoming ? "incoming" : "outgoing");
 // --- connected ---------------------------------------------------------------------------------------------
 
 const peers = new Listing("peers", {
-  caption: "Connected peers: address, direction, source, software, protocol, connected since, round trip, and transactions",
+  caption: "Connected peers: address and neighbourhood, direction, source, software, protocol, connected since, round trip, new shares, and transactions",
   order: ["Round trip", false],
   what: "by address or software",
   search: ({ address, software }) => `${address} ${software}`,
   perPage: 50,
   columns: [
-    { title: "Address", head: true, words: true, by: ({ address }) => address, create: ({ address }) => make("span", { class: "mono" }, address) },
-    { ...textColumn("Direction", direction, null), words: true, by: direction },
+    {
+      title: "Address",
+      head: true,
+      words: true,
+      by: ({ address }) => address,
+      create: ({ address, group }) => make("span", { class: "mono" }, address, make("span", { class: "note" }, group)),
+    },
+    { ...textColumn("Direction", direction, "whole"), words: true, by: direction },
     { ...textColumn("Source", originText, null), words: true, by: originText },
     { ...textColumn("Software", ({ software }) => software || "–", null), words: true, by: ({ software }) => software },
     { ...textColumn("Protocol", ({ protocol }) => String(protocol)), by: ({ protocol }) => protocol },
@@ -38,12 +44,52 @@ const peers = new Listing("peers", {
       },
     },
     { ...textColumn("Round trip", ({ round_trip: trip }) => milliseconds(trip)), by: ({ round_trip: trip }) => trip },
-    { ...textColumn("Known transactions", (peer) => integer(peer.known_transactions)), by: (peer) => peer.known_transactions },
-    { ...textColumn("Transaction memory", (peer) => bytes(peer.remembered_bytes)), by: (peer) => peer.remembered_bytes },
+    {
+      title: "New shares",
+      side: "number",
+      by: (peer) => peer.brought_shares,
+      create: () => make("span", {}, make("span"), make("span", { class: "note" }, "last ", timeNode(null))),
+      update: (cell, { brought_shares: count, last_brought: last }) => {
+        const [number, note] = cell.firstElementChild.children;
+        setText(number, integer(count));
+        note.hidden = last === null;
+        const time = note.lastElementChild;
+        // The node recomputes it each second; it may be a second off.
+        if (last !== null && !(Math.abs(Number(time.dataset.unix) - last) <= 2)) setTime(time, Math.round(last));
+      },
+    },
+    {
+      title: "Transactions",
+      side: "number",
+      create: () => make("span", {}, make("span"), make("span", { class: "note" })),
+      update: (cell, peer) => {
+        const [count, memory] = cell.firstElementChild.children;
+        setText(count, integer(peer.known_transactions));
+        setText(memory, `${bytes(peer.remembered_bytes)} held`);
+      },
+      by: (peer) => peer.known_transactions,
+    },
   ],
 });
 
-function showPeers({ incoming, outgoing, peers: list }) {
+const disconnections = new Table("ended", {
+  caption: "Recent disconnections: address, direction, software, duration of the connection, end, and reason",
+  few: 10,
+  empty: emptyNote(),
+  columns: [
+    { title: "Address", head: true, create: ({ address }) => make("span", { class: "mono" }, address) },
+    textColumn("Direction", direction, "whole"),
+    textColumn("Software", ({ software }) => software || "–", null),
+    textColumn("Connected for", ({ lasted }) => duration(lasted)),
+    { title: "Ended", create: () => timeNode(null), update: (cell, { time }) => setTime(cell.firstElementChild, time) },
+    textColumn("Reason", ({ reason }) => reason, null),
+  ],
+});
+
+function showPeers({ incoming, outgoing, peers: list, connect_only: connectOnly, addresses: counts, disconnections: ended }) {
+  byId("connect-only").hidden = !connectOnly;
+  setText(byId("f-known-note"), `${integer(counts.tried)} tried, ${integer(counts.new)} new`);
+  disconnections.show(ended.map((each) => ({ ...each, key: `${each.address} ${each.time}` })), make("span", {}, "No peer has disconnected since the node started."));
   setText(byId("f-all"), integer(list.length));
   setText(byId("f-out"), integer(outgoing));
   setText(byId("f-in"), integer(incoming));
@@ -95,13 +141,23 @@ function showVotes({ share_version: own, version_votes: votes }) {
 // --- known addresses ---------------------------------------------------------------------------------------
 
 const addresses = new Table("known", {
-  caption: "Known addresses: address, connected or not, source, last and first seen",
+  caption: "Known addresses: address, neighbourhood, connected or not, tried or new, source, last and first seen",
   few: PAGE,
   empty: emptyNote(),
   columns: [
     { title: "Address", head: true, create: ({ address }) => make("span", { class: "mono" }, address) },
+    { title: "Neighbourhood", create: ({ group }) => make("span", { class: "mono" }, group) },
     textColumn("Connected", ({ connected }) => (connected ? "yes" : "no"), null),
-    textColumn("Source", originText, null),
+    textColumn("Table", ({ tried }) => (tried ? "tried" : "new"), null),
+    {
+      title: "Source",
+      create: () => make("span", {}, make("span"), make("span", { class: "note" })),
+      update: (cell, node) => {
+        const [source, senders] = cell.firstElementChild.children;
+        setText(source, originText(node));
+        setText(senders, node.found_by === "peer" && node.sent_by.length > 0 ? `from ${node.sent_by.join(", ")}` : "");
+      },
+    },
     { title: "Last seen", create: (node) => timeNode(node.last_seen), update: (cell, node) => setTime(cell.firstElementChild, node.last_seen) },
     { title: "First seen", create: (node) => timeNode(node.first_seen) },
   ],

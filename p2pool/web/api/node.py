@@ -12,7 +12,16 @@ from p2pool.share.share import STALE_DOA, STALE_ORPHAN
 from p2pool.sharechain.figures import shares_of_last_hour
 from p2pool.web.api.endpoint import Endpoint, amount
 from p2pool.web.api.payouts import own_addresses, own_payouts, own_work, payout_amounts
-from p2pool.web.api.peers import bootstrap_figures, peer_counts, peer_origins
+from p2pool.web.api.peers import (
+    MAPPED_PORTS,
+    REACHABLE,
+    bootstrap_figures,
+    connects_only,
+    mapped_ports,
+    peer_counts,
+    peer_origins,
+    reachable_figures,
+)
 from p2pool.web.api.pool import best_max_target, stale_proportion
 from p2pool.web.api.rates import RATE_FIELDS, rate_figures
 from p2pool.web.api.schema import (
@@ -188,6 +197,9 @@ def node_figures(snapshot: Snapshot) -> dict[str, Any]:
         "external_ip": ports.external_ip,
         "through_proxy": sources.settings.get("proxy") is not None,
         "onion": ports.onion,
+        "reachable": reachable_figures(snapshot),
+        "mapped_ports": mapped_ports(snapshot),
+        "connect_only": connects_only(snapshot),
         "worker_port": ports.worker_port,
         "worker_tls_port": ports.worker_tls_port,
         "p2p_port": ports.p2p_port,
@@ -334,6 +346,9 @@ ENDPOINTS = (
             external_ip=nullable(text()),
             through_proxy=boolean("whether other nodes are reached through a proxy (--proxy)"),
             onion=nullable(text("the address of the onion service while it is published (--onion)")),
+            reachable=REACHABLE,
+            mapped_ports=MAPPED_PORTS,
+            connect_only=boolean("whether the node connects only to those of --p2pool-node (--connect-only)"),
             worker_port=nullable(count()),
             worker_tls_port=nullable(count("port for miners that use TLS; null if TLS is off")),
             p2p_port=nullable(count()),

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from p2pool.base.endpoints import host_and_port
-from p2pool.peers.figures import FoundBy, KnownNode, NodeOrigin, PeerFigures
+from p2pool.base.hosts import NetworkKind
+from p2pool.peers.figures import EndedConnection, FoundBy, KnownBy, KnownNode, NodeOrigin, PeerFigures, Reachable
 from p2pool.web.api.endpoint import OFFSET, Arguments, Endpoint, RequestContext, whole_number
 from p2pool.web.api.schema import (
     SECONDS,
@@ -79,6 +80,8 @@ def peer_figures(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/peers."""
     return {
         **peer_counts(snapshot),
+        "connect_only": connects_only(snapshot),
+        "addresses": snapshot.sources.address_counts()._asdict(),
         "peers": [
             {
                 "address": _key(peer),
@@ -89,11 +92,57 @@ def peer_figures(snapshot: Snapshot) -> dict[str, Any]:
                 "known_transactions": peer.known_transactions,
                 "remembered_bytes": peer.remembered_bytes,
                 "round_trip": peer.round_trip,
+                "group": peer.group,
+                "brought_shares": peer.brought_shares,
+                "last_brought": _time_of(snapshot, peer.last_brought),
+                "last_disconnection": None if peer.last_end is None else _ended(peer.last_end),
                 **_origin(peer.found_by),
             }
             for peer in snapshot.sources.peers()
         ],
+        "disconnections": [
+            {
+                "address": host_and_port(each.host, each.port),
+                "incoming": each.incoming,
+                "software": each.software,
+                "lasted": each.lasted,
+                **_ended(each),
+            }
+            for each in snapshot.sources.ended_connections()
+        ],
     }
+
+
+def _time_of(snapshot: Snapshot, seconds_ago: float | None) -> float | None:
+    return None if seconds_ago is None else snapshot.pool.time - seconds_ago
+
+
+def _ended(end: EndedConnection) -> dict[str, Any]:
+    return {"time": end.time, "reason": end.reason}
+
+
+def connects_only(snapshot: Snapshot) -> bool:
+    """Return whether the node connects only to the nodes that the operator names."""
+    return bool(snapshot.sources.settings.get("connect-only"))
+
+
+def reachable_figures(snapshot: Snapshot) -> dict[str, Any]:
+    """Return whether other nodes can connect to this one, since when, and how that is known."""
+    answer = snapshot.sources.reachable()
+    return {"answer": answer.reachable.value, "since": answer.since, "known_by": answer.known_by.value}
+
+
+def mapped_ports(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the ports that routers forward to this node."""
+    return [
+        {
+            "network": each.network.value,
+            "method": each.method,
+            "address": host_and_port(each.host, each.port),
+            "since": each.since,
+        }
+        for each in snapshot.sources.mapped_ports()
+    ]
 
 
 def _origin(found_by: FoundBy) -> dict[str, Any]:
@@ -132,6 +181,7 @@ def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]
     return {
         "total": len(known),
         "found_by": snapshot.once(_known_origins),
+        **snapshot.sources.address_counts()._asdict(),
         "offset": offset,
         "limit": limit,
         "nodes": [
@@ -140,6 +190,9 @@ def known_nodes(context: RequestContext, arguments: Arguments) -> dict[str, Any]
                 "first_seen": each.first_seen,
                 "last_seen": each.last_seen,
                 "connected": (each.host, each.port) in connected,
+                "tried": each.answered,
+                "group": each.group,
+                "sent_by": list(each.sources),
                 **_origin(each.found_by),
             }
             for each in known[offset : offset + limit]
@@ -166,6 +219,32 @@ _FOUND_BY = {
     ),
     "found_by_name": nullable(text("the name that resolved to its address; null if it was given as an address")),
 }
+_GROUP = text("its neighbourhood: at most one outgoing connection leads to each")
+_ADDRESS_COUNTS = {
+    "new": count("known addresses that this node only heard of"),
+    "tried": count("known addresses at which a node answered this one"),
+}
+_ENDED = {"time": {**TIME, "description": "when it ended, Unix seconds"}, "reason": text("why it ended")}
+REACHABLE = record(
+    "whether other nodes can connect to this one",
+    answer=words(*(each.value for each in Reachable), description="as far as this node knows"),
+    since=nullable({**TIME, "description": "since when, Unix seconds; null if that is not known"}),
+    known_by=words(
+        *(each.value for each in KnownBy),
+        description="how that is known: another node connected from a public address; a router forwards the "
+        "port (no: its own address is not public); others are told of this node, and nobody came for a day; the "
+        "port is open to this machine only; not known",
+    ),
+)
+MAPPED_PORTS = array(
+    record(
+        network=words(NetworkKind.IPV4.value, NetworkKind.IPV6.value, description="the kind of address"),
+        method=text("PCP, NAT-PMP or UPnP"),
+        address=text("the router's address and port, to which others connect"),
+        since={**TIME, "description": "since when, Unix seconds"},
+    ),
+    "ports that the router forwards to this node",
+)
 _PING = nullable(number("milliseconds; null if not known yet"))
 ENDPOINTS = (
     Endpoint(
@@ -174,6 +253,8 @@ ENDPOINTS = (
         record(
             incoming=count(),
             outgoing=count(),
+            connect_only=boolean("whether the node connects only to those of --p2pool-node (--connect-only)"),
+            addresses=record("numbers of known addresses", **_ADDRESS_COUNTS),
             peers=array(
                 record(
                     address=text(),
@@ -184,8 +265,24 @@ ENDPOINTS = (
                     known_transactions=count("transactions that it has announced"),
                     remembered_bytes=count("bytes of transactions that it asked this node to remember"),
                     round_trip=nullable(SECONDS),
+                    group=_GROUP,
+                    brought_shares=count("new shares that it was the first to bring"),
+                    last_brought=nullable({**TIME, "description": "when it brought the last of them"}),
+                    last_disconnection=nullable(
+                        record("how the last connection with the same host ended", **_ENDED)
+                    ),
                     **_FOUND_BY,
                 )
+            ),
+            disconnections=array(
+                record(
+                    address=text("host and port of the other end"),
+                    incoming=boolean("whether the connection was incoming"),
+                    software=text("software name that it reported"),
+                    lasted={**SECONDS, "description": "duration of the connection, in seconds"},
+                    **_ENDED,
+                ),
+                "the last connection of each host that ended, newest first; at most 50",
             ),
         ),
         view=peer_figures,
@@ -196,6 +293,7 @@ ENDPOINTS = (
         record(
             total=count(),
             found_by=mapping(count(), "number of nodes, by how they became known"),
+            **_ADDRESS_COUNTS,
             offset=count(),
             limit=count(),
             nodes=array(
@@ -204,6 +302,9 @@ ENDPOINTS = (
                     first_seen=TIME,
                     last_seen=TIME,
                     connected=boolean("whether this node is connected to it now"),
+                    tried=boolean("whether it answered this node at some time"),
+                    group=_GROUP,
+                    sent_by=array(text(), "neighbourhoods of the nodes that sent it, while it is not tried"),
                     **_FOUND_BY,
                 )
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,7 +157,14 @@ class RouterPort:
         return "router"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Do nothing: the reactor gave the descriptor up."""
+        """Take note of an error of the socket, such as that nothing listens there: a reactor that uses epoll takes
+        it for the end of a connection, and gives the descriptor up."""
+        if self._link is None:
+            return
+        error = self._link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._reactor.addReader(self)
+        if error == errno.ECONNREFUSED:
+            self._refused()
 
     def doRead(self) -> None:
         """Read what the router sent; the rest of many datagrams in the next turn."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
@@ -22,8 +22,9 @@ from p2pool.base.environment import Environment
 from p2pool.base.errors import reason_of
 from p2pool.base.hosts import EVERY_KIND, NetworkKind, is_global, parse_address
 from p2pool.base.text import printable
+from p2pool.base.timer import Timer
 from p2pool.net.port_control import CONTROL_PORT
-from p2pool.net.router_port import RouterPort, open_link
+from p2pool.net.router_port import RouterLink, RouterPort, open_link
 from p2pool.net.routes import Gateway as Router
 from p2pool.net.routes import default_gateways
 from p2pool.peers.figures import MappedPort
@@ -33,6 +34,8 @@ _log = Logger(namespace="p2pool.peers")
 
 RENEW_PERIOD: Final = 1200.0
 """Seconds after which UPnP is asked again."""
+MOVE_PERIOD: Final = 600.0
+"""Seconds after which the node looks whether it has another router, or another address."""
 FIRST_WAIT, LONGEST_WAIT = 60.0, 1800.0
 """Seconds after which all is tried again if no router helps. Routers that refuse mean it for half an hour."""
 GIVE_BACK_TIME: Final = 1.0
@@ -88,6 +91,13 @@ class PortMapping:
         await DeferredList([Deferred.fromCoroutine(network.stop()) for network in self._networks])
 
 
+class _Way(NamedTuple):
+    """A router, and the socket by which it is asked."""
+
+    router: Router
+    link: RouterLink
+
+
 class _NetworkMapping:
     """The mapping in one network."""
 
@@ -141,8 +151,16 @@ class _NetworkMapping:
     async def _by_router(self) -> str:
         """Keep the port open by PCP or NAT-PMP for as long as that goes well; return why it does not. "" if there
         is nobody to ask."""
-        access, environment = self._access, self._environment
-        routers = await environment.run_in_daemon_thread(access.find_routers)
+        while True:
+            way = await self._find_way()
+            problem = way if isinstance(way, str) else await self._keep_at(way)
+            if problem is not None:
+                return problem
+
+    async def _find_way(self) -> _Way | str:
+        """Return the router of the default route, and a socket to it; else why not."""
+        access = self._access
+        routers = await self._environment.run_in_daemon_thread(access.find_routers)
         version = 4 if self._kind is NetworkKind.IPV4 else 6
         router = next((each for each in routers if each.host.version == version), None)
         if router is None:
@@ -154,19 +172,47 @@ class _NetworkMapping:
         if version == 6 and not is_global(link.host):
             link.socket.close()
             return ""
-        ended: Deferred[str] = Deferred()
+        return _Way(router, link)
+
+    async def _keep_at(self, way: _Way) -> str | None:
+        """Keep the port open at one router. Return why that ended; None if this host has moved."""
+        ended: Deferred[str | None] = Deferred()
         self._router = port = RouterPort(
-            environment,
-            link,
+            self._environment,
+            way.link,
             self._port,
-            nonce=self._nonce_of(str(link.host)),
+            nonce=self._nonce_of(str(way.link.host)),
             changed=lambda: self._router_changed(ended),
-            ignored=partial(self._ignored, str(router.host)),
+            ignored=partial(self._ignored, str(way.router.host)),
         )
         port.start()
-        return await ended
+        watch = Timer(
+            self._environment.reactor,
+            MOVE_PERIOD,
+            lambda: self._check_way(way, ended),
+            name="check the route to the router",
+            now=False,
+        )
+        try:
+            return await ended
+        finally:
+            watch.stop()
 
-    def _router_changed(self, ended: Deferred[str]) -> None:
+    async def _check_way(self, way: _Way, ended: Deferred[str | None]) -> None:
+        """Leave a router that is no longer the one of the default route, and an address of this host that others
+        no longer see: those of IPv6 change every day on many machines."""
+        now = await self._find_way()
+        if isinstance(now, str):  # offline for the moment
+            return
+        now.link.socket.close()
+        port = self._router
+        if (now.router, now.link.host) != (way.router, way.link.host) and port is not None and not ended.called:
+            self._router = None
+            self._unset()
+            port.release()
+            ended.callback(None)
+
+    def _router_changed(self, ended: Deferred[str | None]) -> None:
         client = None if self._router is None else self._router.client
         if client is None:
             return

@@ -16,6 +16,8 @@ from twisted.internet.selectreactor import SelectReactor
 
 from p2pool.base.environment import real_environment
 from p2pool.base.hosts import NetworkKind
+from p2pool.net.lean_reactor import AVAILABLE, LeanReactor
+from p2pool.net.port_control import Operation
 from p2pool.net.routes import Gateway
 from p2pool.peers.port_mapping import PortMapping, RouterAccess
 from p2pool.peers.upnp import GatewayError
@@ -30,10 +32,10 @@ def no_upnp() -> Any:
 
 
 @contextmanager
-def listening(router: FakeRouter) -> Iterator[int]:
+def listening(router: FakeRouter, port: int = 0) -> Iterator[int]:
     """The router's port on this machine; a datagram of garbage comes before each answer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
+        server.bind(("127.0.0.1", port))
         ended = threading.Event()
 
         def serve() -> None:
@@ -56,7 +58,7 @@ class World:
     """A port that is kept open at the router, on a reactor of its own."""
 
     def __init__(self, port: int) -> None:
-        self.reactor: Any = SelectReactor()
+        self.reactor: Any = LeanReactor() if AVAILABLE else SelectReactor()
         self.mapping = PortMapping(
             real_environment(self.reactor),
             8999,
@@ -110,6 +112,26 @@ def test_a_router_that_is_gone_does_not_hold_up_the_end():
         world.until(lambda: world.mapping.mapped)
         router.answer = lambda data, now: b"nothing of use"  # type: ignore[method-assign]
         assert world.stop() < 1.5
+
+
+def test_a_router_that_refuses_for_a_moment_is_heard_again():
+    """A refusal is an error of the socket, for which an epoll reactor gives it up."""
+    router = FakeRouter()
+    with listening(router) as port:
+        world = World(port)
+        world.until(lambda: world.mapping.mapped)
+    access, client = world.mapping._networks[0]._router, world.mapping._networks[0]._router.client
+    client._ask(Operation.CHECK, time.monotonic())
+    world.until(lambda: client._request is None)
+    assert world.mapping.mapped
+    asked = len(router.asked)
+    with listening(router, port):
+        client._ask(Operation.CHECK, time.monotonic())
+        world.until(lambda: client._request is None)
+        assert len(router.asked) == asked + 1
+        assert access.fileno() != -1
+        world.stop()
+        assert router.mappings == {}
 
 
 def test_nobody_listens_on_the_router_s_port():

@@ -14,7 +14,14 @@ from twisted.python.failure import Failure
 from p2pool.base.hosts import NetworkKind
 from p2pool.net.routes import Gateway
 from p2pool.peers import port_mapping
-from p2pool.peers.port_mapping import FIRST_WAIT, LONGEST_WAIT, RENEW_PERIOD, PortMapping, RouterAccess
+from p2pool.peers.port_mapping import (
+    FIRST_WAIT,
+    LONGEST_WAIT,
+    MOVE_PERIOD,
+    RENEW_PERIOD,
+    PortMapping,
+    RouterAccess,
+)
 from p2pool.peers.upnp import GatewayError
 from tests.environment import make_environment
 from tests.logged import logged
@@ -67,12 +74,14 @@ class Wire:
         self.clock = Clock()
         self.routers = list(routers)
         self.host = ip_address(host)
-        self.closed = 0
+        self.held = 0
+        """Sockets that are open."""
         monkeypatch.setattr(port_mapping, "open_link", self.open)
 
     def open(self, gateway, port):
         if not self.routers:
             raise OSError(101, "Network is unreachable")
+        self.held += 1
         router = self.routers[0]
         waiting: list[bytes] = []
 
@@ -82,7 +91,7 @@ class Wire:
             return waiting.pop(0)
 
         def close():
-            self.closed += 1
+            self.held -= 1
 
         return SimpleNamespace(
             host=self.host,
@@ -217,7 +226,7 @@ def test_pcp_comes_before_nat_pmp_and_both_before_upnp(monkeypatch, pcp, method)
     assert changes == [1, 1]
     assert stopped(clock, made)
     assert router.mappings == {}
-    assert (wire.closed, clock.readers, clock.getDelayedCalls()) == (1, [], [])
+    assert (wire.held, clock.readers, clock.getDelayedCalls()) == (0, [], [])
 
 
 def test_what_refuses_pcp_may_know_upnp(monkeypatch):
@@ -276,7 +285,7 @@ def test_ipv6_by_pcp_only_and_only_for_a_public_address(monkeypatch):
     with logged() as log:
         made.start()
         clock.advance(0)
-    assert (log.lines, made.mapped, local.closed) == ([], [], 1)
+    assert (log.lines, made.mapped, local.held) == ([], [], 0)
     assert stopped(clock, made)
 
 
@@ -288,6 +297,27 @@ def test_networks_that_are_excluded_are_not_asked(kind):
     clock.advance(0)
     assert upnp.looked_for == 0
     assert stopped(clock, made)
+
+
+def test_another_router_or_address_is_noticed(monkeypatch):
+    """Both change when a machine moves; addresses of IPv6 do every day."""
+    old, new, routers = FakeRouter(outside="8.1.2.3"), FakeRouter(outside="8.4.5.6"), [WIRE]
+    wire = Wire(monkeypatch, old)
+    clock, made = mapping(nobody, routers, wire)
+    with logged() as log:
+        made.start()
+        clock.advance(0)
+        routers.clear()
+        clock.pump([MOVE_PERIOD])
+        assert len(made.mapped) == 1, "offline for the moment"
+        wire.routers, wire.host = [new], ip_address("10.0.0.7")
+        routers.append(Gateway(ip_address("10.0.0.1"), "eth0"))
+        clock.pump([MOVE_PERIOD, 0.0, 1.0])
+    assert [each.host for each in made.mapped] == ["8.4.5.6"]
+    assert (old.mappings, new.mappings) == ({}, {8999: 8999})
+    assert len(log.lines) == 2
+    assert stopped(clock, made)
+    assert (wire.held, clock.readers, clock.getDelayedCalls(), new.mappings) == (0, [], [], {})
 
 
 def test_hostile_datagrams_cost_one_line(monkeypatch):

@@ -11,39 +11,6 @@ import { Table, emptyNote, textColumn } from "../js/table.js";
 const PAGE = 25;
 
 const milliseconds = (seconds) => (known(seconds) ? `${significant(seconds * 1000, 3)}\u00a0ms` : "not measured yet");
-/** Return a text with the time of something behind it, and a function that keeps it up to date. */
-function timedNote() {
-  const node = make("span", { class: "note" }, make("span"), timeNode(null));
-  const [words, time] = node.children;
-  const update = (text, unix) => {
-    node.hidden = unix === null;
-    setText(words, text);
-    // The node recomputes times each second; they may be a second off.
-    if (unix === null || Math.abs(Number(time.dataset.unix) - unix) > 2 || time.dataset.unix === undefined) {
-      setTime(time, unix === null ? null : Math.round(unix));
-    }
-  };
-  return { node, update };
-}
-
-/** Return a column of texts, each with a timed note below it: `note` returns [text, Unix seconds or null]. */
-function notedColumn(title, text, note, side = null) {
-  const notes = new WeakMap();
-  return {
-    title,
-    side,
-    create: () => make("span"),
-    update: (cell, item) => {
-      if (!notes.has(cell)) {
-        notes.set(cell, timedNote());
-        cell.append(notes.get(cell).node);
-      }
-      setText(cell.firstElementChild, text(item));
-      notes.get(cell).update(...note(item));
-    },
-  };
-}
-
 const direction = ({ incoming }) => (incoming ? "incoming" : "outgoing");
 
 // --- connected ---------------------------------------------------------------------------------------------
@@ -78,8 +45,18 @@ const peers = new Listing("peers", {
     },
     { ...textColumn("Round trip", ({ round_trip: trip }) => milliseconds(trip)), by: ({ round_trip: trip }) => trip },
     {
-      ...notedColumn("New shares", (peer) => integer(peer.brought_shares), (peer) => ["last ", peer.last_brought], "number"),
+      title: "New shares",
+      side: "number",
       by: (peer) => peer.brought_shares,
+      create: () => make("span", {}, make("span"), make("span", { class: "note" }, "last ", timeNode(null))),
+      update: (cell, { brought_shares: count, last_brought: last }) => {
+        const [number, note] = cell.firstElementChild.children;
+        setText(number, integer(count));
+        note.hidden = last === null;
+        const time = note.lastElementChild;
+        // The node recomputes it each second; it may be a second off.
+        if (last !== null && !(Math.abs(Number(time.dataset.unix) - last) <= 2)) setTime(time, Math.round(last));
+      },
     },
     {
       title: "Transactions",

@@ -39,9 +39,9 @@ function address(views) {
  *
  * `views` are names of views; `show(values)` is called with a Map of the known ones, at first and after each change;
  * `onEvent(event)` is called for each event; `poll()` fetches everything once, and is called every `period` ms while the
- * WebSocket is down.
+ * WebSocket is down. While `stays()` is true, a hidden tab stays connected too.
  */
-export function follow({ views, show, onEvent, poll, period }) {
+export function follow({ views, show, onEvent, poll, period, stays = () => false }) {
   let values = new Map();
   /** @type {?WebSocket} */
   let socket = null;
@@ -141,6 +141,7 @@ export function follow({ views, show, onEvent, poll, period }) {
   }
 
   document.addEventListener("visibilitychange", () => {
+    if (isLive && stays()) return;
     clearTimeout(pollTimer);
     disconnect();
     delay = FIRST_DELAY;

@@ -4,6 +4,7 @@ import { fetchText, fetchJson, nodeNow } from "./api.js";
 import { byId, refreshTimes, setBanner, setText } from "./dom.js";
 import { clockTime } from "./format.js";
 import { follow } from "./live.js";
+import { notify, wantsNews } from "./notify.js";
 import { buildShell, showNetwork } from "./shell.js";
 
 /** Every page follows this view: all of them show the network, the warnings and the version. */
@@ -77,13 +78,14 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
     refreshTimes();
   }
 
-  /** Announce new warnings to screen readers, and pass the event on. */
+  /** Announce new warnings to screen readers, notify the reader at its wish, and pass the event on. */
   function announce(event) {
+    notify(event);
     if (event.event === "alert" && !event.over) setText(byId("said"), `Warning: ${event.text}`);
     onEvent(event);
   }
 
-  follow({ views: all, show: (values) => showValues(values, "live"), onEvent: announce, poll, period });
+  follow({ views: all, show: (values) => showValues(values, "live"), onEvent: announce, poll, period, stays: wantsNews });
 }
 
 const STATE_HINTS = { live: "Updated over a WebSocket", polling: "Updated by polling: the WebSocket is blocked or not connected yet" };

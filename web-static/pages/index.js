@@ -8,6 +8,7 @@ import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { rememberButton, rememberedMiner } from "../js/mine.js";
 import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showVerdict, waitText } from "../js/miner.js";
+import { buildWishes } from "../js/notify.js";
 import { pollPath, startPage } from "../js/page.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { qrButton } from "../js/qr.js";
@@ -242,6 +243,7 @@ for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelec
   button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
 }
 
+buildWishes(byId("wishes"));
 byId("c-url").parentNode.append(" ", qrButton(() => byId("c-url").textContent, "the URL"));
 
 byId("find").addEventListener("submit", (event) => {

@@ -49,3 +49,47 @@ def test_without_the_node_there_is_a_page_that_says_so(tmp_path):
         assert view.text("h1") == "The node does not answer"
         assert view.page.locator("body").evaluate("node => getComputedStyle(node).margin") == "0px"
         view.keep("offline")
+
+
+SPY = """
+window.told = [];
+class Spy {
+    static permission = "granted";
+    static requestPermission = async () => "granted";
+    constructor(title, options) { window.told.push([title, options.body]); }
+}
+window.Notification = Spy;
+navigator.serviceWorker.getRegistration = async () => undefined;
+"""
+NEWS = """([kind, subject]) => import("./js/notify.js").then(
+    ({ notify }) => notify({ event: "happened", kind, subject, text: `${kind} of ${subject}` }))"""
+
+
+def test_notifications_are_of_what_was_wished(browser):
+    view = browser.open(
+        "index.html", width=360, prepare=lambda view: view.page.add_init_script(SPY)
+    ).wait_until_live()
+    page = view.page
+
+    def told(*events: tuple[str, str]) -> list[list[str]]:
+        page.evaluate("window.told.length = 0")
+        for event in events:
+            page.evaluate(NEWS, list(event))
+        return page.evaluate("new Promise((done) => setTimeout(() => done(window.told), 100))")
+
+    block, silent, other = ("block_found", "00ab"), ("worker_down", "yMine.rig1"), ("worker_down", "yOther.rig1")
+    # The pool of this test finds blocks of its own: only what is told of these is looked at.
+    assert [each for each in told(block, silent) if each[1].endswith(("00ab", "rig1"))] == []
+    page.get_by_label("My miner went silent").check()
+    assert "Remember as my miner" in view.text("#wishes p")
+    assert told(silent) == []
+    page.evaluate("localStorage.setItem('miner', 'yMine')")
+    assert told(silent, other) == [["Miner silent", "worker_down of yMine.rig1"]]
+    page.get_by_label("A block was found").check()
+    page.reload()
+    view.wait_until_live()
+    assert page.get_by_label("A block was found").is_checked()
+    assert ["Block found", "block_found of 00ab"] in told(block, other)
+    page.get_by_label("A block was found").uncheck()
+    page.get_by_label("My miner went silent").uncheck()
+    assert [each for each in told(block, silent) if each[1].endswith(("00ab", "rig1"))] == []

@@ -237,10 +237,11 @@ class Dialler:
 
     def _began(self, session: PeerSession) -> None:
         """Close what a new connection makes too many: those made last, but for nodes that are named; if this node
-        is starved, those that have brought nothing for longest and had their turn."""
+        is starved without a chain, those that had their turn, the oldest first. (With a chain, maybe nobody finds
+        anything, and a peer that was honest for long must not make room for whoever comes then.)"""
         outgoing = sum(1 for each in self._hub.sessions if not each.incoming)
         others = [each for each in reversed(list(self.factory.protocols)) if each.session is not session]
-        is_starved = self.is_starved
+        is_starved = self.is_starved and not self._hub.has_chain
         if is_starved:
             others.sort(key=_last_use)
         for protocol in others:

@@ -35,6 +35,8 @@ const text = (id, title, value, show, side = "number") => ({
 const deadRatio = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
 const rejectedRatio = ({ accepted, refused }) => (refused > 0 ? refused / (accepted + refused) : 0);
 
+const difficultyOf = (item) => (item.connections > 0 ? difficulty(item.difficulty) : "disconnected");
+
 const nameColumn = (title) => ({
   id: "name",
   title,
@@ -68,12 +70,13 @@ const figures = [
   text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
   text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
   text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
-  text(
-    "difficulty",
-    "Difficulty",
-    (item) => item.difficulty,
-    (item) => (item.connections > 0 ? difficulty(item.difficulty) : "disconnected"),
-  ),
+  {
+    ...text("difficulty", "Difficulty", (item) => item.difficulty, difficultyOf),
+    update: (cell, item) => {
+      setText(cell, difficultyOf(item));
+      cell.title = difficultyOf(item); // in full, where it is cut off
+    },
+  },
   text("accepted", "Accepted", ({ accepted }) => accepted, ({ accepted }) => integer(accepted)),
   text("refused", "Rejected", rejectedRatio, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
   text("shares", "Shares", ({ shares }) => shares, ({ shares }) => integer(shares)),

@@ -1,5 +1,5 @@
 """What is wrong with how a page lies on the screen, found by measuring: nothing runs out of the window, no text is
-cut off without being told in full elsewhere, no text lies on another."""
+cut off without being told in full elsewhere, no text lies on another, nothing moves while it loads."""
 
 from __future__ import annotations
 
@@ -59,6 +59,32 @@ _MEASURE = """() => {
   }
   return [...new Set(found)];
 }"""
+
+
+_WATCH_SHIFTS = """
+  window.shifts = [];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const names = entry.sources.map(({ node }) => node?.id || node?.className || node?.nodeName);
+      const isNews = names.every((name) => name === "TR"); // a row that came in above others
+      if (!entry.hadRecentInput && !isNews) window.shifts.push([entry.value, names.join(" ")]);
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+"""
+MAX_SHIFT = 0.05
+"""Layout shift (the CLS of Web Vitals, all of it) of a page that loads without moving under the reader."""
+
+
+def watch_shifts(view: View) -> None:
+    """Measure from the start what moves on the page; to be done before it is opened."""
+    view.page.add_init_script(_WATCH_SHIFTS)
+
+
+def shifts(view: View) -> list[str]:
+    """What has moved too far since the start: one line for each, for people."""
+    found = view.tell("window.shifts")
+    total = sum(value for value, _ in found)
+    return [f"{value:.4f} {names}" for value, names in found] if total > MAX_SHIFT else []
 
 
 def faults(view: View) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.pages.browser import WIDTHS, View
-from tests.e2e.pages.layout import faults
+from tests.e2e.pages.layout import faults, shifts, watch_shifts
 from tests.e2e.pages.places import PAGES, address_of
 
 pytestmark = pytest.mark.e2e
@@ -44,12 +44,13 @@ def test_a_page_at_every_width_light_and_dark(page, pool, browser):
     """At each width in a tab that begins with it, as pages may ask for it once."""
     misplaced, keeps_out = {}, {}
     for width in WIDTHS:
-        view = browser.open(address_of(page, pool), width=width).wait_until_live()
+        view = browser.open(address_of(page, pool), width=width, prepare=watch_shifts).wait_until_live()
+        misplaced[width] = shifts(view)
         for scheme in SCHEMES:
             view.page.emulate_media(color_scheme=scheme)
             view.picture(f"{page}-{width}-{scheme}")
             if scheme == SCHEMES[0]:  # colours move nothing
-                misplaced[width] = faults(view)
+                misplaced[width] += faults(view)
             if (width, scheme) in TO_AXE:
                 keeps_out[width, scheme] = serious(violations(view))
     assert {where: found for where, found in misplaced.items() if found} == {}

@@ -89,6 +89,9 @@ def test_where_other_nodes_were_seen():
         "connected": False,
         "found_by": "remembered",
         "found_by_name": None,
+        "tried": False,
+        "group": "2001:db8::/32",
+        "sent_by": ["10.1.2.3"],
     }
     assert pool.ask("/api/v1/known_nodes?offset=1&limit=1").json["nodes"] == [second]
     assert pool.ask("/api/v1/known_nodes?offset=2").json["nodes"] == []

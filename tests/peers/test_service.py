@@ -63,10 +63,11 @@ class World:
         self.reactor = MemoryReactorClock()
         self.reactor.nameResolver = Resolver()
         environment = make_environment(self.reactor, clock=self.unix)
+        self.pool = StubPool(best=1)
         self.hub = PeerHub(
             replace(environment, chance=Always(1)),
             HubSettings(NETWORK, b"test", 9000),
-            pool=StubPool(best=1),
+            pool=self.pool,
             transactions=TransactionPool(),
             sender_of=lambda share_hash: None,
         )
@@ -797,7 +798,7 @@ def test_what_is_explored_is_tested_and_soon_something_else_if_nobody_is_there(w
 def starving(tmp_path, *, best: int | None, named: tuple[str, ...] = ()) -> World:
     """A node with three peers that it chose, which bring nothing; it knows of twenty."""
     world = World(tmp_path, DialSettings(None, outgoing=3)).start(listen=False)
-    world.hub._pool.best = best
+    world.pool.best = best
     world.hub.tick = lambda fail: None  # nobody is disconnected for silence
     world.brings_shares = False
     world.know(*(f"8.{n}.0.1" for n in range(20)))
@@ -877,7 +878,7 @@ def test_shares_of_who_connects_do_not_feed_a_node_without_a_chain(world):
     world.come("9.1.0.1", nonce=2)
     (incoming,) = (peer for peer in world.hub.peers if peer.incoming)
     for best, is_starved in ((None, True), (1, False)):
-        world.hub._pool.best = best
+        world.pool.best = best
         world.service._dialler._fed_at = -1e9
         incoming.brought_at = world.reactor.seconds()
         world.seconds(1)
@@ -886,14 +887,14 @@ def test_shares_of_who_connects_do_not_feed_a_node_without_a_chain(world):
 
 def test_while_there_is_no_chain_those_that_a_bootstrap_source_named_are_kept_in_mind(tmp_path):
     world = looking(tmp_path, *((f"8.{n}.0.1", 0) for n in range(1, 10)))
-    world.hub._pool.best = None
+    world.pool.best = None
     world.start()
     for number in range(6):
         world.seconds(1)
         world.connect(number, nonce=number + 1)
     world.seconds(1)
     assert len(world.service._dialler.named) == 2
-    world.hub._pool.best = 1
+    world.pool.best = 1
     world.seconds(1)
     assert not world.service._dialler.named
     world.done(world.service.stop())

@@ -23,6 +23,7 @@ PAGES: Final = (
     ("transition.html", "Votes"),
     ("events.html", "Events"),
     ("node.html", "Node"),
+    ("help.html", "Help"),
 )
 """The pages of the navigation, as web-static/js/shell.js has them: a test compares them."""
 MAX_SHOWN: Final = 200

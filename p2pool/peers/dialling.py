@@ -14,6 +14,7 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from p2pool.base.backoff import Backoff
 from p2pool.base.bounded import BoundedDict
 from p2pool.base.environment import Environment
 from p2pool.base.hosts import EVERY_KIND, NetworkKind, kinds_of, parse_address
@@ -23,7 +24,7 @@ from p2pool.peers.bootstrap import MAX_FOUND
 from p2pool.peers.hub import PeerHub
 from p2pool.peers.kept_node import SHORT_LIVED
 from p2pool.peers.messages import PeerAddress
-from p2pool.peers.protocol import PeerFactory
+from p2pool.peers.protocol import PeerFactory, PeerProtocol
 from p2pool.peers.session import PeerSession
 
 MAX_ATTEMPTS = 30
@@ -40,6 +41,15 @@ which new addresses are good ones. Without it, parts of a network that could not
 minutes stay apart for ever: by then each node has all the connections that it wants, within its own part."""
 EXPLORE_AGAIN = 30.0
 """Seconds until the next such connection if nobody was reached."""
+STARVED_TIME: Final = 5.0
+"""Seconds without a share from the peers that this node chose, while it has no share chain. After that it dials
+another one each second, in place of those that bring nothing."""
+QUIET_PERIODS: Final = 10
+"""Share periods without a share from any peer, while there is a chain: chance has it once in 22,000 times. After
+that another peer is dialled, again after EXPLORE_AGAIN seconds, and ever more rarely: the pool may be small
+now."""
+REST_AFTER_STARVING: Final = 300.0
+"""Seconds before a peer is dialled again that made room for another since it brought nothing."""
 MAX_ANCHORS: Final = 2
 """Outgoing connections that are made again first after a restart: whoever fills the address book does not gain
 by a restart what it could not have before."""
@@ -73,6 +83,10 @@ class Dialler:
         """Host -> until when it is not dialled again."""
         self._next_exploration = self._hurries_until = 0.0
         """On the reactor's clock."""
+        self._fed_at = self._next_turn = 0.0
+        """When a peer last brought a share, or this node began to wait for one; when it turns to another peer. On
+        the monotonic clock."""
+        self._turn_backoff = Backoff(EXPLORE_AGAIN, EXPLORE_PERIOD)
         self._explored: tuple[str, int] | None = None
         """The address that was explored last."""
 
@@ -108,6 +122,7 @@ class Dialler:
         that a bootstrap source names if none of those is connected."""
         if not self._wanted or len(self._attempts) >= MAX_ATTEMPTS:
             return
+        self._note_shares()
         address: PeerAddress | None = None
         outgoing = [session for session in self._hub.sessions if not session.incoming]
         groups = {dial_group(session.host, session.port) for session in outgoing}
@@ -118,6 +133,8 @@ class Dialler:
                 address = self._first(self._hub.addresses.draw(self._clock()), set())
         elif self.named and not self.has_trusted():
             address = self._first(tuple(self.named), set())
+        elif self.is_starved and len(outgoing) <= self._wanted + 1 and self._hub.monotonic() >= self._next_turn:
+            address = self._turn_to_another(groups)
         elif self._reactor.seconds() >= self._next_exploration:
             address = self._explore(groups)
         if address is not None:
@@ -126,6 +143,35 @@ class Dialler:
     def has_trusted(self) -> bool:
         """Return whether a node that the operator or the package names is a peer."""
         return any(map(self._hub.is_trusted, self._hub.peers))
+
+    @property
+    def is_starved(self) -> bool:
+        """Return whether peers have not brought a share for too long: they may be many hosts of one owner."""
+        period = self._hub.settings.network.share_period
+        patience = QUIET_PERIODS * period if self._hub.has_chain else STARVED_TIME
+        return self._hub.monotonic() - self._fed_at > patience
+
+    def _note_shares(self) -> None:
+        """Take note of when a peer last brought a share; without a chain, of those that this node chose: others
+        could bring it one share at a time."""
+        peers = self._hub.peers
+        chosen = [peer for peer in peers if not peer.incoming]
+        senders = peers if self._hub.has_chain else chosen
+        fed_at = max((peer.brought_at for peer in senders if peer.brought_at is not None), default=self._fed_at)
+        if not chosen:
+            fed_at = self._hub.monotonic()
+        if fed_at > self._fed_at:
+            self._fed_at = fed_at
+            self._next_turn = 0.0
+            self._turn_backoff.reset()
+
+    def _turn_to_another(self, groups: set[str]) -> PeerAddress | None:
+        """Return the address for a connection in place of one that brings nothing."""
+        drawn = self._hub.addresses.draw(self._clock(), new_first=self._chance.random() < 0.5)
+        address = self._first(chain([*self._anchors, *self.named], drawn), groups)
+        if address is not None and self._hub.has_chain:
+            self._next_turn = self._hub.monotonic() + self._turn_backoff.next_wait()
+        return address
 
     def _explore(self, groups: set[str]) -> PeerAddress | None:
         """Return the address for the connection more than wanted: one that may lose its place in the book, else
@@ -190,15 +236,29 @@ class Dialler:
             self._next_exploration = min(self._next_exploration, self._reactor.seconds() + EXPLORE_AGAIN)
 
     def _began(self, session: PeerSession) -> None:
-        """Close what a new connection makes too many: those made last, but for nodes that are named."""
+        """Close what a new connection makes too many: those made last, but for nodes that are named; if this node
+        is starved without a chain, those that had their turn, the oldest first. (With a chain, maybe nobody finds
+        anything, and a peer that was honest for long must not make room for whoever comes then.)"""
         outgoing = sum(1 for each in self._hub.sessions if not each.incoming)
-        for protocol in reversed(list(self.factory.protocols)):
+        others = [each for each in reversed(list(self.factory.protocols)) if each.session is not session]
+        is_starved = self.is_starved and not self._hub.has_chain
+        if is_starved:
+            others.sort(key=_last_use)
+        for protocol in others:
             if outgoing <= self._wanted + 1:
                 break
             each = protocol.session
-            if each is not None and each is not session and not self._hub.is_trusted(each):
-                protocol.close()
-                outgoing -= 1
+            if each is None or not self._may_close(each, is_starved):
+                continue
+            if is_starved:
+                self._resting[each.host] = self._clock() + REST_AFTER_STARVING
+            protocol.close()
+            outgoing -= 1
+
+    def _may_close(self, session: PeerSession, is_starved: bool) -> bool:
+        if is_starved:
+            return self._hub.downloader.has_no_turn_left(session, self._hub.monotonic())
+        return not self._hub.is_trusted(session)
 
     def _ended(self, session: PeerSession) -> None:
         """Take note of the end of a connection. Without a handshake the address is of no use: a dead end, this
@@ -216,6 +276,11 @@ class Dialler:
             self._resting[session.host] = self._clock() + REST_AFTER_FAILURE
         else:
             self._failed(session.host, session.port)
+
+
+def _last_use(protocol: PeerProtocol) -> float:
+    peer = protocol.session
+    return 0.0 if peer is None else peer.connected_at if peer.brought_at is None else peer.brought_at
 
 
 def _connected_at(peer: PeerSession) -> float:

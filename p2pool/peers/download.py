@@ -35,6 +35,8 @@ FEWEST_PARENTS = 6
 """Likewise, of a peer that lost many turns: about 4 kB, which 300 bytes per second deliver in time."""
 SOON = 1.0
 """Seconds after which what is below a missing share is asked of other peers, while the share is being sent."""
+TRIAL = 10.0
+"""Seconds in which a new peer should announce what it can be asked for."""
 ANSWER_TIME = 2.0
 """Seconds for which the shares that are requested should keep a peer busy."""
 MAX_STOPS = 100
@@ -164,6 +166,15 @@ class Downloader:
 
     def _is_wanted(self, share_hash: int) -> bool:
         return share_hash in self._pool.wanted()
+
+    def has_no_turn_left(self, peer: PeerSession, now: float) -> bool:
+        """Return whether a peer had its turn to send shares, and lost it or had nothing, or announces nothing that
+        it could be asked for."""
+        if peer in self._claims or any(turn.peer is peer and not turn.over for turn in self._turns):
+            return False
+        host = peer.host_key
+        is_known = self.deliveries.has_penalty(host, now) or self.deliveries.rate(host) < UNKNOWN_RATE
+        return is_known or now - peer.connected_at > TRIAL
 
     # --- turns -------------------------------------------------------------------------------------------
 

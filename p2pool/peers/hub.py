@@ -139,6 +139,11 @@ class PeerHub(Hub):
         """Return the connections whose handshake is done."""
         return [session for session in self.sessions if session.state is PeerState.READY]
 
+    @property
+    def has_chain(self) -> bool:
+        """Return whether there is a share to build on."""
+        return self._pool.best_share_hash() is not None
+
     def session_of(self, label: str) -> PeerSession | None:
         """Return the connection with a label; None once it has ended."""
         return next((session for session in self.sessions if session.label == label), None)

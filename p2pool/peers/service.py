@@ -173,7 +173,8 @@ class PeerService(Service):
         connections do not count, as for dialling."""
         now = self._reactor.seconds()
         outgoing = sum(1 for session in self.hub.peers if not session.incoming)
-        if outgoing >= min(FEW_PEERS, self._settings.outgoing) and self._dialler.has_trusted():
+        are_enough = outgoing >= min(FEW_PEERS, self._settings.outgoing) and self._dialler.has_trusted()
+        if are_enough and self.hub.has_chain and not self._dialler.is_starved:
             self._next_look_up = now + REMEMBERED_FIRST
             self._look_up_backoff.reset()
             self._dialler.named.clear()

@@ -7,7 +7,15 @@ from collections import Counter
 import pytest
 
 from p2pool.peers.deliveries import UNKNOWN_RATE, Deliveries
-from p2pool.peers.download import MAX_AT_ONCE, MAX_OF_HOST, MAX_STOPS, PARENTS, PARENTS_UNPROVEN
+from p2pool.peers.download import (
+    FEWEST_PARENTS,
+    MAX_AT_ONCE,
+    MAX_OF_HOST,
+    MAX_STOPS,
+    PARENTS,
+    PARENTS_UNPROVEN,
+    TRIAL,
+)
 from p2pool.peers.errors import Drop
 from p2pool.peers.messages import Envelope, PeerPing, ShareReply
 from p2pool.peers.patience import MIN_RATE
@@ -280,10 +288,40 @@ def test_when_whoever_announced_what_builds_on_a_share_lets_its_turn_pass_a_chos
 def test_how_many_parents_are_asked_for_depends_on_what_was_delivered():
     depot = Depot()
     host = depot.talks[0].session.host_key
-    for shares, most in ((0, PARENTS_UNPROVEN), (100, 200), (10_000, PARENTS)):
+    for shares, lost, most in (
+        (0, 0, PARENTS_UNPROVEN),
+        (100, 0, 200),
+        (10_000, 0, PARENTS),
+        (0, 1, PARENTS_UNPROVEN // 2),
+        (2, 2, PARENTS_UNPROVEN // 4),
+        (2, 9, FEWEST_PARENTS),
+        (100, 9, 200),
+    ):
         depot.downloader.deliveries = Deliveries()
         depot.downloader.deliveries.delivered(host, shares, 1.0)
+        for _ in range(lost):
+            depot.downloader.deliveries.lost_turn(host, 0.0)
         assert depot.downloader._most_parents(depot.talks[0].session) == most
+
+
+def test_a_peer_has_no_turn_left_if_it_lost_it_or_had_nothing_or_announced_nothing_for_long():
+    depot = Depot(peers=3)
+    asked, waiting, silent = (talk.session for talk in depot.talks)
+    downloader = depot.downloader
+
+    def done(now: float) -> list[bool]:
+        return [downloader.has_no_turn_left(each, now) for each in (asked, waiting, silent)]
+
+    downloader.fetch(HASHES[0], asked, 0.0)
+    downloader.fetch(HASHES[0], waiting, 0.0)
+    assert done(TRIAL) == [False, False, False]
+    assert done(TRIAL + 1) == [False, False, True]
+    downloader.step(4.0)
+    assert done(4.0) == [True, False, False], "its turn is over, and that of the next one has begun"
+    downloader.step(8.0)
+    assert done(8.0) == [True, True, False]
+    downloader.deliveries.delivered(silent.host_key, 0, 1.0)
+    assert done(8.0) == [True, True, True]
 
 
 def test_a_share_that_nobody_has_does_not_stand_before_the_others():

@@ -16,7 +16,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from p2pool.peers.bootstrap import MAX_OF_NAME, BootstrapSettings
-from p2pool.peers.dialling import DIAL_TIME, EXPLORE_PERIOD, MAX_ATTEMPTS
+from p2pool.peers.dialling import DIAL_TIME, EXPLORE_PERIOD, MAX_ATTEMPTS, QUIET_PERIODS
 from p2pool.peers.errors import Drop, Misbehaviour
 from p2pool.peers.figures import FoundBy, NodeLookUps, NodeOrigin
 from p2pool.peers.hub import HubSettings, PeerHub
@@ -63,14 +63,17 @@ class World:
         self.reactor = MemoryReactorClock()
         self.reactor.nameResolver = Resolver()
         environment = make_environment(self.reactor, clock=self.unix)
+        self.pool = StubPool(best=1)
         self.hub = PeerHub(
             replace(environment, chance=Always(1)),
             HubSettings(NETWORK, b"test", 9000),
-            pool=StubPool(),
+            pool=self.pool,
             transactions=TransactionPool(),
             sender_of=lambda share_hash: None,
         )
         self.hub.round_trips.step = lambda peers: None
+        self.brings_shares = True
+        """Whether peers bring a share each second."""
         self.service = PeerService(
             environment,
             self.hub,
@@ -99,6 +102,8 @@ class World:
 
     def seconds(self, count: int) -> None:
         for _ in range(count):
+            for peer in self.hub.peers if self.brings_shares else ():
+                peer.brought_at = self.reactor.seconds()
             self.reactor.advance(1.0)
 
     def dialled(self) -> list[tuple[str, int]]:
@@ -785,6 +790,114 @@ def test_what_is_explored_is_tested_and_soon_something_else_if_nobody_is_there(w
     assert world.dialled() == []
     world.seconds(2)
     assert len(world.dialled()) == 1
+
+
+# --- peers that bring nothing ------------------------------------------------------------------------------------
+
+
+def starving(tmp_path, *, best: int | None, named: tuple[str, ...] = ()) -> World:
+    """A node with three peers that it chose, which bring nothing; it knows of twenty."""
+    world = World(tmp_path, DialSettings(None, outgoing=3)).start(listen=False)
+    world.pool.best = best
+    world.hub.tick = lambda fail: None  # nobody is disconnected for silence
+    world.brings_shares = False
+    world.know(*(f"8.{n}.0.1" for n in range(20)))
+    for host in named:
+        world.hub.named.add(host)
+    for number in range(3):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    assert len(world.dialled()) == 3
+    return world
+
+
+def connect_all(world: World) -> list[str]:
+    """Let the newest attempts succeed, and connections end that were closed. Return who was dialled."""
+    hosts = []
+    for number in range(world.taken, len(world.reactor.tcpClients)):
+        world.connect(number, nonce=number + 1)
+    hosts = [host for host, _ in world.dialled()]
+    for protocol in list(world.service._dialler.factory.protocols):
+        if protocol.transport.aborted:
+            protocol.connectionLost(Failure(ConnectionDone()))
+    return hosts
+
+
+def test_without_a_chain_peers_that_bring_nothing_make_room_for_others_one_a_second(tmp_path):
+    world = starving(tmp_path, best=None, named=tuple(f"8.{n}.0.1" for n in range(20)))
+    first = [session.host for session in world.hub.peers]
+    serving = world.hub.peers[1]
+    world.hub.downloader.has_no_turn_left = lambda peer, now: peer is not serving
+    world.seconds(3)
+    assert world.dialled() == []
+    for _ in range(3):
+        world.seconds(1)
+        (host,) = connect_all(world)
+        assert host not in first
+    hosts = [session.host for session in world.hub.peers]
+    assert [host in hosts for host in first] == [False, True, False], "named by a bootstrap source or not"
+    assert len(hosts) == 4
+    world.hub.peers[-1].brought_at = world.reactor.seconds()
+    world.seconds(5)
+    assert world.dialled() == []
+    later = []
+    for _ in range(30):
+        world.seconds(1)
+        later += connect_all(world)
+    assert len(later) == 14
+    assert set(first).isdisjoint(later), "they are left alone for a while"
+    world.done(world.service.stop())
+
+
+def test_with_a_chain_and_no_new_shares_for_long_another_peer_is_dialled_ever_more_rarely(tmp_path):
+    world = starving(tmp_path, best=1)
+    world.service._dialler._next_exploration = 1e9
+    patience = QUIET_PERIODS * NETWORK.share_period
+    first = list(world.hub.peers)
+    first[2].brought_at = world.reactor.seconds()
+    world.seconds(patience)
+    assert world.dialled() == []
+    turns = []
+    for second in range(120):
+        world.seconds(1)
+        turns += [second for _ in connect_all(world)]
+    assert [round(b - a) for a, b in pairwise(turns)] == [30, 60]
+    assert len(world.hub.peers) == 4
+    assert world.hub.peers[:3] == first, "nobody may find anything, and they may be honest"
+    first[2].brought_at = world.reactor.seconds()
+    world.seconds(patience)
+    assert world.dialled() == []
+    world.done(world.service.stop())
+
+
+def test_shares_of_who_connects_do_not_feed_a_node_without_a_chain(world):
+    world.brings_shares = False
+    world.know("8.1.0.1")
+    world.seconds(1)
+    world.connect(0, nonce=1)
+    world.come("9.1.0.1", nonce=2)
+    (incoming,) = (peer for peer in world.hub.peers if peer.incoming)
+    for best, is_starved in ((None, True), (1, False)):
+        world.pool.best = best
+        world.service._dialler._fed_at = -1e9
+        incoming.brought_at = world.reactor.seconds()
+        world.seconds(1)
+        assert world.service._dialler.is_starved is is_starved
+
+
+def test_while_there_is_no_chain_those_that_a_bootstrap_source_named_are_kept_in_mind(tmp_path):
+    world = looking(tmp_path, *((f"8.{n}.0.1", 0) for n in range(1, 10)))
+    world.pool.best = None
+    world.start()
+    for number in range(6):
+        world.seconds(1)
+        world.connect(number, nonce=number + 1)
+    world.seconds(1)
+    assert len(world.service._dialler.named) == 2
+    world.pool.best = 1
+    world.seconds(1)
+    assert not world.service._dialler.named
+    world.done(world.service.stop())
 
 
 # --- listening and the end ---------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tests.simulation.adversaries.forge import Forge
 from tests.simulation.adversaries.selfish import Selfish, Withhold
 from tests.simulation.adversaries.slow import Slow
 from tests.simulation.adversaries.stall import Stall
+from tests.simulation.adversaries.sybil import Sybil
 from tests.simulation.adversaries.thief import Thief
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ KINDS: Final[dict[str, type[Adversary]]] = {
     "spam_addresses": SpamAddresses,
     "slow": Slow,
     "stall": Stall,
+    "sybil": Sybil,
     "eclipse": Eclipse,
     "half_messages": HalfMessages,
 }

@@ -31,6 +31,9 @@ class Stall(PeerAdversary):
     asks it again and again, and has no work for its miners all the while.
     """
 
+    WITHIN = 10.0
+    """Seconds in which the victim must work on the others' chain."""
+
     def __init__(
         self,
         simulation: Simulation,
@@ -49,6 +52,8 @@ class Stall(PeerAdversary):
         self.victim.reconfigure(max_conns=count + 10)
         self._run: object = None
         self._started = 0.0
+        self._runs_before = 1
+        """Runs of the victim in which it knows the chain from its beginning."""
         self.joined: list[float | None] = []
         """Seconds until the victim worked on everybody's chain, of each start but the first; None: not yet."""
 
@@ -79,19 +84,22 @@ class Stall(PeerAdversary):
     def _look(self) -> None:
         """Pass the newest share on, and see whether the victim, since its last start without shares, works on what
         the others work on."""
-        newest = self._newest()[:1]
-        if newest and newest[0].hash != self.best:
-            self.best = newest[0].hash
-            self.tell_all(Shares(tuple(Envelope(share.version.type, share.contents) for share in newest)))
+        self._pass_on()
         process, now = self.victim.process, self.events.now
         if process is None:
             return
         if process is not self._run:
             self._run, self._started = process, now
-            if self.victim.runs > 1:
+            if self.victim.runs > self._runs_before:
                 self.joined.append(None)
         if self.joined and self.joined[-1] is None and process.node.best_share in self._recent():
             self.joined[-1] = now - self._started
+
+    def _pass_on(self) -> None:
+        newest = self._newest()[:1]
+        if newest and newest[0].hash != self.best:
+            self.best = newest[0].hash
+            self.tell_all(Shares(tuple(Envelope(share.version.type, share.contents) for share in newest)))
 
     @property
     def waits(self) -> list[float]:

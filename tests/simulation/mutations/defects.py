@@ -242,6 +242,32 @@ PEERS: Final = (
         world="eclipse",
     ),
     Defect(
+        name="peers that bring nothing may stay",
+        why="Makes new connections only for those that are lost.",
+        edits=(
+            Edit(
+                "p2pool.peers.dialling",
+                "        return self._hub.monotonic() - self._fed_at > patience\n",
+                "        return False\n",
+            ),
+        ),
+        caught_by=("NewcomersCatchUp",),
+        world="sybils",
+    ),
+    Defect(
+        name="without peers, without work",
+        why="Takes the work away as soon as there is no peer: shares could not be sent.",
+        edits=(
+            Edit(
+                "p2pool.app.peers",
+                "        return not self.hub.peers and not self._patience.left\n",
+                "        return not self.hub.peers\n",
+            ),
+        ),
+        caught_by=("SharesWithoutPeersCount",),
+        world="alone_again",
+    ),
+    Defect(
         name="empty answer is final",
         why="Never asks again for a share that a peer did not have.",
         edits=(Edit("p2pool.peers.download", "REST = 1.0\n", "REST = 1e9\n"),),

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from p2pool.pool_stats import BlockRecord, BlockStatus
+from p2pool.pool_stats.judgement import MinerState
 from p2pool.web import worker_index
-from p2pool.web.worker_index import MAX_LISTS, MAX_LISTS_PER_HOST, ORDERS, TooManyLists, WorkerFilter, WorkerIndex
+from p2pool.web.api.workers import STATE_GROUPS
+from p2pool.web.worker_index import (
+    ADDRESS_ORDERS,
+    MAX_LISTS,
+    MAX_LISTS_PER_HOST,
+    ORDERS,
+    TooManyLists,
+    WorkerFilter,
+    WorkerIndex,
+)
 from tests.logged import logged
 from tests.support import make_template
 from tests.web.busy import ALICE, BOB, NOBODY, SUBSIDY, busy_pool, payee
@@ -57,6 +68,18 @@ def numbers(page: dict) -> list[int]:
     return [int(worker["name"].rpartition("Rig")[2]) for worker in page["workers"]]
 
 
+def sorted_by(sort: str, row: dict) -> Any:
+    """What a row is sorted by, as clients see it."""
+    if sort.startswith("hash_rate_1"):
+        return row["hash_rates"][sort.removeprefix("hash_rate_")]
+    if sort == "dead_part":
+        return row["dead_hash_rate"] / row["hash_rate"] if row["hash_rate"] else 0
+    if sort == "refused_part":
+        all_of_them = row["accepted"] + row["refused"]
+        return row["refused"] / all_of_them if all_of_them else 0
+    return row[{"name": "address"}.get(sort, sort)] if "address" in row else row[sort]
+
+
 # --- pages ---------------------------------------------------------------------------------------------------
 
 
@@ -77,8 +100,7 @@ def test_following_the_pages_meets_every_worker_once(crowd, sort, order):
         workers += page["workers"]
         offset += len(page["workers"])
     assert len({worker["name"] for worker in workers}) == len(workers) == COUNT
-    field = {"last_share": "last_share"}.get(sort, sort)
-    values = [worker[field] for worker in workers]
+    values = [sorted_by(sort, worker) for worker in workers]
     assert values == sorted(values, reverse=order == "desc")
 
 
@@ -97,6 +119,7 @@ def test_filters(crowd):
     assert ask(crowd, f"address={BOB}&connected=true")["total"] == COUNT // 10
     assert ask(crowd, f"address={NOBODY}") | {"time": 0} == {
         "time": 0,
+        "known": COUNT,
         "total": 0,
         "offset": 0,
         "limit": 100,
@@ -107,6 +130,43 @@ def test_filters(crowd):
     assert found["total"] == 10
     assert numbers(ask(crowd, f"search=rig0012&address={BOB}&sort=name")) == [125, 120]
     assert ask(crowd, "search=" + quote("<script>"))["total"] == 0
+
+
+def test_states_and_software_are_found(busy):
+    by_state = {each["name"]: each["state"] for each in ask(busy, "limit=500")["workers"]}
+    for group, states in STATE_GROUPS.items():
+        found = {each["name"] for each in ask(busy, f"state={group}")["workers"]}
+        assert found == {name for name, state in by_state.items() if state in states}
+    assert {state for states in STATE_GROUPS.values() for state in states} == set(MinerState)
+    assert ask(busy, "search=MINER/1")["total"] == len(by_state)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("sort", list(ADDRESS_ORDERS))
+def test_addresses_are_listed_with_the_sums_of_their_workers(busy, sort, order):
+    told = busy.ask(f"/api/v1/addresses?sort={sort}&order={order}").json
+    assert told["total"] == told["known"] == len(told["addresses"]) > 1
+    values = [sorted_by(sort, row) for row in told["addresses"]]
+    assert [each or 0 for each in values] == sorted([each or 0 for each in values], reverse=order == "desc")
+    for row in told["addresses"]:
+        alone = busy.ask(f"/api/v1/addresses/{row['address']}").json
+        assert {name: row[name] for name in row if name != "state"} == {
+            name: alone[name] for name in row if name != "state"
+        }
+        own = ask(busy, f"address={row['address']}")["workers"]
+        for field in ("connections", "accepted", "refused", "dead", "shares", "hash_rate", "dead_hash_rate"):
+            assert row[field] == pytest.approx(sum(worker[field] for worker in own))
+        assert row["hash_rates"]["1h"] == pytest.approx(sum(worker["hash_rates"]["1h"] for worker in own))
+        assert sum(row["refused_by"].values()) == sum(sum(worker["refused_by"].values()) for worker in own)
+        assert row["state"] == busy.ask(f"/api/v1/miners/{row['address']}").json["state"]
+
+
+def test_an_address_is_found_by_one_of_its_workers(busy):
+    found = busy.ask("/api/v1/addresses?search=rig2").json
+    assert [each["address"] for each in found["addresses"]] == [ALICE]
+    assert (found["total"], found["addresses"][0]["known_workers"]) == (1, 2)
+    assert busy.ask("/api/v1/addresses?search=nobody-has-this").json["addresses"] == []
+    assert busy.ask("/api/v1/addresses?offset=1&limit=1").json["addresses"] != []
 
 
 def test_equal_workers_are_in_the_order_of_their_names(crowd):

@@ -3,7 +3,7 @@
 import { byId, setText } from "./dom.js";
 import { duration, known, percent, significant } from "./format.js";
 
-/** The states of p2pool/pool_stats/judgement.py, as people read them; the worst one first, for a list of workers. */
+/** The states of p2pool/pool_stats/judgement.py, as people read them. */
 export const STATES = {
   refused: "Rejected",
   silent: "Silent",
@@ -12,15 +12,8 @@ export const STATES = {
   ok: "OK",
   offline: "Offline",
 };
-/** The states that a filter puts together. */
-export const STATE_GROUPS = { ok: ["ok", "starting"], low: ["slow", "refused", "silent"], offline: ["offline"] };
-const WORST_FIRST = Object.keys(STATES);
-
-/** Return the worst of two states; either may be unknown. */
-export function worstState(one, other) {
-  const [a, b] = [one, other].map((state) => WORST_FIRST.indexOf(state));
-  return a < 0 || (b >= 0 && b < a) ? other : one;
-}
+/** The groups of states that the node filters by. */
+export const STATE_GROUPS = ["ok", "low", "offline"];
 
 /** Show a state in a `.badge`. */
 export function showState(node, state) {

@@ -1,35 +1,33 @@
-// The miners page: every worker, or every address with all its workers.
+// The miners page: every worker, or every address with all its workers, a page of the list at a time.
 
 import { byId, make, setText, setTime } from "../js/dom.js";
 import { difficulty, estimatedRate, hashRate, integer, percent, roughRate, shortWorker } from "../js/format.js";
+import { showPages } from "../js/listing.js";
 import { STATE_GROUPS, showState } from "../js/miner.js";
-import { startPage, whileVisible } from "../js/page.js";
-import { WindowedTable } from "../js/windowed.js";
-import { MAX_WORKERS, byAddress, fetchWorkers } from "../js/workers.js";
+import { pollPath, startPage } from "../js/page.js";
+import { PagedTable } from "../js/paged.js";
 
 const PERIOD = 5000;
-/** Polling interval in ms when there are more workers than the node returns at once. */
-const LONG_PERIOD = 15000;
-const FEW = 500;
+/** Rows on a page of the list. */
+const PAGE = 200;
+/** Pause in typing, in ms, after which the node searches. */
+const TYPING = 250;
 
 const query = new URLSearchParams(location.search);
 const state = {
   view: query.get("view") === "addresses" ? "addresses" : "workers",
   search: query.get("search") ?? "",
-  who: Object.keys(STATE_GROUPS).find((who) => who === query.get("who")) ?? "all",
+  who: STATE_GROUPS.find((who) => who === query.get("who")) ?? "all",
 };
-/** @type {?any[]} */
-let workers = null;
-let total = 0;
-let fetchedAt = 0;
+let page = 0;
 
 // --- tables ------------------------------------------------------------------------------------------------
 
-const text = (id, title, value, show, side = "number") => ({
+const text = (id, title, sort, show, side = "number") => ({
   id,
   title,
   side,
-  sort: value,
+  sort,
   update: (cell, item) => setText(cell, show(item)),
 });
 const deadRatio = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
@@ -41,7 +39,7 @@ const nameColumn = (title) => ({
   id: "name",
   title,
   head: true,
-  sort: ({ name }) => name,
+  sort: "name",
   create: () => make("a", { class: "quiet mono" }),
   update: (cell, { name }) => {
     const link = cell.firstElementChild;
@@ -56,35 +54,34 @@ const figures = [
   {
     id: "state",
     title: "Status",
-    sort: ({ state }) => state,
     create: () => make("span", { class: "badge" }),
     update: (cell, { state }) => showState(cell.firstElementChild, state),
   },
   {
-    ...text("rate", "Hash rate", ({ hash_rate: rate }) => rate, roughRate),
+    ...text("rate", "Hash rate", "hash_rate", roughRate),
     update: (cell, item) => {
       setText(cell, roughRate(item));
       cell.title = item.estimating ? estimatedRate(item) : "";
     },
   },
-  text("hour", "1 hour", (item) => item.hash_rates["1h"] ?? 0, (item) => hashRate(item.hash_rates["1h"])),
-  text("day", "1 day", (item) => item.hash_rates["1d"] ?? 0, (item) => hashRate(item.hash_rates["1d"])),
-  text("dead", "DOA", deadRatio, (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
+  text("hour", "1 hour", "hash_rate_1h", (item) => hashRate(item.hash_rates["1h"])),
+  text("day", "1 day", "hash_rate_1d", (item) => hashRate(item.hash_rates["1d"])),
+  text("dead", "DOA", "dead_part", (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
   {
-    ...text("difficulty", "Difficulty", (item) => item.difficulty, difficultyOf),
+    ...text("difficulty", "Difficulty", "difficulty", difficultyOf),
     update: (cell, item) => {
       setText(cell, difficultyOf(item));
       cell.title = difficultyOf(item); // in full, where it is cut off
     },
   },
-  text("accepted", "Accepted", ({ accepted }) => accepted, ({ accepted }) => integer(accepted)),
-  text("refused", "Rejected", rejectedRatio, (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
-  text("shares", "Shares", ({ shares }) => shares, ({ shares }) => integer(shares)),
+  text("accepted", "Accepted", "accepted", ({ accepted }) => integer(accepted)),
+  text("refused", "Rejected", "refused_part", (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
+  text("shares", "Shares", "shares", ({ shares }) => integer(shares)),
   {
     id: "last",
     title: "Last accepted",
     side: "number",
-    sort: (item) => item.last_share ?? 0,
+    sort: "last_share",
     create: () => make("time"),
     update: (cell, item) => setTime(cell.firstElementChild, item.last_share),
   },
@@ -96,17 +93,18 @@ const nothing = () => {
 };
 
 const tables = {
-  workers: new WindowedTable("workers", {
+  workers: new PagedTable("workers", {
     caption: "Workers: name, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
     sort: "rate",
     empty: nothing,
+    changed: reordered,
     columns: [
       nameColumn("Worker"),
       ...figures,
       {
         id: "software",
         title: "Software",
-        sort: (item) => item.user_agent,
+        sort: "user_agent",
         create: () => make("span", {}),
         update: (cell, item) => {
           setText(cell.firstElementChild, item.user_agent || "–");
@@ -115,11 +113,12 @@ const tables = {
       },
     ],
   }),
-  addresses: new WindowedTable("addresses", {
+  addresses: new PagedTable("addresses", {
     caption: "Addresses: workers, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
     sort: "rate",
     empty: nothing,
-    columns: [nameColumn("Address"), text("workers", "Workers", (item) => item.workers, (item) => integer(item.workers)), ...figures],
+    changed: reordered,
+    columns: [nameColumn("Address"), text("workers", "Workers", "workers", (item) => integer(item.workers)), ...figures],
   }),
 };
 
@@ -127,7 +126,7 @@ const tables = {
 
 const sortSelect = byId("sort");
 /** Names of the two sort directions of columns that are not amounts. */
-const DIRECTIONS = { name: ["Z to A", "A to Z"], state: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
+const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
 
 function fillSortSelect() {
   const table = tables[state.view];
@@ -144,7 +143,6 @@ function markSortSelect() {
   sortSelect.value = `${sort}:${descending ? 1 : 0}`;
 }
 
-for (const table of Object.values(tables)) table.onSort = markSortSelect;
 sortSelect.addEventListener("change", () => {
   const [id, descending] = sortSelect.value.split(":");
   tables[state.view].sortBy(id, descending === "1");
@@ -166,9 +164,11 @@ function choice(name) {
 }
 
 byId("search").value = state.search;
+let typing = 0;
 byId("search").addEventListener("input", () => {
   state.search = byId("search").value;
-  changed();
+  clearTimeout(typing);
+  typing = setTimeout(changed, TYPING);
 });
 choice("view");
 choice("who");
@@ -179,47 +179,46 @@ function changed() {
   const search = new URLSearchParams(wanted).toString();
   history.replaceState(null, "", search === "" ? "miners.html" : `miners.html?${search}`);
   fillSortSelect();
-  show();
+  turn(0);
+}
+
+function reordered() {
+  markSortSelect();
+  turn(0);
 }
 
 // --- showing -----------------------------------------------------------------------------------------------
 
-function show() {
-  if (workers === null) return;
-  const wanted = state.search.trim().toLowerCase();
-  const matches = (item) =>
-    (state.who === "all" || STATE_GROUPS[state.who].includes(item.state)) &&
-    (wanted === "" || item.name.toLowerCase().includes(wanted) || item.user_agent.toLowerCase().includes(wanted));
-  // An address matches if one of its workers does; its figures are the sums over all of them.
-  const chosen = workers.filter(matches);
-  let shown = chosen;
-  if (state.view === "addresses") {
-    const names = new Set(byAddress(chosen).map(({ name }) => name));
-    shown = byAddress(workers).filter(({ name }) => names.has(name));
+function path() {
+  const asked = new URLSearchParams({ ...tables[state.view].order, limit: String(PAGE), offset: String(page * PAGE) });
+  const search = state.search.trim();
+  if (search !== "") asked.set("search", search);
+  if (state.who !== "all") asked.set("state", state.who);
+  return `api/v1/${state.view}?${asked}`;
+}
+
+const again = pollPath(path, PERIOD, show);
+
+function turn(wanted) {
+  page = wanted;
+  again();
+}
+
+function show(value, status) {
+  if (status !== 200) return; // busy for a moment, or starting: asked again soon
+  if (value.workers === undefined === (state.view === "workers")) return; // of the view before
+  const { total, known } = value;
+  const items = state.view === "workers" ? value.workers : value.addresses.map((row) => ({ ...row, name: row.address }));
+  if (items.length === 0 && page > 0) {
+    turn(Math.max(0, Math.ceil(total / PAGE) - 1)); // the list has become shorter
+    return;
   }
   byId("workers").hidden = state.view !== "workers";
   byId("addresses").hidden = state.view !== "addresses";
-  tables[state.view].show(shown);
-  const all = state.view === "workers" ? workers.length : byAddress(workers).length;
-  const [one, several] = state.view === "workers" ? ["worker", "workers"] : ["address", "addresses"];
-  const noun = all === 1 ? one : several;
-  setText(byId("found"), shown.length === all ? `${integer(all)} ${noun}` : `${integer(shown.length)} of ${integer(all)} ${noun}`);
-  byId("cut").hidden = total <= MAX_WORKERS;
-}
-
-async function poll() {
-  const now = Date.now();
-  if (workers !== null && workers.length > FEW && now - fetchedAt < LONG_PERIOD) return;
-  let answer;
-  try {
-    answer = await fetchWorkers();
-  } catch {
-    return; // the banner says that the node does not answer
-  }
-  if (answer === null) return;
-  fetchedAt = now;
-  ({ workers, total } = answer);
-  show();
+  tables[state.view].show(items, page * PAGE, total);
+  const noun = state.view === "workers" ? (known === 1 ? "worker" : "workers") : known === 1 ? "address" : "addresses";
+  setText(byId("found"), total === known ? `${integer(known)} ${noun}` : `${integer(total)} of ${integer(known)} ${noun}`);
+  showPages(byId("pages"), page, Math.ceil(total / PAGE), turn);
 }
 
 function showStratum(stratum) {
@@ -233,4 +232,3 @@ function showStratum(stratum) {
 
 fillSortSelect();
 startPage({ views: ["api/v1/stratum"], show: (values) => values.has("api/v1/stratum") && showStratum(values.get("api/v1/stratum")) });
-whileVisible(poll, PERIOD);

@@ -11,9 +11,11 @@ import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { WindowStrip } from "../js/windowstrip.js";
-import { addressOf, byAddress, fetchWorkers } from "../js/workers.js";
+import { addressOf } from "../js/workers.js";
 
 const PERIOD = 5000;
+/** Workers of an address that are listed, those with the highest hash rates. */
+const WORKERS = 100;
 const LONG_PERIOD = 30000;
 /** Polling interval of the payment window in ms: the pool finds a share every 20 s. */
 const WINDOW_PERIOD = 10000;
@@ -203,13 +205,15 @@ async function pollWorker() {
 }
 
 async function pollAddress() {
-  const answer = await fetchWorkers({ address });
-  if (answer === null) return;
-  const workers = answer.workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share }));
-  workers.sort((a, b) => b.hash_rate - a.hash_rate || (a.name < b.name ? -1 : 1));
-  workersTable.show(workers, EMPTY.workers);
-  showUnknown(workers.length === 0 ? "No workers with this address on this node. Its payouts and any history are shown below." : "");
-  if (workers.length > 0) showFigures(byAddress(answer.workers)[0]);
+  const path = `api/v1/workers?address=${encodeURIComponent(address)}&limit=${WORKERS}`;
+  const [list, sums] = await Promise.all([fetchJson(path), fetchJson(`api/v1/addresses/${encodeURIComponent(address)}`)]);
+  if (list.status !== 200) return;
+  const { workers, total } = list.value;
+  workersTable.show(workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share })), EMPTY.workers);
+  setText(byId("workers-count"), total === 0 ? "" : integer(total));
+  byId("more-workers").hidden = total <= WORKERS;
+  showUnknown(total === 0 ? "No workers with this address on this node. Its payouts and any history are shown below." : "");
+  if (total > 0 && sums.status === 200) showFigures(sums.value);
   else rejectedTable.show([], EMPTY.unknown);
 }
 
@@ -340,6 +344,7 @@ function begin() {
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
+  byId("more-workers-link").href = `miners.html?search=${path}`;
   byId("book").href = `payoutbook.html?address=${path}`;
   pollPath(`api/v1/miners/${encodeURIComponent(name)}`, PERIOD, showMiner);
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);

@@ -128,6 +128,8 @@ _MINERS: Final = {
     "refused_by.unauthorized": "under names that are not authorised on the connection",
     "refused_by.not_subscribed": "before mining.subscribe",
     "last_seen": "when it last connected or submitted",
+    "/api/v1/addresses addresses": "the addresses",
+    "addresses.address": "the Dash address",
     "/api/v1/addresses/{address} address": "the Dash address",
     "/api/v1/addresses/{address} connections": "current connections of its workers",
     "accepted": "accepted submissions",

@@ -6,7 +6,7 @@ The legacy paths have the names that front ends of p2pool know in addition to th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -58,7 +58,7 @@ REFUSALS = {
 """Stratum's error codes as words."""
 
 
-def refusals(counts: dict[int, int]) -> dict[str, int]:
+def refusals(counts: Mapping[int, int]) -> dict[str, int]:
     """Return refused submissions by reason, reasons without any included."""
     return {word: counts.get(code, 0) for code, word in REFUSALS.items()}
 
@@ -340,12 +340,13 @@ def _in_force(snapshot: Snapshot) -> list[BanRecord]:
     return [ban for ban in snapshot.pool.security.bans if ban.until > snapshot.pool.time]
 
 
+REFUSED_BY = record("by reason", **{word: count() for word in REFUSALS.values()})
 _WORKER_FIELDS = {
     "connections": count(),
     "difficulty": number(),
     "accepted": count("submissions (pseudoshares)"),
     "refused": count("submissions"),
-    "refused_by": record("by reason", **{word: count() for word in REFUSALS.values()}),
+    "refused_by": REFUSED_BY,
     "dead": count("accepted submissions that arrived too late"),
     "shares": count("shares of the share chain"),
     **RATE_FIELDS,

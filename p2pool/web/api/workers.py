@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from p2pool.base.text import format_dash
 from p2pool.dash.address import AddressError, decode_address
 from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
-from p2pool.pool_stats.judgement import STATES, MinerState, Reason, reason_of
+from p2pool.pool_stats.judgement import STATES, MinerState, Reason, judge_address, reason_of
 from p2pool.web.api.block_status import STATUSES, statuses
 from p2pool.web.api.endpoint import (
     MAX_TEXT,
@@ -28,7 +28,7 @@ from p2pool.web.api.endpoint import (
 )
 from p2pool.web.api.payouts import payout_amounts, payout_total
 from p2pool.web.api.pool import best_max_target, explorers, stale_proportion
-from p2pool.web.api.rates import RATE_FIELDS, rate_figures
+from p2pool.web.api.rates import RATE_FIELDS, RATES_BY_WINDOW, rate_figures, rates_by_window
 from p2pool.web.api.schema import (
     AMOUNT,
     DASH,
@@ -49,9 +49,9 @@ from p2pool.web.api.schema import (
     with_optional,
     words,
 )
-from p2pool.web.api.stratum import WORKER, worker_figures
+from p2pool.web.api.stratum import REFUSED_BY, WORKER, refusals, worker_figures
 from p2pool.web.sources import Snapshot
-from p2pool.web.worker_index import ORDERS, AddressFigures, TooManyLists, WorkerFilter, address_of
+from p2pool.web.worker_index import ADDRESS_ORDERS, ORDERS, AddressFigures, TooManyLists, WorkerFilter, address_of
 
 MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 """Workers on a page: at most 300 kB."""
@@ -83,38 +83,50 @@ def _named(worker: WorkerSnapshot, now: float, has_work: bool) -> dict[str, Any]
     }
 
 
+def _selected(arguments: Arguments) -> WorkerFilter:
+    search, connected, group = arguments["search"], arguments.get("connected"), arguments["state"]
+    return WorkerFilter(
+        search=None if search is None else search.casefold(),
+        address=arguments.get("address"),
+        connected=None if connected is None else connected == "true",
+        states=None if group is None else STATE_GROUPS[group],
+    )
+
+
 def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """Return the JSON of /api/v1/workers."""
-    search, connected = arguments["search"], arguments["connected"]
-    selected = WorkerFilter(
-        search=None if search is None else search.casefold(),
-        address=arguments["address"],
-        connected=None if connected is None else connected == "true",
-    )
+    index, now, has_work = context.snapshot.workers, context.snapshot.pool.time, not context.sources.missing()
     try:
-        workers = context.snapshot.workers.ordered(arguments["sort"], selected, context.client)
+        workers = index.ordered(
+            arguments["sort"], _selected(arguments), context.client, state_of=_state_of(now, has_work)
+        )
     except TooManyLists:
         raise BUSY.exception() from None
-    total, offset, limit = len(workers), arguments["offset"], arguments["limit"]
-    now, has_work = context.snapshot.pool.time, not context.sources.missing()
-    page = _page(workers, offset=offset, limit=limit, backwards=arguments["order"] == "desc")
+    page = _page(workers, arguments)
     return {
         "time": now,
-        "total": total,
-        "offset": offset,
-        "limit": limit,
+        "known": len(index.workers),
+        "total": len(workers),
+        "offset": arguments["offset"],
+        "limit": arguments["limit"],
         "workers": [_named(worker, now, has_work) for worker in page],
     }
 
 
-def _page(
-    workers: Sequence[WorkerSnapshot], *, offset: int, limit: int, backwards: bool
-) -> Sequence[WorkerSnapshot]:
-    """Return a page without reversing the whole list."""
-    if not backwards:
-        return workers[offset : offset + limit]
-    end = len(workers) - offset
-    return workers[max(0, end - limit) : max(0, end)][::-1]
+def _state_of(now: float, has_work: bool) -> Callable[[WorkerSnapshot], MinerState]:
+    return lambda worker: STATES[reason_of(worker, now, has_work=has_work)]
+
+
+T = TypeVar("T")
+
+
+def _page(rows: Sequence[T], arguments: Arguments) -> Sequence[T]:
+    """Return a page of rows in rising order, without reversing all of them."""
+    offset, limit = arguments["offset"], arguments["limit"]
+    if arguments["order"] == "asc":
+        return rows[offset : offset + limit]
+    end = len(rows) - offset
+    return rows[max(0, end - limit) : max(0, end)][::-1]
 
 
 def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
@@ -141,31 +153,67 @@ def _address(context: RequestContext, address: str) -> tuple[AddressFigures | No
     return workers, duffs
 
 
+def _address_figures(together: AddressFigures) -> dict[str, Any]:
+    return {
+        "workers": sum(1 for worker in together.workers if worker.connections),
+        "known_workers": len(together.workers),
+        "connections": together.connections,
+        "difficulty": together.difficulty,
+        **rate_figures(together),
+        "dead_hash_rate": together.dead_rate,
+        "hash_rates": rates_by_window(together.hash_rate, together.hash_rates),
+        "accepted": together.accepted,
+        "refused": together.refused,
+        "refused_by": refusals(together.refused_by),
+        "dead": together.dead,
+        "shares": together.shares,
+        "last_share": together.last_share,
+    }
+
+
+def address_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/addresses."""
+    index, now, has_work = context.snapshot.workers, context.snapshot.pool.time, not context.sources.missing()
+    try:
+        addresses = index.ordered_addresses(
+            arguments["sort"], _selected(arguments), context.client, state_of=_state_of(now, has_work)
+        )
+    except TooManyLists:
+        raise BUSY.exception() from None
+    page = [(address, index.address(address) or _NOBODY) for address in _page(addresses, arguments)]
+    return {
+        "time": now,
+        "known": len(index.by_address()),
+        "total": len(addresses),
+        "offset": arguments["offset"],
+        "limit": arguments["limit"],
+        "addresses": [
+            {
+                "address": address,
+                **_address_figures(together),
+                "state": judge_address(together.workers, now, has_work=has_work).judgement.state.value,
+            }
+            for address, together in page
+        ],
+    }
+
+
 def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """Return the JSON of /api/v1/addresses/{address}."""
     snapshot, address = context.snapshot, arguments["address"]
     workers, duffs = _address(context, address)
     total = snapshot.per_tip(payout_total)
-    together = workers or _NOBODY
     return {
         "address": address,
-        "workers": sum(1 for worker in together.workers if worker.connections),
-        "known_workers": len(together.workers),
-        "connections": together.connections,
-        **rate_figures(together),
-        "dead_hash_rate": together.dead_rate,
-        "accepted": together.accepted,
-        "refused": together.refused,
-        "dead": together.dead,
-        "shares": together.shares,
-        "last_share": together.last_share,
+        **_address_figures(workers or _NOBODY),
         "next_payout": amount(duffs),
         "next_payout_part": duffs / total if total else 0.0,
     }
 
 
-_NOBODY = AddressFigures((), 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None)
-
+_NOBODY: Final = AddressFigures(
+    (), 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0, None, hash_rates=(0.0, 0.0, 0.0), refused_by={}
+)
 
 NO_ADDRESS: Final = {"error": "No address provided"}
 NO_MINER: Final = {"error": "Miner not found", "active": False}
@@ -283,25 +331,55 @@ _PAID_BLOCK = record(
     **STATUSES,
     explorer_url=text(),
 )
+STATE_GROUPS: Final = {
+    "ok": frozenset({MinerState.OK, MinerState.STARTING}),
+    "low": frozenset({MinerState.SLOW, MinerState.REFUSED, MinerState.SILENT}),
+    "offline": frozenset({MinerState.OFFLINE}),
+}
+_STATE: Final = choice(
+    "state",
+    "only workers that are OK or starting (ok), slow, refused or silent (low), or not connected (offline)",
+    tuple(STATE_GROUPS),
+    default=None,
+)
+_SEARCH: Final = free_text("search", "only workers whose name or software contains this text, ignoring case")
+_ORDER: Final = choice("order", "ascending or descending", ("asc", "desc"), default="desc")
+_TOGETHER: Final = {
+    "workers": count("connected workers"),
+    "known_workers": count("workers with statistics, connected or not"),
+    "connections": count(),
+    "difficulty": number("highest difficulty of its connected workers; 0 without any"),
+    **RATE_FIELDS,
+    "dead_hash_rate": DEAD_HASH_RATE,
+    "hash_rates": RATES_BY_WINDOW,
+    "accepted": count(),
+    "refused": count(),
+    "refused_by": REFUSED_BY,
+    "dead": count(),
+    "shares": count(),
+    "last_share": nullable(TIME),
+}
+_PAGE_FIELDS: Final = {
+    "time": {**TIME, "description": "when these figures were computed, Unix seconds"},
+    "known": count("number of all of them, matching or not"),
+    "total": count("number of matching ones on all pages"),
+    "offset": count(),
+    "limit": count(),
+}
 _LIMIT = whole_number("limit", "maximum number of entries", low=1, high=MAX_WORKERS, default=DEFAULT_WORKERS)
 ENDPOINTS = (
     Endpoint(
         "/api/v1/workers",
         "All workers with statistics, page by page",
-        record(
-            time={**TIME, "description": "when these figures were computed, Unix seconds"},
-            total=count("number of matching workers on all pages"),
-            offset=count(),
-            limit=count(),
-            workers=array(_NAMED),
-        ),
+        record(**_PAGE_FIELDS, workers=array(_NAMED)),
         look_up=worker_page,
         parameters=(
             choice("sort", "sort key", tuple(ORDERS), default="hash_rate"),
-            choice("order", "ascending or descending", ("asc", "desc"), default="desc"),
+            _ORDER,
             OFFSET,
             _LIMIT,
-            free_text("search", "only workers whose name contains this text, ignoring case"),
+            _SEARCH,
+            _STATE,
             free_text("address", "only workers of this payout address"),
             choice(
                 "connected",
@@ -321,20 +399,35 @@ ENDPOINTS = (
         refusals=(UNKNOWN_WORKER,),
     ),
     Endpoint(
+        "/api/v1/addresses",
+        "All payout addresses with statistics, page by page; one matches if one of its workers does",
+        record(
+            **_PAGE_FIELDS,
+            addresses=array(
+                record(
+                    address=text(),
+                    **_TOGETHER,
+                    state=words(*MinerState, description="the judgement; docs/miners.md defines the states"),
+                )
+            ),
+        ),
+        look_up=address_page,
+        parameters=(
+            choice("sort", "sort key", tuple(ADDRESS_ORDERS), default="hash_rate"),
+            _ORDER,
+            OFFSET,
+            _LIMIT,
+            _SEARCH,
+            _STATE,
+        ),
+        refusals=(BUSY,),
+    ),
+    Endpoint(
         "/api/v1/addresses/{address}",
         "Totals of all workers of a payout address, and its payout from the next block",
         record(
             address=text(),
-            workers=count("connected workers"),
-            known_workers=count("workers with statistics, connected or not"),
-            connections=count(),
-            **RATE_FIELDS,
-            dead_hash_rate=DEAD_HASH_RATE,
-            accepted=count(),
-            refused=count(),
-            dead=count(),
-            shares=count(),
-            last_share=nullable(TIME),
+            **_TOGETHER,
             next_payout=AMOUNT,
             next_payout_part=PART,
         ),

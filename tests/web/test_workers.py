@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +30,8 @@ from tests.web.busy import ALICE, BOB, NOBODY, SUBSIDY, busy_pool, payee
 from tests.web.pages import Pool
 
 COUNT = 2500
+MAX_LOADED = 100_000
+"""Bytes, compressed, that the page of miners loads."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,19 @@ def test_following_the_pages_meets_every_worker_once(crowd, sort, order):
     assert len({worker["name"] for worker in workers}) == len(workers) == COUNT
     values = [sorted_by(sort, worker) for worker in workers]
     assert values == sorted(values, reverse=order == "desc")
+
+
+def test_the_page_of_miners_is_light_however_many_there_are(crowd):
+    """All that it loads at first, as browsers get it: itself, its scripts and styles, and a page of the list."""
+    static = Path(__file__).parents[2] / "web-static"
+    page = (static / "miners.html").read_text("utf-8")
+    script = (static / "pages" / "miners.js").read_text("utf-8")
+    (rows,) = re.findall(r"^const PAGE = (\d+);", script, re.MULTILINE)
+    files = [static / name for name in re.findall(r'(?:href|src)="([\w/.-]+\.(?:js|css))"', page)]
+    assert len(files) > 10
+    told = [crowd.ask(f"/api/v1/{path}").body for path in (f"workers?limit={rows}", "node", "stratum")]
+    loaded = [page.encode(), *(path.read_bytes() for path in files), *told]
+    assert sum(len(gzip.compress(each, 6)) for each in loaded) < MAX_LOADED
 
 
 def test_pages_beyond_the_end_are_empty(crowd):

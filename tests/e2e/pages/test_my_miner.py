@@ -65,8 +65,11 @@ def test_a_refused_miner_and_one_that_left(broken, browser):
     miners = browser.open("miners.html").wait_until_live()
     for group, is_shown in (("Offline", True), ("OK", False)):
         miners.page.get_by_role("button", name=group, exact=True).click()
-        shown = miners.rows("workers-body")
-        assert (BROKEN in [row["Worker"] for row in shown]) == is_shown
+
+        def is_as_chosen(is_shown: bool = is_shown) -> bool:
+            return (BROKEN in [row["Worker"] for row in miners.rows("workers-body")]) == is_shown
+
+        miners.wait_for(f"the workers that are {group}", is_as_chosen)
 
 
 def test_the_payment_window_is_drawn_and_told_in_words(pool, browser):

@@ -362,8 +362,12 @@ def test_miners_are_sorted_and_searched_by_keyboard(browser):
     for _ in range(2):
         view.page.keyboard.press("Enter")
         sort = view.page.get_attribute("#workers-body .col-name", "aria-sort")
-        names = view.tell(NAMES_OF_ROWS)
-        assert names == sorted(names, reverse=sort == "descending")
+
+        def is_sorted(sort: str | None = sort) -> bool:
+            names = view.tell(NAMES_OF_ROWS)
+            return names == sorted(names, reverse=sort == "descending")
+
+        view.wait_for(f"the names, {sort}", is_sorted)
         orders.append(sort)
     assert set(orders) == {"ascending", "descending"}
     view.page.get_by_label("Search").focus()

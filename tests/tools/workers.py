@@ -1,7 +1,8 @@
 """Several processes share the tests, and pytest-xdist is silent about one that dies between tests or whose session
 does not end well: its tests have passed, but what it measured is lost. Here, such a run fails.
 
-What was measured is written before anything else of the session's end, while no warning is an error."""
+What was measured is written before anything else of the session's end, while no warning is an error (such as of
+temporary directories that the garbage collector finds then)."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     output: dict[str, object] = getattr(session.config, "workeroutput", {})
     try:
         if hasattr(session.config, "workeroutput") and slipcover_plugin._slipcover_instance is not None:
-            with warnings.catch_warnings(action="default"):
+            with warnings.catch_warnings(action="ignore"):
                 slipcover_plugin.pytest_sessionfinish(session, session.exitstatus)
             slipcover_plugin._slipcover_instance = None  # it has been asked
         yield

@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+pytestmark = pytest.mark.e2e
+
 PRESSED = "button[data-range][aria-pressed=true]"
 
 

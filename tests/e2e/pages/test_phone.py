@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.e2e.pages.browser import running_browser
 from tests.e2e.process import NodeProcess, wait_for
+
+pytestmark = pytest.mark.e2e
 
 FINDER = "1111111" + "1000001" + "1011101" * 3 + "1000001" + "1111111"
 """The square of seven by seven modules in three corners of every QR code."""

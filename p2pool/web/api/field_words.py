@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+_RANGES_OF: Final = ("series", "top", "blocks", "payouts/{address}", "income/{address}", "shares", "events")
 _POOL: Final = {
     "network": "name of the network",
     "symbol": "symbol of the coin",
@@ -421,12 +422,11 @@ _DASHD: Final = {
 _HISTORY: Final = {
     "/api/v1/history/series of": "what the series is of: pool, worker, address or version",
     "/api/v1/history/series name": "name of the worker, address or version; null for the pool",
-    "/api/v1/history/series from": "start of the range",
+    **dict.fromkeys((f"/api/v1/history/{name} from" for name in _RANGES_OF), "start of the range"),
     "to": "end of the range",
     "step": "length of a step",
     "times": "start of each step, in Unix seconds",
     "/api/v1/history/top of": "what is listed: workers or addresses",
-    "/api/v1/history/top from": "start of the range",
     "rows": "the list, highest mean hash rate first",
     "rows.name": "name of the worker or address",
     "rows.accepted": "accepted submissions in the range",
@@ -435,9 +435,6 @@ _HISTORY: Final = {
     "rows.shares": "shares of the share chain found in the range",
     "rows.hash_rate": "mean hash rate over the range",
     "rows.dead_rate": "the part of hash_rate that arrived too late to count",
-    "/api/v1/history/blocks from": "start of the range",
-    "/api/v1/history/payouts/{address} from": "start of the range",
-    "/api/v1/history/income/{address} from": "start of the range",
     "payouts.time": "when the block was found",
     "payouts.hash": "hash of the block",
     "payouts.height": "height of the block",
@@ -455,8 +452,6 @@ _HISTORY: Final = {
     "periods.blocks": "blocks that paid the address",
     "periods.amount": "what they pay to the address",
     "periods.maturing": "the part of amount that cannot be spent yet",
-    "/api/v1/history/shares from": "start of the range",
-    "/api/v1/history/events from": "start of the range",
     "events.time": "when it happened",
     "events.kind": "kind of event",
     "events.text": "what happened, as a sentence",

@@ -83,7 +83,7 @@ export class GraphGroup {
   minerForm() {
     const field = make("input", {
       type: "search",
-      id: "graph-miner",
+      id: "over-miner",
       placeholder: "address or worker",
       autocomplete: "off",
       spellcheck: "false",
@@ -94,7 +94,7 @@ export class GraphGroup {
     const form = make(
       "form",
       { class: "graph-miner" },
-      make("label", { for: "graph-miner" }, "Miner"),
+      make("label", { for: "over-miner" }, "Miner"),
       field,
       make("button", { class: "button" }, "Compare"),
       this.minerProblem,

@@ -16,6 +16,8 @@ PROBABILITY: Final = 0.8
 """With which a figure is between its low and its high end: 10 % of the time it is below, 10 % above."""
 _Z: Final = 1.2816
 """The 90 % quantile of the normal distribution."""
+_MOST: Final = 2**53
+"""The largest number of events: what every reader of JSON keeps exactly. No miner has as many."""
 _MANY: Final = 400.0
 """Events from which their number is taken for normally distributed."""
 
@@ -149,7 +151,7 @@ def _count_range(mean: float, variance: float) -> tuple[int, int]:
     """Return the 10 % and 90 % quantiles of a number of events."""
     if mean > _MANY:
         reach = _Z * math.sqrt(variance)
-        return max(0, round(mean - reach)), round(mean + reach)
+        return max(0, round(min(mean - reach, _MOST))), round(min(mean + reach, _MOST))
     size = mean * mean / max(variance - mean, 1e-9 * mean)
     part = mean / (size + mean)
     probability = math.exp(size * math.log1p(-part))

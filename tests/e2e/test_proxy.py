@@ -37,7 +37,7 @@ def test_shares_come_through_the_proxy(tmp_path):
             assert [(each["address"], each["found_by"]) for each in peers] == [
                 (f"a.test:{first.p2pool_port}", "p2pool_node")
             ]
-            assert first.get("api/v1/peers")["incoming"] == 1
+            wait_for("the other end of it", lambda: first.get("api/v1/peers")["incoming"] == 1)
             with StratumClient(first.port) as miner:
                 miner.login(MINER)
                 assert miner.mine() is True

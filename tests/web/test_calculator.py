@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from p2pool.web.api.calculator import Fit, fit, fit_words
 from tests.support import make_template
+from tests.web.busy import busy_pool
 from tests.web.pages import Pool
 
 DAY = 86400.0
@@ -71,3 +74,11 @@ def test_is_this_pool_for_me(share, block, alone, suits, words):
     told = fit(**times, window=DAY)
     assert told is suits
     assert words in fit_words(told, **times)
+
+
+@pytest.mark.parametrize("rate", [1.0, 4.724595188501638e20, 1e21])
+def test_the_ends_of_what_can_be_asked_are_answered(rate):
+    pool = busy_pool()  # on a test network, where such a miner would find more blocks than JSON has numbers
+    answer = pool.ask(f"/api/v1/calculator?hash_rate={quote(str(rate))}")
+    assert answer.status == 200, answer.body
+    assert answer.json["hash_rate"] == rate

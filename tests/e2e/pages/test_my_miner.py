@@ -57,7 +57,8 @@ def test_a_good_miner_is_ok_and_is_told_what_it_will_earn(pool, browser):
 def test_a_refused_miner_and_one_that_left(broken, browser):
     view = browser.open(page_of(BROKEN)).wait_until_live()
     wait_for_state(view, "Rejected")
-    assert "6 of its last 6 submissions were rejected" in view.text("#v-why")
+    why = "6 of its last 6 submissions were rejected"  # they come one after the other
+    view.wait_for("the reason", lambda: why in view.text("#v-why"))
     assert "X11" in view.text("#v-advice")
     broken.close()
     wait_for_state(view, "Offline")

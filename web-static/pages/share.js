@@ -224,9 +224,9 @@ function showWalk(share) {
   const step = (text, target) =>
     make("a", { href: `share.html?hash=${encodeURIComponent(target)}`, title: target }, text, mono(shortHash(target)));
   const steps = [share.parent === NO_SHARE ? make("span", {}, "No parent share: first of the chain") : step("← Parent share ", share.parent)];
-  if (share.children.length === 0) steps.push(make("span", {}, "No children yet; this page updates automatically"));
+  if (share.children.length === 0) steps.push(make("span", {}, "No children yet"));
   share.children.forEach((child, i) => steps.push(step(i === 0 ? "Child → " : "Other child → ", child)));
-  steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "Share chain from here backwards"));
+  steps.push(make("a", { href: `chain.html?from=${encodeURIComponent(share.hash)}` }, "Share chain from here"));
   walk.replaceChildren(...steps);
   walk.hidden = false;
 }

@@ -25,8 +25,13 @@ export function keepFocusInView() {
     wasInView = false;
   });
   addEventListener("scroll", look, { passive: true });
-  new ResizeObserver(() => {
+  const restore = () => {
     if (wasInView && !isInView(focused())) focused().scrollIntoView({ block: "nearest" });
     look();
-  }).observe(document.body);
+  };
+  new ResizeObserver(restore).observe(document.body);
+  // A list that gets a row at its top and loses one at its end is as long as before.
+  new MutationObserver(() => {
+    if (wasInView) restore();
+  }).observe(document.body, { childList: true, subtree: true });
 }

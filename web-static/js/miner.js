@@ -1,4 +1,4 @@
-// What a miner is told of itself (/api/v1/miners): its state, and what it may expect. All words for it are here.
+// The state of a miner and what it may expect (/api/v1/miners), in words.
 
 import { byId, setText } from "./dom.js";
 import { duration, known, percent, significant } from "./format.js";

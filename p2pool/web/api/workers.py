@@ -93,30 +93,6 @@ def _selected(arguments: Arguments) -> WorkerFilter:
     )
 
 
-def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
-    """Return the JSON of /api/v1/workers."""
-    index, now, has_work = context.snapshot.workers, context.snapshot.pool.time, not context.sources.missing()
-    try:
-        workers = index.ordered(
-            arguments["sort"], _selected(arguments), context.client, state_of=_state_of(now, has_work)
-        )
-    except TooManyLists:
-        raise BUSY.exception() from None
-    page = _page(workers, arguments)
-    return {
-        "time": now,
-        "known": len(index.workers),
-        "total": len(workers),
-        "offset": arguments["offset"],
-        "limit": arguments["limit"],
-        "workers": [_named(worker, now, has_work) for worker in page],
-    }
-
-
-def _state_of(now: float, has_work: bool) -> Callable[[WorkerSnapshot], MinerState]:
-    return lambda worker: STATES[reason_of(worker, now, has_work=has_work)]
-
-
 T = TypeVar("T")
 
 
@@ -127,6 +103,44 @@ def _page(rows: Sequence[T], arguments: Arguments) -> Sequence[T]:
         return rows[offset : offset + limit]
     end = len(rows) - offset
     return rows[max(0, end - limit) : max(0, end)][::-1]
+
+
+def _listed(
+    context: RequestContext,
+    arguments: Arguments,
+    *,
+    word: str,
+    ordered: Callable[..., Sequence[T]],
+    known: int,
+    shown: Callable[[T, float, bool], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return a page of a list for JSON, under `word`. `ordered` is the index's method; `known` is how many rows
+    there are; `shown(row, now, has_work)` returns one of them."""
+    now, has_work = context.snapshot.pool.time, not context.sources.missing()
+
+    def state_of(worker: WorkerSnapshot) -> MinerState:
+        return STATES[reason_of(worker, now, has_work=has_work)]
+
+    try:
+        rows = ordered(arguments["sort"], _selected(arguments), context.client, state_of=state_of)
+    except TooManyLists:
+        raise BUSY.exception() from None
+    return {
+        "time": now,
+        "known": known,
+        "total": len(rows),
+        "offset": arguments["offset"],
+        "limit": arguments["limit"],
+        word: [shown(row, now, has_work) for row in _page(rows, arguments)],
+    }
+
+
+def worker_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
+    """Return the JSON of /api/v1/workers."""
+    index = context.snapshot.workers
+    return _listed(
+        context, arguments, word="workers", ordered=index.ordered, known=len(index.workers), shown=_named
+    )
 
 
 def one_worker(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
@@ -173,29 +187,21 @@ def _address_figures(together: AddressFigures) -> dict[str, Any]:
 
 def address_page(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
     """Return the JSON of /api/v1/addresses."""
-    index, now, has_work = context.snapshot.workers, context.snapshot.pool.time, not context.sources.missing()
-    try:
-        addresses = index.ordered_addresses(
-            arguments["sort"], _selected(arguments), context.client, state_of=_state_of(now, has_work)
-        )
-    except TooManyLists:
-        raise BUSY.exception() from None
-    page = [(address, index.address(address) or _NOBODY) for address in _page(addresses, arguments)]
-    return {
-        "time": now,
-        "known": len(index.by_address()),
-        "total": len(addresses),
-        "offset": arguments["offset"],
-        "limit": arguments["limit"],
-        "addresses": [
-            {
-                "address": address,
-                **_address_figures(together),
-                "state": judge_address(together.workers, now, has_work=has_work).judgement.state.value,
-            }
-            for address, together in page
-        ],
-    }
+    index = context.snapshot.workers
+
+    def shown(address: str, now: float, has_work: bool) -> dict[str, Any]:
+        together = index.address(address) or _NOBODY
+        state = judge_address(together.workers, now, has_work=has_work).judgement.state
+        return {"address": address, **_address_figures(together), "state": state.value}
+
+    return _listed(
+        context,
+        arguments,
+        word="addresses",
+        ordered=index.ordered_addresses,
+        known=len(index.by_address()),
+        shown=shown,
+    )
 
 
 def one_address(context: RequestContext, arguments: Arguments) -> dict[str, Any]:

@@ -278,6 +278,6 @@ def test_stop_while_a_read_waits(tmp_path: Path, connect: Callable[[str], Connec
         connection.broker.ask(get("key"))
         started = time.monotonic()
         connection.broker.stop()
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < 1  # it does not wait for the threads
         wait_for("end of the threads", lambda: not set(threading.enumerate()) - earlier, 3.0)
         server.thaw()

@@ -80,5 +80,11 @@ def _cross(node: PoolNode, miner: Miner, new: DashProcess, old: DashProcess) -> 
     assert f":{old.rpc_port}/" in problem
     # A block need not be a share: the share chain is harder by now.
     shares_at_first = 2
-    wait_for("a share", lambda: miner.mine() and node.get("local_stats")["shares"]["total"] > shares_at_first)
-    assert node.get("local_stats")["shares"]["dead"] <= 1  # the one from before
+    # Each is waited for: what is found on the work before it is dead.
+    wait_for("a share", lambda: find_block(node, miner, new) and _shares(node)["total"] > shares_at_first)
+    assert _shares(node)["dead"] <= 1  # the one from before
+
+
+def _shares(node: PoolNode) -> dict[str, int]:
+    counts: dict[str, int] = node.get("local_stats")["shares"]
+    return counts

@@ -1,4 +1,6 @@
-"""Several processes share the tests, and pytest-xdist is silent about one that dies between tests or whose session
+"""Several processes share the tests: `order` says which of them belong together.
+
+pytest-xdist is silent about one that dies between tests or whose session
 does not end well: its tests have passed, but what it measured is lost. Here, such a run fails.
 
 What was measured is written before anything else of the session's end, while no warning is an error (such as of
@@ -14,8 +16,24 @@ from typing import Any
 import pytest
 from slipcover import pytest_plugin as slipcover_plugin
 
+from tests.tools.order import unit_of
+
 _lost: list[str] = []
 """What is known of each worker that was lost; in the process that hands out the tests."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out units where files were asked for."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LoadUnitScheduling(LoadFileScheduling):
+        """Hands out the tests of a unit together."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return LoadUnitScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -36,7 +36,7 @@ def browser(_browser, request) -> Iterator[Browser]:
     _browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _tour(pool, _browser) -> Iterator[Browser]:
     tour = _browser.another()
     for page in PAGES:

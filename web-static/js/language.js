@@ -16,8 +16,10 @@ const catalogue = (await /** @type {any} */ (globalThis).catalogue) ?? null;
 const messages = new Map(Object.entries(catalogue?.messages ?? {}));
 export const language = catalogue === null ? "en" : root.lang;
 
+const scriptOf = (tag) => new Intl.Locale(tag).maximize().script;
+const isOurs = (tag) => tag.toLowerCase().split("-")[0] === language && scriptOf(tag) === scriptOf(language);
 /** The locale of numbers and dates: the reader's own if it is one of the language, as "de-CH" is of "de". */
-export const locale = language === "en" ? "en" : (navigator.languages.find((tag) => tag.toLowerCase().split("-")[0] === language) ?? language);
+export const locale = language === "en" ? "en" : (navigator.languages.find(isOurs) ?? language);
 
 const rules = new Intl.PluralRules(locale);
 const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
@@ -65,8 +67,8 @@ export function chooseLanguage(chosen) {
   } catch {
     url.searchParams.set("lang", chosen); // storage is forbidden: the choice applies to this page only
   }
-  location.replace(url);
   if (url.href === location.href) location.reload();
+  else location.replace(url);
 }
 
 if (catalogue !== null) (await import("./translate.js")).translatePage(wordingOf);

@@ -33,7 +33,7 @@
     // The style sheet hides the English text while it is being replaced, but not for long.
     root.dataset.translating = "";
     setTimeout(() => delete root.dataset.translating, 1000);
-    /** @type {any} */ (window).catalogue = fetch(new URL(`../locales/${language}.json`, here), { signal: AbortSignal.timeout(5000) })
+    /** @type {any} */ (window).catalogue = fetch(new URL(`../locales/${language}.json`, here), { signal: AbortSignal.timeout?.(5000) })
       .then((answer) => (answer.ok ? answer.json() : null))
       .catch(() => null);
   }

@@ -122,10 +122,14 @@ def written(value: dict[str, Any]) -> str:
     return f'{{\n  "meta": {line(value["meta"])},\n  "messages": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
 
 
+def _is_filled(wording: Any) -> bool:
+    return bool(wording) and (isinstance(wording, str) or all(wording.values()))
+
+
 def missing(language: str) -> list[str]:
     """Return the texts that a language lacks."""
     has = read(LOCALES / f"{language}.json")["messages"]
-    return [key for key in collect()[0] if not has.get(key)]
+    return [key for key in collect()[0] if not _is_filled(has.get(key))]
 
 
 def problems_of(language: str) -> list[str]:
@@ -183,7 +187,9 @@ def _write_all() -> None:
     for language in languages():
         path = LOCALES / f"{language}.json"
         theirs = read(path)
-        known = {key: theirs["messages"][key] for key in value["messages"] if theirs["messages"].get(key)}
+        known = {
+            key: theirs["messages"][key] for key in value["messages"] if _is_filled(theirs["messages"].get(key))
+        }
         path.write_text(written({"meta": theirs["meta"], "messages": known}), "utf-8")
 
 
@@ -204,9 +210,8 @@ def main(arguments: list[str]) -> int:
         case ["merge", language, name]:
             path = LOCALES / f"{language}.json"
             value = read(path)
-            value["messages"] |= {
-                key: text for key, text in json.loads(Path(name).read_text("utf-8")).items() if text
-            }
+            given = json.loads(Path(name).read_text("utf-8"))
+            value["messages"] |= {key: wording for key, wording in given.items() if _is_filled(wording)}
             path.write_text(written(value), "utf-8")
             _write_all()
         case _:

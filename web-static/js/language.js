@@ -53,8 +53,9 @@ export function phrase(texts, ...values) {
 /** Return a text that counts something: plural(n, "{0} share", "{0} shares"); further values are {1} and so on. */
 export function plural(count, one, other, ...more) {
   const form = rules.select(count);
-  const found = messages.get(other) ?? { one, other };
-  return filled(found[form] ?? found.other, [Number.isFinite(count) ? numbers.format(count) : "–", ...more]);
+  const found = messages.get(other);
+  const forms = typeof found === "object" ? found : { one, other };
+  return filled(forms[form] ?? forms.other, [Number.isFinite(count) ? numbers.format(count) : "–", ...more]);
 }
 
 /** Remember another language, and show the page in it. */

@@ -37,9 +37,14 @@ def difficulty_reason(difficulty: float, *, rate: float, share_difficulty: float
     return DifficultyReason.PACE if suits <= share_difficulty else DifficultyReason.SHARE
 
 
+def submission_interval(difficulty: float, rate: float) -> float | None:
+    """Return the average seconds between two submissions; None if the hash rate is not known."""
+    return difficulty * HASHES_PER_DIFFICULTY / rate if rate > 0 else None
+
+
 def difficulty_why(reason: DifficultyReason, difficulty: float, *, rate: float, pace: float) -> str:
     """Return the reason as a sentence. Arguments as of `difficulty_reason`."""
-    seconds = difficulty * HASHES_PER_DIFFICULTY / rate if rate > 0 else 0.0
+    seconds = submission_interval(difficulty, rate) or 0.0
     interval = f"{seconds:.1f} s" if seconds < 10 else format_duration(seconds)
     target = format_duration(pace)
     match reason:

@@ -35,7 +35,7 @@ REFUSED_ENOUGH: Final = 5
 """Rejected submissions before that is judged."""
 AWAY_PART: Final = 0.1
 """The part of its usual hash rate that an address may lack because workers are offline."""
-_NAMED: Final = 3
+NAMED: Final = 3
 """Workers that the judgement of an address names."""
 
 
@@ -121,6 +121,7 @@ ADVICE: Final = {
     "forgotten after a day without a connection.",
 }
 """What to do, as one or two sentences; empty if nothing is to be done."""
+NO_RECORD: Final = "This node has no record of it."
 _REFUSED: Final = {
     20: Reason.MALFORMED,
     21: Reason.STALE,
@@ -152,10 +153,11 @@ _SEVERITY: Final = (
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The judgement of a miner. `why` and `advice` are sentences for people; `advice` is empty if there is nothing
-    to do."""
+    to do. `about` are the workers that the reason is about; `why` has the figures of the first one."""
 
     reason: Reason
     why: str
+    about: tuple[WorkerSnapshot, ...] = ()
 
     @property
     def state(self) -> MinerState:
@@ -213,7 +215,7 @@ def _patience(worker: WorkerSnapshot) -> float:
 def judge(worker: WorkerSnapshot, now: float, *, has_work: bool = True) -> Judgement:
     """Return the judgement of a worker at `now`. Arguments as of `reason_of`."""
     reason = reason_of(worker, now, has_work=has_work)
-    return Judgement(reason, _why(worker, reason, now))
+    return Judgement(reason, _why(worker, reason, now), (worker,))
 
 
 def _why(worker: WorkerSnapshot, reason: Reason, now: float) -> str:
@@ -261,7 +263,7 @@ def judge_address(workers: Sequence[WorkerSnapshot], now: float, *, has_work: bo
     An address that lacks a part of its usual hash rate because workers are offline is slow. Arguments as of
     `reason_of`."""
     if not workers:
-        why = "This node has no record of it."
+        why = NO_RECORD
         return AddressJudgement(Judgement(Reason.UNKNOWN, why), dict.fromkeys(MinerState, 0))
     reasons = [reason_of(worker, now, has_work=has_work) for worker in workers]
     counts = dict.fromkeys(MinerState, 0)
@@ -283,7 +285,7 @@ def judge_address(workers: Sequence[WorkerSnapshot], now: float, *, has_work: bo
         why = _summary(counts)
         if STATES[reason] is not MinerState.OK:
             why += f" {_names(named)}: {_of_worker(named[0], reason, now)}"
-    return AddressJudgement(Judgement(reason, why), counts)
+    return AddressJudgement(Judgement(reason, why, tuple(named)), counts)
 
 
 def _of_worker(worker: WorkerSnapshot, reason: Reason, now: float) -> str:
@@ -300,6 +302,6 @@ def _summary(counts: dict[MinerState, int]) -> str:
 
 
 def _names(workers: Sequence[WorkerSnapshot]) -> str:
-    names = [worker.name.partition(".")[2] or "the unnamed worker" for worker in workers[:_NAMED]]
+    names = [worker.name.partition(".")[2] or "the unnamed worker" for worker in workers[:NAMED]]
     more = len(workers) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -173,7 +173,7 @@ def test_the_page_applies_patches_as_they_are_meant(tmp_path):
         if patch is not None:
             cases.append([old, patch, new])
     assert {name for _, patch, _ in cases for name in patch} == {"value", "set", "in", "gone", "first", "keep"}
-    for name in ("live.js", "api.js"):
+    for name in ("live.js", "api.js", "language.js"):
         shutil.copy(ROOT / "web-static" / "js" / name, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "cases.json").write_text(json.dumps(cases))

@@ -70,7 +70,7 @@ def test_a_browser_reads_the_coinbase_as_it_is(tmp_path):
         told.append({"hex": coinbase["hex"], "wanted": wanted})
     read = run(
         tmp_path,
-        ("coinbase.js", "format.js"),
+        ("coinbase.js", "format.js", "language.js"),
         """
         import { addressVersions, describeScript, fromHex, parseTransaction, toHex } from "./coinbase.js";
         const versions = addressVersions("dash_regtest");
@@ -91,7 +91,7 @@ def test_a_browser_refuses_what_is_no_transaction(tmp_path):
     broken = [whole[: 2 * cut] for cut in range(0, len(whole) // 2, 7)] + ["zz", "0", "ff" * 60]
     read = run(
         tmp_path,
-        ("coinbase.js", "format.js"),
+        ("coinbase.js", "format.js", "language.js"),
         """
         import { fromHex, parseTransaction } from "./coinbase.js";
         const refused = (hex) => {
@@ -115,7 +115,7 @@ def test_a_browser_s_sha256_is_the_one(tmp_path):
     texts = [rng.randbytes(length) for length in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000)]
     read = run(
         tmp_path,
-        ("coinbase.js", "format.js"),
+        ("coinbase.js", "format.js", "language.js"),
         """
         import { fromHex, sha256, toHex } from "./coinbase.js";
         console.log(JSON.stringify(given.map((hex) => toHex(sha256(sha256(fromHex(hex)))))));
@@ -188,4 +188,6 @@ def test_a_rate_that_is_still_estimated_is_shown_as_such(tmp_path, rate, low, hi
         import { estimatedRate, roughRate } from "./format.js";
         console.log(JSON.stringify([estimatedRate(given), roughRate(given)]));
     """
-    assert [text.replace("\u00a0", " ") for text in run(tmp_path, ("format.js",), code, given)] == shown
+    assert [
+        text.replace("\u00a0", " ") for text in run(tmp_path, ("format.js", "language.js"), code, given)
+    ] == shown

@@ -61,6 +61,8 @@ def test_refused_silent_and_offline_miners_are_told_why():
     assert (told := ask(pool, BOB))["reason"] == "low_difficulty"
     assert "rejected, 30 of them as below the difficulty" in told["why"]
     assert "temperature" in told["advice"]
+    assert told["why"].startswith("{recent_refused} of its last {recent_submissions} ".format(**told["facts"]))
+    assert (told["facts"]["workers"], told["facts"]["refused_for_reason"]) == (["rig"], 30)
     pool.now += 900
     pool.refresh()
     assert ask(pool, BOB)["reason"] == "stopped"

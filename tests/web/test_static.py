@@ -10,6 +10,7 @@ import pytest
 
 from p2pool.dashd.block_notifications import NotificationSource
 from p2pool.pool_stats import EventKind
+from p2pool.pool_stats.judgement import Reason
 from tests.support import ROOT, make_template
 from tests.web.pages import Pool
 
@@ -198,11 +199,18 @@ def test_a_script_makes_no_markup_of_texts_and_asks_this_node_only(path):
 def words_of(script: str, table: str) -> list[str]:
     """The keys of an object of a script."""
     text = (STATIC / script).read_text("utf-8")
-    return re.findall(r"^  (\w+): ", text.partition(f"{table} = {{")[2].partition("};")[0], re.MULTILINE)
+    return re.findall(r"^  (\w+): ", text.partition(f"{table} = {{")[2].partition("\n};")[0], re.MULTILINE)
 
 
 def test_pages_know_every_kind_of_event():
     assert words_of("js/events.js", "KINDS") == list(EventKind)
+
+
+def test_pages_have_words_for_every_reason_of_a_judgement():
+    """But for those that are about no worker: the node's own sentence says it."""
+    assert words_of("js/judgement.js", "WHY") == [
+        reason for reason in Reason if reason not in (Reason.WRONG_ADDRESS, Reason.UNKNOWN)
+    ]
 
 
 def test_the_node_page_knows_every_source_of_block_notifications():

@@ -1,5 +1,7 @@
 // Requests to the node, and the node's clock.
 
+import { t, told } from "./language.js";
+
 export const BASE = new URL("../../", import.meta.url);
 const FETCH_TIMEOUT = 8000;
 
@@ -53,7 +55,8 @@ export async function fetchJson(path) {
 export function historyProblem(value, status) {
   if (status === 200) return null;
   const message = value?.error?.message;
-  if (typeof message !== "string") return `History is unavailable: the node answered with status ${status}.`;
-  if (!/history/i.test(message)) return `History is unavailable: ${message}.`;
-  return `${message[0].toUpperCase()}${message.slice(1)}.`;
+  if (typeof message !== "string") return t`History is unavailable: the node answered with status ${status}.`;
+  if (!/history/i.test(message)) return t`History is unavailable: ${told(message)}.`;
+  const words = told(message);
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
 }

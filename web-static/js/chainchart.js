@@ -6,6 +6,7 @@ import { d3 } from "./d3.js";
 import { make, setText } from "./dom.js";
 import { difficulty, integer, shortHash, shortened } from "./format.js";
 import { placeShares } from "./lanes.js";
+import { t } from "./language.js";
 
 const MIN_STEP = 20;
 const LANE = 30;
@@ -23,28 +24,28 @@ function classOf(share) {
 }
 
 function describe(share) {
-  const facts = [`Share ${shortHash(share.hash)}`, `height ${integer(share.height)}`, `pays ${shortened(share.address, 6, 4)}`];
-  facts.push(`difficulty ${difficulty(share.difficulty)}`);
-  if (share.own) facts.push("found on this node");
-  if (share.is_block) facts.push("also a Dash block");
-  facts.push(share.in_best_chain ? "in the best chain" : "on a fork");
-  if (!share.verified) facts.push("not verified yet");
-  if (share.stale_info !== null) facts.push(`reports a stale share (${share.stale_info})`);
+  const facts = [t`Share ${shortHash(share.hash)}`, t`height ${integer(share.height)}`, t`pays ${shortened(share.address, 6, 4)}`];
+  facts.push(t`difficulty ${difficulty(share.difficulty)}`);
+  if (share.own) facts.push(t("found on this node"));
+  if (share.is_block) facts.push(t("also a Dash block"));
+  facts.push(share.in_best_chain ? t("in the best chain") : t("on a fork"));
+  if (!share.verified) facts.push(t("not verified yet"));
+  if (share.stale_info !== null) facts.push(t`reports a stale share (${share.stale_info})`);
   return facts.join(", ");
 }
 
-const HINT = "Hover over a share, or move along the chain with the arrow keys, to see its details; Enter opens it.";
+const HINT = t("Hover over a share, or move along the chain with the arrow keys, to see its details; Enter opens it.");
 
 export class ChainChart {
   constructor(holder) {
     this.x = (_share) => 0;
     this.y = (_share) => 0;
     this.scroll = make("div", { class: "chart-scroll" });
-    this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", "Latest shares and forks");
+    this.svg = d3.create("svg").attr("class", "chart chain-chart").attr("role", "group").attr("aria-label", t("Latest shares and forks"));
     this.readout = make("p", { class: "readout", "aria-live": "off" }, HINT);
     this.scroll.append(this.svg.node());
-    const marks = [["m-best", "best chain"], ["m-own", "found on this node"], ["m-aside", "fork"], ["m-block", "also a Dash block"]];
-    holder.replaceChildren(legend(...marks, ["m-stale", "reports a stale share"], ["m-unverified", "not verified yet"]), this.scroll, this.readout);
+    const marks = [["m-best", t("best chain")], ["m-own", t("found on this node")], ["m-aside", t("fork")], ["m-block", t("also a Dash block")]];
+    holder.replaceChildren(legend(...marks, ["m-stale", t("reports a stale share")], ["m-unverified", t("not verified yet")]), this.scroll, this.readout);
     this.links = this.svg.append("g").attr("class", "links");
     this.axis = this.svg.append("g").attr("class", "grid");
     this.nodes = this.svg.append("g");

@@ -3,6 +3,7 @@
 
 import { d3 } from "./d3.js";
 import { make, setText } from "./dom.js";
+import { plural } from "./language.js";
 
 /** Call `draw(width)` now and whenever the width of the holder changes. Return a function that draws again. */
 export function fitWidth(holder, draw) {
@@ -62,7 +63,7 @@ export class PickChart {
     const last = Math.max(0, this.items.length - 1);
     this.svg
       .attr("aria-valuenow", at < 0 ? last : at)
-      .attr("aria-valuetext", at < 0 ? `${this.items.length} items; use the arrow keys to read each` : text);
+      .attr("aria-valuetext", at < 0 ? plural(this.items.length, "{0} item; use the arrow keys to read each", "{0} items; use the arrow keys to read each") : text);
   }
 
   key(event) {

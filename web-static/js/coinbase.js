@@ -1,6 +1,7 @@
 // Decodes a coinbase transaction: outputs, script types, addresses.
 
 import { integer, percent } from "./format.js";
+import { t } from "./language.js";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -10,7 +11,7 @@ export function addressVersions(network) {
 }
 
 export function fromHex(text) {
-  if (typeof text !== "string" || text.length % 2 !== 0 || /[^0-9a-f]/i.test(text)) throw new Error("not hexadecimal");
+  if (typeof text !== "string" || text.length % 2 !== 0 || /[^0-9a-f]/i.test(text)) throw new Error(t("not hexadecimal"));
   return Uint8Array.from({ length: text.length / 2 }, (_, i) => parseInt(text.slice(2 * i, 2 * i + 2), 16));
 }
 
@@ -27,7 +28,7 @@ class Reader {
   }
 
   take(count) {
-    if (count > this.bytes.length - this.at) throw new Error("the transaction is truncated");
+    if (count > this.bytes.length - this.at) throw new Error(t("the transaction is truncated"));
     this.at += count;
     return this.bytes.subarray(this.at - count, this.at);
   }
@@ -79,18 +80,18 @@ export function describeScript(script, versions) {
   const starts = (...bytes) => bytes.every((byte, i) => script[i] === byte);
   const { length } = script;
   if (length === 25 && starts(0x76, 0xa9, 0x14) && script[23] === 0x88 && script[24] === 0xac) {
-    return { kind: "public key hash (P2PKH)", to: address(versions.key, script.subarray(3, 23)) };
+    return { kind: t("public key hash (P2PKH)"), to: address(versions.key, script.subarray(3, 23)) };
   }
   if (length === 23 && starts(0xa9, 0x14) && script[22] === 0x87) {
-    return { kind: "script hash (P2SH)", to: address(versions.script, script.subarray(2, 22)) };
+    return { kind: t("script hash (P2SH)"), to: address(versions.script, script.subarray(2, 22)) };
   }
   if ((length === 35 || length === 67) && script[0] === length - 2 && script[length - 1] === 0xac) {
-    return { kind: "public key (P2PK)", to: null };
+    return { kind: t("public key (P2PK)"), to: null };
   }
-  if (length === 1 && script[0] === 0x6a) return { kind: "Dash Platform credit pool (OP_RETURN)", to: null };
-  if (length === 42 && starts(0x6a, 0x28)) return { kind: "commitment to the share (OP_RETURN)", to: null };
-  if (script[0] === 0x6a) return { kind: "data (OP_RETURN)", to: null };
-  return { kind: `non-standard script, ${integer(length)} bytes`, to: null };
+  if (length === 1 && script[0] === 0x6a) return { kind: t("Dash Platform credit pool (OP_RETURN)"), to: null };
+  if (length === 42 && starts(0x6a, 0x28)) return { kind: t("commitment to the share (OP_RETURN)"), to: null };
+  if (script[0] === 0x6a) return { kind: t("data (OP_RETURN)"), to: null };
+  return { kind: t`non-standard script, ${integer(length)} bytes`, to: null };
 }
 
 function address(version, hash) {
@@ -155,12 +156,12 @@ export function sha256(bytes) {
  * latest shares do. */
 export function ownText(node) {
   const { fee, own_work: work } = node ?? { fee: 0, own_work: { fee: 0, own_mining: 0 } };
-  const whose = "this node’s own address";
+  const whose = t("this node’s own address");
   if (work.fee > 0 && work.own_mining > 0) {
     const part = percent(work.fee / (work.fee + work.own_mining), 0);
-    return `${whose} (latest shares: ${part} fee, the rest own mining)`;
+    return t`${whose} (latest shares: ${part} fee, the rest own mining)`;
   }
-  if (work.fee > 0) return `${whose} (fee)`;
-  if (work.own_mining > 0 || fee === 0) return `${whose} (own mining)`;
-  return `${whose} (fee or own mining)`;
+  if (work.fee > 0) return t`${whose} (fee)`;
+  if (work.own_mining > 0 || fee === 0) return t`${whose} (own mining)`;
+  return t`${whose} (fee or own mining)`;
 }

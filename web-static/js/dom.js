@@ -2,6 +2,7 @@
 
 import { nodeNow } from "./api.js";
 import { absoluteTime, ago, known, shortHash, shortWorker } from "./format.js";
+import { t } from "./language.js";
 
 /**
  * Return the element with this id.
@@ -55,21 +56,21 @@ export function refreshTimes() {
 }
 
 export function shareLink(hash, text = shortHash(hash)) {
-  return make("a", { href: `share.html?hash=${encodeURIComponent(hash)}`, title: hash, class: "mono" }, text);
+  return make("a", { href: `share.html?hash=${encodeURIComponent(hash)}`, title: hash, class: "mono", translate: "no" }, text);
 }
 
 /** Return a link to the page of a worker or an address: `name` is its username, "ADDRESS" or "ADDRESS.worker". */
 export function workerLink(name, ...content) {
   const inside = content.length > 0 ? content : [longShort(name, shortWorker(name))];
-  return make("a", { href: `worker.html?name=${encodeURIComponent(name)}`, class: "quiet" }, ...inside);
+  return make("a", { href: `worker.html?name=${encodeURIComponent(name)}`, class: "quiet", translate: "no" }, ...inside);
 }
 
 /** Return a text in its full and its short form; the style sheet shows the one that fits. */
 export function longShort(full, short) {
-  if (full === short) return make("span", { class: "mono" }, full);
+  if (full === short) return make("span", { class: "mono", translate: "no" }, full);
   return make(
     "span",
-    { class: "mono", title: full },
+    { class: "mono", title: full, translate: "no" },
     make("span", { class: "is-long" }, full),
     make("span", { class: "is-short" }, short),
   );
@@ -79,7 +80,7 @@ export function longShort(full, short) {
 export function copyValue(full, short, what) {
   const button = make(
     "button",
-    { type: "button", class: "copy mono", title: `${full}\n(click to copy)`, "aria-label": `Copy ${what} ${full}` },
+    { type: "button", class: "copy mono", translate: "no", title: t`${full}\n(click to copy)`, "aria-label": t`Copy ${what} ${full}` },
     short,
   );
   button.addEventListener("click", () => copy(full, button));
@@ -88,7 +89,7 @@ export function copyValue(full, short, what) {
 
 /** Return a "Copy" button for a text that is shown next to it. */
 export function copyButton(text, what) {
-  const button = make("button", { type: "button", class: "small" }, "Copy", make("span", { class: "unseen" }, ` ${what}`));
+  const button = make("button", { type: "button", class: "small" }, t("Copy"), make("span", { class: "unseen" }, ` ${what}`));
   button.addEventListener("click", () => copy(text, button));
   return button;
 }
@@ -108,10 +109,11 @@ export async function copy(text, button) {
     area.remove();
     button.focus();
   }
+  button.dataset.copied = done ? t("copied") : t("not copied");
   button.classList.add(done ? "copied" : "not-copied");
   setTimeout(() => button.classList.remove("copied", "not-copied"), 1200);
   const said = byId("said");
-  if (said !== null) said.textContent = done ? "Copied." : "Copy failed.";
+  if (said !== null) said.textContent = done ? t("Copied.") : t("Copy failed.");
 }
 
 /** Show a banner, or remove it if `text` is null. It changes, and is read out, only if the text does. */

@@ -1,10 +1,12 @@
-// Formats figures as text. Pure functions: they need no page.
+// Formats figures as text, in the reader's locale. Pure functions: they need no page.
+
+import { language, locale, t } from "./language.js";
 
 const numbers = new Map();
 
 function formatter(options) {
   const key = JSON.stringify(options);
-  if (!numbers.has(key)) numbers.set(key, new Intl.NumberFormat("en", options));
+  if (!numbers.has(key)) numbers.set(key, new Intl.NumberFormat(locale, options));
   return numbers.get(key);
 }
 
@@ -16,6 +18,14 @@ export function significant(value, digits = 4) {
   return known(value) ? formatter({ maximumSignificantDigits: digits }).format(value) : "–";
 }
 
+/** Return a value with exactly so many digits after the decimal separator, and no others. */
+export const fixed = (value, digits) => formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
+
+const DECIMAL = formatter({ minimumFractionDigits: 1 }).formatToParts(1).find(({ type }) => type === "decimal")?.value ?? ".";
+
+/** Return coins that the node reports as an exact decimal number, such as "0.12345678". */
+export const exact = (dash) => String(dash).replace(".", DECIMAL);
+
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z"];
 
 function withPrefix(value, unit) {
@@ -26,7 +36,7 @@ function withPrefix(value, unit) {
     step += 1;
   }
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
-  const shown = step === 0 ? significant(value, 3) : value.toFixed(digits);
+  const shown = step === 0 ? significant(value, 3) : fixed(value, digits);
   return `${shown}\u00a0${PREFIXES[step]}${unit}`;
 }
 
@@ -35,10 +45,13 @@ export const bytes = (value) => withPrefix(value, "B");
 
 export const hashRate = (value) => withPrefix(value, "H/s");
 
+/** Return seconds in milliseconds. */
+export const milliseconds = (seconds) => t`${significant(seconds * 1000, 3)}\u00a0ms`;
+
 /** Return an estimated hash rate, or the range in which it is while that is wide. */
 export function estimatedRate({ hash_rate: rate, hash_rate_low: low, hash_rate_high: high, estimating }) {
   if (!estimating) return hashRate(rate);
-  return rate > 0 ? `${hashRate(low)} to ${hashRate(high)}` : `below ${hashRate(high)}`;
+  return rate > 0 ? t`${hashRate(low)} to ${hashRate(high)}` : t`below ${hashRate(high)}`;
 }
 
 /** Return an estimated hash rate for where a range has no room: with "~" while that is wide. */
@@ -56,48 +69,58 @@ export function difficulty(value) {
 export function percent(part, digits = 1) {
   if (!known(part)) return "–";
   const value = part * 100;
-  if (value > 0 && value < 0.1) return `${significant(value, 1)}%`;
-  return `${formatter({ maximumFractionDigits: digits }).format(value)}%`;
+  if (value > 0 && value < 0.1) return formatter({ style: "percent", maximumSignificantDigits: 1 }).format(part);
+  return formatter({ style: "percent", maximumFractionDigits: digits }).format(part);
 }
 
-export const coins = (value) => (known(value) ? value.toFixed(8) : "–");
+export const coins = (value) => (known(value) ? fixed(value, 8) : "–");
 
 /** Return a BigInt of duffs as exact coins. */
-export const duffs = (value) => `${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`;
+export const duffs = (value) => exact(`${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`);
 
-/** @type {[number, string][]} */
+/** Seconds, the English abbreviation and the unit of Intl. @type {[number, string, Intl.RelativeTimeFormatUnit][]} */
 const UNITS = [
-  [31557600, "y"],
-  [86400, "d"],
-  [3600, "h"],
-  [60, "min"],
-  [1, "s"],
+  [31557600, "y", "year"],
+  [86400, "d", "day"],
+  [3600, "h", "hour"],
+  [60, "min", "minute"],
+  [1, "s", "second"],
 ];
+const relative = new Intl.RelativeTimeFormat(locale, { style: "short" });
+
+/** Return "3 d". The short forms of Intl are longer in English ("3 days"), and columns are narrow. */
+function inUnit(value, name, unit) {
+  if (language === "en") return `${integer(value)}\u00a0${name}`;
+  return formatter({ style: "unit", unit, unitDisplay: "short" }).format(value);
+}
 
 /** Return seconds as "3 d 4 h": the two largest units; "40 s" below a minute. */
 export function duration(seconds) {
   if (!known(seconds)) return "–";
-  if (seconds > 1000 * 31557600) return "over 1,000 years";
-  if (seconds < 1) return "under 1\u00a0s";
+  if (seconds > 1000 * 31557600) return t("over 1,000 years");
+  if (seconds < 1) return t("under 1\u00a0s");
   const at = UNITS.findIndex(([size]) => seconds >= size);
-  const [size, name] = UNITS[at];
+  const [size, name, unit] = UNITS[at];
   const whole = Math.floor(seconds / size);
-  const first = `${integer(whole)}\u00a0${name}`;
+  const first = inUnit(whole, name, unit);
   if (at === UNITS.length - 1) return first;
-  const [nextSize, nextName] = UNITS[at + 1];
+  const [nextSize, nextName, nextUnit] = UNITS[at + 1];
   const rest = Math.floor((seconds - whole * size) / nextSize);
   if (rest === 0 || (name === "min" && whole >= 10)) return first;
-  return `${first} ${rest}\u00a0${nextName}`;
+  return `${first} ${inUnit(rest, nextName, nextUnit)}`;
 }
 
 export function ago(seconds) {
-  if (seconds < 2) return "now";
-  const [size, name] = /** @type {[number, string]} */ (UNITS.find(([unit]) => seconds >= unit));
-  return `${Math.floor(seconds / size)}\u00a0${name} ago`;
+  if (seconds < 2) return t("now");
+  const [size, name, unit] = UNITS.find(([each]) => seconds >= each) ?? UNITS[4];
+  const whole = Math.floor(seconds / size);
+  return language === "en" ? `${whole}\u00a0${name} ago` : relative.format(-whole, unit);
 }
 
-// The Swedish format is "2026-11-22 12:21:27 UTC": unambiguous, and in the reader's time zone.
-const clock = new Intl.DateTimeFormat("sv-SE", {
+// English readers disagree on the order of day and month; the Swedish format is "2026-11-22 12:21:27 UTC".
+const dateLocale = language === "en" ? "sv-SE" : locale;
+const dates = (options) => new Intl.DateTimeFormat(dateLocale, options);
+const clock = dates({
   year: "numeric",
   month: "2-digit",
   day: "2-digit",
@@ -106,14 +129,21 @@ const clock = new Intl.DateTimeFormat("sv-SE", {
   second: "2-digit",
   timeZoneName: "short",
 });
-const timeOnly = new Intl.DateTimeFormat("sv-SE", {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
+const timeOnly = dates({ hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
+
+/** The name of the reader's time zone, such as "CET". */
+export const zone = timeOnly.formatToParts(new Date()).find(({ type }) => type === "timeZoneName")?.value ?? "";
 
 export const absoluteTime = (unix) => clock.format(new Date(unix * 1000));
 export const clockTime = (unix) => timeOnly.format(new Date(unix * 1000));
+
+/** Return a function that returns Unix seconds as a text that tells times between these two apart. */
+export function timesOf(first, last) {
+  const [hour, minute, second] = ["2-digit", "2-digit", "2-digit"];
+  const day = last - first < 18 * 3600 ? {} : { month: "2-digit", day: "2-digit" };
+  const format = dates(/** @type {any} */ (last - first < 3600 ? { hour, minute, second } : { ...day, hour, minute }));
+  return (unix) => format.format(new Date(unix * 1000));
+}
 
 /** Return "00000321…4ffc8bb5"; short texts stay whole. */
 export function shortened(text, head = 6, tail = 6) {

@@ -1,7 +1,9 @@
 // One graph over time: drawn by uPlot, and also given as a text and a table. Groups of them: timeseries.js.
 
 import { byId, make, setText } from "./dom.js";
+import { zone } from "./format.js";
 import { drawAverage, drawBlocks } from "./graphmarks.js";
+import { language, locale, plural, t } from "./language.js";
 import { whenThemeChanges } from "./shell.js";
 
 const HEIGHT = 240;
@@ -10,6 +12,14 @@ const LABEL_MARGIN = 26;
 const DAY = 86400;
 /** Blocks whose times are written in the summary. */
 const MAX_LISTED = 12;
+
+const NO_DATA = {
+  hour: t("No data for this hour yet."),
+  day: t("No data for this day yet."),
+  week: t("No data for this week yet."),
+  month: t("No data for this month yet."),
+  year: t("No data for this year yet."),
+};
 
 /** @type {?Promise<any>} */
 let loading = null;
@@ -48,10 +58,10 @@ export class Graph {
       class: "graph-canvas",
       role: "slider",
       tabindex: "0",
-      "aria-label": `${title}: use the arrow keys to select a time`,
+      "aria-label": t`${title}: use the arrow keys to select a time`,
       "aria-orientation": "horizontal",
     });
-    this.message = make("p", { class: "empty tall", role: "status" }, "Loading…");
+    this.message = make("p", { class: "empty tall", role: "status" }, t("Loading…"));
     this.table = make("tbody");
     this.list = make("p", { class: "graph-blocks", hidden: "" });
     this.whole = whole;
@@ -74,22 +84,22 @@ export class Graph {
 
   fullscreenButton() {
     if (!document.fullscreenEnabled) return "";
-    const button = make("button", { type: "button", class: "small graph-whole", title: "Full screen" });
-    button.setAttribute("aria-label", `${this.title}: full screen`);
+    const button = make("button", { type: "button", class: "small graph-whole", title: t("Full screen") });
+    button.setAttribute("aria-label", t`${this.title}: full screen`);
     button.addEventListener("click", () => (document.fullscreenElement === null ? this.figure.requestFullscreen() : document.exitFullscreen()));
     return button;
   }
 
   details() {
-    const heads = ["", "Minimum", "Mean", "Maximum", "Latest"];
+    const heads = ["", t("Minimum"), t("Mean"), t("Maximum"), t("Latest")];
     return make(
       "details",
       {},
-      make("summary", {}, "Summary"),
+      make("summary", {}, t("Summary")),
       make(
         "table",
         {},
-        make("caption", { class: "unseen" }, `${this.title}: minimum, mean, maximum and latest value`),
+        make("caption", { class: "unseen" }, t`${this.title}: minimum, mean, maximum and latest value`),
         make("thead", {}, make("tr", {}, ...heads.map((head, i) => (i === 0 ? make("td") : make("th", { scope: "col", class: "number" }, head))))),
         this.table,
       ),
@@ -113,7 +123,7 @@ export class Graph {
     const columns = this.lines.map(({ figure }) => figures[figure] ?? times.map(() => null));
     this.figure.classList.remove("waiting");
     if (!columns.some((column) => column.some((value) => value !== null))) {
-      this.showProblem(`No data for this ${range} yet.`);
+      this.showProblem(NO_DATA[range]);
       return;
     }
     this.data = [times, ...columns];
@@ -146,7 +156,8 @@ export class Graph {
     const listed = within.slice(-MAX_LISTED).reverse().map((unix) => DATE_TIME.format(new Date(unix * 1000)));
     const more = within.length - listed.length;
     this.list.hidden = within.length === 0;
-    setText(this.list, `Blocks found: ${within.length} (${listed.join("; ")}${more > 0 ? `; and ${more} before` : ""})`);
+    const times = listed.join("; ") + (more > 0 ? t`; and ${more} before` : "");
+    setText(this.list, t`Blocks found: ${within.length} (${times})`);
     const rows = this.lines.map(({ label }, i) => {
       const known = this.data[i + 1].filter((value) => value !== null);
       const figures = known.length === 0 ? [null, null, null, null] : summary(known);
@@ -164,8 +175,9 @@ export class Graph {
     const [times, ...columns] = this.data;
     const latest = times.findLastIndex((_, i) => columns.some((column) => column[i] !== null));
     const shown = index ?? latest;
-    columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? "unknown" : this.format(column[shown])));
-    const when = index === null ? "latest" : `${stepTime(times[shown], this.step)}${this.foundIn(times[shown])}`;
+    columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? t("unknown") : this.format(column[shown])));
+    const latestText = this.step >= DAY ? t("latest") : t`latest; times in ${zone}`;
+    const when = index === null ? latestText : `${stepTime(times[shown], this.step)}${this.foundIn(times[shown])}`;
     setText(this.at, when);
     const summary = this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`).join(", ");
     this.canvas.setAttribute("aria-valuenow", String(shown));
@@ -175,7 +187,7 @@ export class Graph {
   /** Return how many blocks were found in a step, as text that follows its time. */
   foundIn(start) {
     const count = this.found.filter((unix) => unix >= start && unix < start + this.step).length;
-    return count === 0 ? "" : count === 1 ? ", block found" : `, ${count} blocks found`;
+    return count === 0 ? "" : plural(count, ", block found", ", {0} blocks found");
   }
 
   key(event) {
@@ -315,12 +327,14 @@ function wholeSteps() {
 
 // --- time --------------------------------------------------------------------------------------------------
 
-const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+const format = (options) => new Intl.DateTimeFormat(language === "en" ? "en-GB" : locale, options);
+const ZONE = { timeZoneName: /** @type {const} */ ("short") };
 const TIME = format({ hour: "2-digit", minute: "2-digit" });
 const SECOND = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DATE = format({ day: "numeric", month: "short" });
 const MONTH = format({ month: "short", year: "numeric" });
-const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const DATE_TIME = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...ZONE });
+const SECOND_ZONE = format({ hour: "2-digit", minute: "2-digit", second: "2-digit", ...ZONE });
 const WHOLE_DATE = format({ day: "numeric", month: "short", year: "numeric" });
 
 function timeLabels(plot, splits, _axis, _space, step) {
@@ -337,5 +351,5 @@ function timeLabels(plot, splits, _axis, _space, step) {
 function stepTime(unix, step) {
   const date = new Date(unix * 1000);
   if (step >= DAY) return WHOLE_DATE.format(date);
-  return (step >= 60 ? DATE_TIME : SECOND).format(date);
+  return (step >= 60 ? DATE_TIME : SECOND_ZONE).format(date);
 }

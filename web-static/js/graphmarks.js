@@ -1,5 +1,7 @@
 // What is drawn over the lines of a graph: found blocks, averages and peaks. Positions are in device pixels.
 
+import { t } from "./language.js";
+
 const DIAMOND = 5;
 
 /** Mark the times, in Unix seconds, at which blocks were found: a thin line with a diamond at its top. */
@@ -63,10 +65,10 @@ export function drawAverage(plot, number, { colour, ground, format, font, isRigh
   ctx.lineJoin = "round";
   ctx.textBaseline = "bottom";
   ctx.textAlign = isRight ? "right" : "left";
-  write(`average ${format(average)}`, isRight ? bbox.left + bbox.width - 4 * ratio : bbox.left + 4 * ratio, y - 2 * ratio);
+  write(t`average ${format(average)}`, isRight ? bbox.left + bbox.width - 4 * ratio : bbox.left + 4 * ratio, y - 2 * ratio);
   ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
   ctx.textBaseline = "middle";
-  write(`peak ${format(values[top])}`, x + (ctx.textAlign === "right" ? -8 : 8) * ratio, Math.max(peak, bbox.top + 8 * ratio));
+  write(t`peak ${format(values[top])}`, x + (ctx.textAlign === "right" ? -8 : 8) * ratio, Math.max(peak, bbox.top + 8 * ratio));
   ctx.restore();
 }
 

@@ -2,14 +2,15 @@
 
 import { make, setText } from "./dom.js";
 import { integer } from "./format.js";
+import { t } from "./language.js";
 import { Table, emptyNote } from "./table.js";
 
 /**
  * Takes what Table takes. Columns with `by(item)` can be sorted by that number or text (`words` if text); `order` is
- * [title of the column, whether descending]; `search(item)` returns the text to search in, `what` names it.
+ * [title of the column, whether descending]; `search(item)` returns the text to search in, `label` is that of the search field.
  */
 export class Listing {
-  constructor(name, { caption, columns, order, search, what, perPage = 50 }) {
+  constructor(name, { caption, columns, order, search, label, perPage = 50 }) {
     this.columns = columns;
     this.title = order[0];
     this.descending = order[1];
@@ -20,18 +21,18 @@ export class Listing {
     this.table = new Table(name, { caption, columns, few: perPage, empty: emptyNote() });
     this.table.few = perPage; // on small screens too
     this.makeHeads();
-    this.table.holder.prepend(this.makeTools(name, what));
-    this.pager = make("nav", { class: "pages", "aria-label": "Table pages", hidden: "" });
+    this.table.holder.prepend(this.makeTools(name, label));
+    this.pager = make("nav", { class: "pages", "aria-label": t("Table pages"), hidden: "" });
     this.table.holder.append(this.pager);
   }
 
-  makeTools(name, what) {
+  makeTools(name, label) {
     this.field = make("input", { type: "search", id: `${name}-search`, autocomplete: "off", spellcheck: "false", maxlength: "200" });
     this.field.addEventListener("input", () => this.turn(0));
     this.choice = make("select", { id: `${name}-order` });
     for (const { title, by, words = false } of this.columns) {
       if (by === undefined) continue;
-      const [down, up] = words ? ["Z to A", "A to Z"] : ["high to low", "low to high"];
+      const [down, up] = words ? [t("Z to A"), t("A to Z")] : [t("high to low"), t("low to high")];
       this.choice.append(make("option", { value: `${title}:1` }, `${title}, ${down}`));
       this.choice.append(make("option", { value: `${title}:0` }, `${title}, ${up}`));
     }
@@ -42,8 +43,8 @@ export class Listing {
     return make(
       "div",
       { class: "tools", role: "search" },
-      make("div", { class: "field grow" }, make("label", { for: this.field.id }, `Search ${what}`), this.field),
-      make("div", { class: "field" }, make("label", { for: this.choice.id }, "Sort by"), this.choice),
+      make("div", { class: "field grow" }, make("label", { for: this.field.id }, label), this.field),
+      make("div", { class: "field" }, make("label", { for: this.choice.id }, t("Sort by")), this.choice),
     );
   }
 
@@ -77,7 +78,7 @@ export class Listing {
     found.sort((a, b) => sign * compared(by(a), by(b)) || compared(a.key, b.key));
     const pages = Math.max(1, Math.ceil(found.length / this.perPage));
     this.page = Math.min(page, pages - 1);
-    const none = this.items.length > 0 ? `No matches for “${this.field.value.trim()}”.` : this.emptyText;
+    const none = this.items.length > 0 ? t`No matches for “${this.field.value.trim()}”.` : this.emptyText;
     this.table.show(found.slice(this.page * this.perPage, (this.page + 1) * this.perPage), make("span", {}, none));
     setText(this.table.count, this.items.length === 0 ? "" : counted(found.length, this.items.length));
     this.markOrder();
@@ -103,18 +104,18 @@ export class Listing {
 export function showPages(nav, page, pages, go) {
   nav.hidden = pages <= 1;
   if (nav.childElementCount === 0) {
-    const [previous, next] = ["← Previous", "Next →"].map((text) => make("button", { type: "button", class: "button" }, text));
+    const [previous, next] = [t("← Previous"), t("Next →")].map((text) => make("button", { type: "button", class: "button" }, text));
     nav.append(previous, make("span", { role: "status" }), next);
   }
   const [previous, where, next] = nav.children;
-  setText(where, `Page ${integer(page + 1)} of ${integer(pages)}`);
+  setText(where, t`Page ${integer(page + 1)} of ${integer(pages)}`);
   previous.disabled = page === 0;
   next.disabled = page >= pages - 1;
   previous.onclick = () => go(page - 1);
   next.onclick = () => go(page + 1);
 }
 
-const counted = (found, all) => (found === all ? integer(all) : `${integer(found)} of ${integer(all)}`);
+const counted = (found, all) => (found === all ? integer(all) : t`${integer(found)} of ${integer(all)}`);
 
 /** Compare two values; unknown ones come last in ascending order. */
 function compared(a, b) {

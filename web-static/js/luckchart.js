@@ -3,7 +3,8 @@
 import { PickChart, fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
 import { make } from "./dom.js";
-import { absoluteTime, duration, percent, shortHash } from "./format.js";
+import { absoluteTime, duration, percent, shortHash, timesOf, zone } from "./format.js";
+import { t } from "./language.js";
 
 const HEIGHT = 240;
 const MARGIN = { top: 10, right: 8, bottom: 24, left: 48 };
@@ -14,22 +15,22 @@ const bounded = (luck) => Math.min(MAX_FACTOR, Math.max(1 / MAX_FACTOR, luck));
 
 /** Return "Block …: took 3 min, expected 5 min. Luck 166%; cumulative 98%." */
 function describe(round) {
-  const block = `Block ${shortHash(round.hash)}, ${absoluteTime(round.time)}`;
-  if (round.luck === null) return `${block}: the work of this round is unknown to this node.`;
-  const took = `took ${duration(round.time_to_find)}, expected ${duration(round.expected_time)}`;
-  return `${block}: ${took}. Luck ${percent(round.luck / 100, 0)}; cumulative ${percent(round.all, 0)}.`;
+  const block = t`Block ${shortHash(round.hash)}, ${absoluteTime(round.time)}`;
+  if (round.luck === null) return t`${block}: the work of this round is unknown to this node.`;
+  const took = t`took ${duration(round.time_to_find)}, expected ${duration(round.expected_time)}`;
+  return t`${block}: ${took}. Luck ${percent(round.luck / 100, 0)}; cumulative ${percent(round.all, 0)}.`;
 }
 
 export class LuckChart {
   constructor(holder) {
     const inside = make("div");
     holder.replaceChildren(
-      legend(["lucky", "less work than expected"], ["unlucky", "more work than expected"], ["line", "cumulative luck"]),
+      legend(["lucky", t("less work than expected")], ["unlucky", t("more work than expected")], ["line", t("cumulative luck")]),
       inside,
     );
     this.chart = new PickChart(inside, {
-      label: "Luck per round",
-      hint: "Hover over a bar, or use the arrow keys, to see the details of the round.",
+      label: t("Luck per round"),
+      hint: t`Hover over a bar, or use the arrow keys, to see the details of the round. Times are in ${zone}.`,
     });
     this.rounds = [];
     this.draw = fitWidth(inside, (width) => this.paint(width));
@@ -86,19 +87,12 @@ export class LuckChart {
 
   paintTimes(svg, x, width) {
     const every = Math.max(1, Math.ceil(this.rounds.length / Math.max(2, Math.floor(width / 130))));
-    const part = timePart(this.rounds);
+    const text = timesOf(this.rounds[0].time, this.rounds.at(-1).time);
     const shown = this.rounds.map((round, i) => [round, i]).filter(([, i]) => i % every === 0);
     svg.selectAll("g.times").data([0]).join("g").attr("class", "times grid")
       .selectAll("text").data(shown, ([{ hash }]) => hash).join("text")
       .attr("x", ([, i]) => x(i) + x.bandwidth() / 2).attr("y", HEIGHT - 6)
       .attr("text-anchor", ([, i]) => (i === 0 ? "start" : "middle"))
-      .text(([{ time }]) => absoluteTime(time).slice(...part));
+      .text(([{ time }]) => text(time));
   }
-}
-
-/** Return which part of "2026-11-22 12:21:27 UTC" tells the rounds apart: [from, to]. */
-function timePart(rounds) {
-  const span = rounds.at(-1).time - rounds[0].time;
-  if (span < 3600) return [11, 19];
-  return span < 18 * 3600 ? [11, 16] : [5, 16];
 }

@@ -1,6 +1,7 @@
 // "My miner": the one address or worker that this browser remembers, at the reader's wish. It stays in the browser.
 
 import { byId, setText } from "./dom.js";
+import { t } from "./language.js";
 
 /** The key in localStorage, which theme.js reads as well. */
 const KEY = "miner";
@@ -30,12 +31,12 @@ function remember(name) {
 
 /** Make a button remember or forget `name`; `changed()` is called after each click. */
 export function rememberButton(button, name, changed = () => {}) {
-  const show = () => setText(button, rememberedMiner() === name ? "Forget my miner" : "Remember as my miner");
+  const show = () => setText(button, rememberedMiner() === name ? t("Forget my miner") : t("Remember as my miner"));
   button.addEventListener("click", () => {
     const forgets = rememberedMiner() === name;
     remember(forgets ? null : name);
     show();
-    setText(byId("said"), forgets ? "Forgotten." : "Remembered in this browser: the dashboard shows it first.");
+    setText(byId("said"), forgets ? t("Forgotten.") : t("Remembered in this browser: the dashboard shows it first."));
     changed();
   });
   show();

@@ -2,14 +2,15 @@
 // They come while a page of this node is open, also in the background.
 
 import { make } from "./dom.js";
+import { t } from "./language.js";
 import { rememberedMiner } from "./mine.js";
 
 /** The key in localStorage: the wishes, separated by commas. */
 const KEY = "notify";
 const WISHES = [
-  ["block", "A block was found"],
-  ["silent", "My miner went silent, or is back"],
-  ["sound", "With a sound"],
+  ["block", t("A block was found")],
+  ["silent", t("My miner went silent, or is back")],
+  ["sound", t("With a sound")],
 ];
 const ICON = "icon-192.png";
 
@@ -41,7 +42,7 @@ export function notify({ event, kind, subject, text }) {
   const isBlock = kind === "block_found" && wanted.has("block");
   const isSilent = (kind === "worker_down" || kind === "worker_up") && isMine && wanted.has("silent");
   if (!isBlock && !isSilent) return;
-  show(isBlock ? "Block found" : kind === "worker_down" ? "Miner silent" : "Miner back", text, `${kind} ${subject}`);
+  show(isBlock ? t("Block found") : kind === "worker_down" ? t("Miner silent") : t("Miner back"), text, `${kind} ${subject}`);
   if (wanted.has("sound")) beep(isBlock ? 880 : 440);
 }
 
@@ -105,8 +106,8 @@ async function choose(boxes, problem, changed) {
 function obstacle() {
   const wanted = wishes();
   if (wanted.size === 0) return "";
-  if (wanted.has("silent") && rememberedMiner() === null) return "Open your miner’s page and choose “Remember as my miner” first.";
-  if (!("Notification" in window)) return "This browser shows notifications only of pages that come over HTTPS.";
-  if (Notification.permission === "denied") return "Notifications of this page are blocked in the browser’s settings.";
+  if (wanted.has("silent") && rememberedMiner() === null) return t("Open your miner’s page and choose “Remember as my miner” first.");
+  if (!("Notification" in window)) return t("This browser shows notifications only of pages that come over HTTPS.");
+  if (Notification.permission === "denied") return t("Notifications of this page are blocked in the browser’s settings.");
   return "";
 }

@@ -1,15 +1,16 @@
 // How the node learned of other nodes, in words.
 
 import { integer } from "./format.js";
+import { t } from "./language.js";
 
 const WORDS = {
   p2pool_node: "--p2pool-node",
   bootstrap: "--bootstrap",
   bootstrap_file: "bootstrap.txt",
-  built_in: "built-in list",
-  peer: "peer exchange",
-  incoming: "incoming",
-  remembered: "saved address",
+  built_in: t("built-in list"),
+  peer: t("peer exchange"),
+  incoming: t("incoming"),
+  remembered: t("saved address"),
 };
 
 const wordOf = (origin) => (Object.hasOwn(WORDS, origin) ? WORDS[origin] : String(origin));

@@ -2,24 +2,25 @@
 
 import { byId, setText, timeNode } from "./dom.js";
 import { integer } from "./format.js";
+import { plural, t } from "./language.js";
 import { Table, emptyNote, textColumn, timeColumn } from "./table.js";
 
 const words = (title, text) => textColumn(title, text, "words");
-const peers = (count) => (count === 1 ? "1 peer" : `${integer(count)} peers`);
+const peers = (count) => plural(count, "{0} peer", "{0} peers");
 
 // --- share types -------------------------------------------------------------------------------------------
 
 const types = new Table("types", {
-  caption: "Shares of unknown types: type, shares, sending hosts, sender of the first one, first and last seen",
+  caption: t("Shares of unknown types: type, shares, sending hosts, sender of the first one, first and last seen"),
   few: 10,
   empty: emptyNote(),
   columns: [
-    { title: "Type", head: true, create: ({ type }) => document.createTextNode(type === null ? "above 127" : String(type)) },
-    textColumn("Shares", ({ shares }) => integer(shares)),
-    textColumn("Hosts", ({ hosts }) => integer(hosts)),
-    words("First sender", ({ peer, software }) => (software === "" ? peer : `${peer} (${software})`)),
-    { title: "First seen", create: ({ first_seen: first }) => timeNode(Math.round(first)) },
-    timeColumn("Last seen"),
+    { title: t("Type"), head: true, create: ({ type }) => document.createTextNode(type === null ? t("above 127") : String(type)) },
+    textColumn(t("Shares"), ({ shares }) => integer(shares)),
+    textColumn(t("Hosts"), ({ hosts }) => integer(hosts)),
+    words(t("First sender"), ({ peer, software }) => (software === "" ? peer : `${peer} (${software})`)),
+    { title: t("First seen"), create: ({ first_seen: first }) => timeNode(Math.round(first)) },
+    timeColumn(t("Last seen")),
   ],
 });
 
@@ -27,46 +28,46 @@ const types = new Table("types", {
 export function showTypes({ known, newer }) {
   const lead =
     newer.length === 0
-      ? `This node knows share types up to ${known}. No peer has sent a newer one since it started.`
-      : `This node knows share types up to ${known}. It ignores the newer ones below and does not ban their senders. A single peer may have made them up; if several send them, look for a newer release of p2pool-dash.`;
+      ? t`This node knows share types up to ${known}. No peer has sent a newer one since it started.`
+      : t`This node knows share types up to ${known}. It ignores the newer ones below and does not ban their senders. A single peer may have made them up; if several send them, look for a newer release of p2pool-dash.`;
   setText(byId("types-lead"), lead);
   types.show(
     newer.map((row) => ({ ...row, key: row.type ?? "other", ts: Math.round(row.last_seen) })),
-    document.createTextNode("No shares of unknown types."),
+    document.createTextNode(t("No shares of unknown types.")),
   );
 }
 
 // --- software and protocol ---------------------------------------------------------------------------------
 
 const software = new Table("software", {
-  caption: "Connected peers by software and protocol version",
+  caption: t("Connected peers by software and protocol version"),
   few: 13,
   empty: emptyNote(),
   columns: [
-    { title: "Software", head: true, create: ({ software: name }) => document.createTextNode(name) },
-    textColumn("Protocol", ({ protocol }) => (protocol === null ? "various" : String(protocol))),
-    textColumn("Peers", ({ incoming, outgoing }) => integer(incoming + outgoing)),
+    { title: t("Software"), head: true, create: ({ software: name }) => document.createTextNode(name) },
+    textColumn(t("Protocol"), ({ protocol }) => (protocol === null ? t("various") : String(protocol))),
+    textColumn(t("Peers"), ({ incoming, outgoing }) => integer(incoming + outgoing)),
   ],
 });
 
 function lostText(lost) {
   if (lost.length === 0) return "";
-  const names = lost.map((each) => `${each.software} (previously up to ${peers(each.most)})`);
-  return `No longer connected: ${names.join(", ")}.`;
+  const names = lost.map((each) => t`${each.software} (previously up to ${peers(each.most)})`);
+  return t`No longer connected: ${names.join(", ")}.`;
 }
 
 function closingText({ hosts, closes, highest_protocol: highest }) {
   if (hosts === 0) return "";
-  const announced = highest === null ? "" : ` Their highest protocol version is ${highest}.`;
-  return `In the last hour, ${peers(hosts)} closed the connection within 10 seconds, ${integer(closes)} times in total.${announced} If many do, they may no longer accept this node.`;
+  const announced = highest === null ? "" : t` Their highest protocol version is ${highest}.`;
+  return t`In the last hour, ${peers(hosts)} closed the connection within 10 seconds, ${integer(closes)} times in total.${announced} If many do, they may no longer accept this node.`;
 }
 
 /** Show the section "peers" of the view. */
 export function showPeers({ announced, minimum, software: rows, lost, closing_early: closing }) {
-  setText(byId("software-lead"), `This node announces protocol version ${announced} and accepts peers from version ${minimum}.`);
+  setText(byId("software-lead"), t`This node announces protocol version ${announced} and accepts peers from version ${minimum}.`);
   software.show(
     rows.map((row) => ({ ...row, key: `${row.software} ${row.protocol}` })),
-    document.createTextNode("No peers connected."),
+    document.createTextNode(t("No peers connected.")),
   );
   setText(byId("software-lost"), [lostText(lost), closingText(closing)].filter((text) => text !== "").join(" "));
 }

@@ -3,6 +3,7 @@
 import { fetchText, fetchJson, nodeNow } from "./api.js";
 import { byId, refreshTimes, setBanner, setText } from "./dom.js";
 import { clockTime } from "./format.js";
+import { t } from "./language.js";
 import { follow } from "./live.js";
 import { notify, wantsNews } from "./notify.js";
 import { buildShell, showNetwork } from "./shell.js";
@@ -57,10 +58,10 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
     setBanner(
       "offline",
       "offline",
-      `No connection to the node since ${clockTime(failingSince)}. Reconnecting; the figures below are out of date.`,
+      t`No connection to the node since ${clockTime(failingSince)}. Reconnecting; the figures below are out of date.`,
     );
     document.body.classList.add("stale");
-    showState("No connection", "offline");
+    showState(t("No connection"), "offline");
     refreshTimes();
   }
 
@@ -69,9 +70,9 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
     lastGood = Date.now() / 1000;
     setBanner("offline", "offline", null);
     document.body.classList.remove("stale");
-    showState(`Live, ${clockTime(nodeNow())}`, state);
+    showState(t`Live, ${clockTime(nodeNow())}`, state);
     const node = values.get(NODE);
-    const starting = node === undefined ? "The node is starting; figures will appear in a moment." : null;
+    const starting = node === undefined ? t("The node is starting; figures will appear in a moment.") : null;
     setBanner("starting", "offline", starting);
     if (node !== undefined) showNode(node);
     show(values);
@@ -81,14 +82,14 @@ export function startPage({ views = [], show = () => {}, onEvent = () => {}, per
   /** Announce new warnings to screen readers, notify the reader at its wish, and pass the event on. */
   function announce(event) {
     notify(event);
-    if (event.event === "alert" && !event.over) setText(byId("said"), `Warning: ${event.text}`);
+    if (event.event === "alert" && !event.over) setText(byId("said"), t`Warning: ${event.text}`);
     onEvent(event);
   }
 
   follow({ views: all, show: (values) => showValues(values, "live"), onEvent: announce, poll, period, stays: wantsNews });
 }
 
-const STATE_HINTS = { live: "Updated over a WebSocket", polling: "Updated by polling: the WebSocket is blocked or not connected yet" };
+const STATE_HINTS = { live: t("Updated over a WebSocket"), polling: t("Updated by polling: the WebSocket is blocked or not connected yet") };
 
 function showState(text, state) {
   const live = byId("live");
@@ -100,7 +101,7 @@ function showState(text, state) {
 function showNode({ network, version, warnings }) {
   showNetwork(network);
   setText(byId("foot-version"), version);
-  warnings.forEach((text, i) => setBanner(`warning-${i}`, "warning", `Warning: ${text}`));
+  warnings.forEach((text, i) => setBanner(`warning-${i}`, "warning", t`Warning: ${text}`));
   for (const node of [...byId("banner").children]) {
     if (node.id.startsWith("warning-") && Number(node.id.slice(8)) >= warnings.length) node.remove();
   }

@@ -2,6 +2,7 @@
 
 import { byId, make, setText } from "./dom.js";
 import { keepFocus } from "./focus.js";
+import { t } from "./language.js";
 
 /**
  * Columns are {id, title, side, head, sort, create(), update(cell, item)}; `sort` is the node's name of the sort key, and
@@ -24,7 +25,7 @@ export class PagedTable {
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...columns.map((column) => this.head(column)))),
       this.body,
     );
-    this.emptyNote = make("p", { class: "empty" }, "Loading…");
+    this.emptyNote = make("p", { class: "empty" }, t("Loading…"));
     this.emptyText = empty;
     byId(`${name}-body`).append(this.emptyNote, this.table);
     this.table.hidden = true;

@@ -4,18 +4,19 @@ import { PickChart, fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
 import { make } from "./dom.js";
 import { integer, percent, shortened } from "./format.js";
+import { t } from "./language.js";
 
 /** Smaller payouts than the largest so many are combined in one area. */
 const MAX_AREAS = 80;
 
 const KINDS = {
-  miner: ["k-miner", "miner"],
-  own: ["k-own", "this node’s own address"],
+  miner: ["k-miner", t("miner")],
+  own: ["k-own", t("this node’s own address")],
   finder: ["k-finder", "finder’s bonus"],
-  masternode: ["k-masternode", "masternode or treasury"],
-  credit_pool: ["k-platform", "Dash Platform"],
-  donation: ["k-donation", "donation to the developers"],
-  others: ["k-others", "all others"],
+  masternode: ["k-masternode", t("masternode or treasury")],
+  credit_pool: ["k-platform", t("Dash Platform")],
+  donation: ["k-donation", t("donation to the developers")],
+  others: ["k-others", t("all others")],
 };
 
 export class PayoutChart {
@@ -24,8 +25,8 @@ export class PayoutChart {
     const inside = make("div");
     holder.replaceChildren(this.legend, inside);
     this.chart = new PickChart(inside, {
-      label: "Payouts of the block, largest first",
-      hint: "Hover over an area, or use the arrow keys, to see the payee.",
+      label: t("Payouts of the block, largest first"),
+      hint: t("Hover over an area, or use the arrow keys, to see the payee."),
     });
     this.items = [];
     this.draw = fitWidth(inside, (width) => this.paint(width));
@@ -39,8 +40,8 @@ export class PayoutChart {
     this.items = sorted.slice(0, MAX_AREAS);
     if (rest.length > 0) {
       const duffs = d3.sum(rest, (item) => item.duffs);
-      const text = `${integer(rest.length)} others combined: ${percent(duffs / this.total, 2)}`;
-      this.items.push({ key: "others", label: `${integer(rest.length)} others`, kind: "others", duffs, text });
+      const text = t`${integer(rest.length)} others combined: ${percent(duffs / this.total, 2)}`;
+      this.items.push({ key: "others", label: t`${integer(rest.length)} others`, kind: "others", duffs, text });
     }
     const kinds = new Set(this.items.map(({ kind }) => kind));
     this.legend.replaceChildren(legend(...Object.entries(KINDS).filter(([kind]) => kinds.has(kind)).map(([, entry]) => entry)));

@@ -1,6 +1,7 @@
 // QR codes of texts that people type into phones and miners, in a dialog.
 
 import { make } from "./dom.js";
+import { t } from "./language.js";
 
 const SCALE = 8;
 /** Light modules around the code, as scanners need them. */
@@ -8,7 +9,7 @@ const MARGIN = 4;
 
 /** Return a button that shows a text, as it is when the button is pressed, as a QR code; `what` names the text. */
 export function qrButton(text, what) {
-  const button = make("button", { type: "button", class: "small" }, "QR", make("span", { class: "unseen" }, ` code of ${what}`));
+  const button = make("button", { type: "button", class: "small" }, "QR", make("span", { class: "unseen" }, t` code of ${what}`));
   button.addEventListener("click", async () => {
     const { generate } = await import("../vendor/lean-qr.mjs");
     showDialog(draw(generate(text())), text(), what);
@@ -32,9 +33,9 @@ function draw(code) {
 }
 
 function showDialog(canvas, text, what) {
-  const close = make("button", { type: "button", class: "button" }, "Close");
+  const close = make("button", { type: "button", class: "button" }, t("Close"));
   const dialog = /** @type {HTMLDialogElement} */ (
-    make("dialog", { class: "qr", "aria-label": `QR code of ${what}` }, canvas, make("p", { class: "mono" }, text), close)
+    make("dialog", { class: "qr", "aria-label": t`QR code of ${what}` }, canvas, make("p", { class: "mono" }, text), close)
   );
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());

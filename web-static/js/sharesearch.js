@@ -2,6 +2,7 @@
 
 import { byId, setText } from "./dom.js";
 import { isHash } from "./format.js";
+import { plural } from "./language.js";
 
 /** Make the form of the page open the share. */
 export function startShareSearch() {
@@ -12,7 +13,7 @@ export function startShareSearch() {
       location.href = `share.html?hash=${wanted.toLowerCase()}`;
       return;
     }
-    setText(byId("look-problem"), `A share hash has 64 hex digits (0-9, a-f); this has ${wanted.length} characters.`);
+    setText(byId("look-problem"), plural(wanted.length, "A share hash has 64 hex digits (0-9, a-f); this has {0} character.", "A share hash has 64 hex digits (0-9, a-f); this has {0} characters."));
     byId("look-hash").focus();
   });
 }

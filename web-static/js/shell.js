@@ -2,24 +2,26 @@
 
 import { byId, make, setText } from "./dom.js";
 import { keepFocusInView } from "./focus.js";
+import { chooseLanguage, DRAFTS, language, LANGUAGES, t } from "./language.js";
 
 const PAGES = [
-  ["index.html", "Dashboard"],
-  ["miners.html", "Miners"],
-  ["stratum.html", "Stratum"],
-  ["blocks.html", "Blocks"],
-  ["payouts.html", "Payouts"],
-  ["chain.html", "Shares"],
-  ["graphs.html", "Graphs"],
-  ["peers.html", "Peers"],
-  ["transition.html", "Votes"],
-  ["events.html", "Events"],
-  ["node.html", "Node"],
-  ["help.html", "Help"],
+  ["index.html", t("Dashboard")],
+  ["miners.html", t("Miners")],
+  ["stratum.html", t("Stratum")],
+  ["blocks.html", t("Blocks")],
+  ["payouts.html", t("Payouts")],
+  ["chain.html", t("Shares")],
+  ["graphs.html", t("Graphs")],
+  ["peers.html", t("Peers")],
+  ["transition.html", t("Votes")],
+  ["events.html", t("Events")],
+  ["node.html", t("Node")],
+  ["help.html", t("Help")],
 ];
 /** Pages that are below another one in the navigation. */
 const PARENT_PAGE = { "worker.html": "miners.html", "share.html": "chain.html", "payoutbook.html": "payouts.html" };
 const THEMES = ["auto", "light", "dark"];
+const THEME_TEXTS = { auto: t("Theme: auto"), light: t("Theme: light"), dark: t("Theme: dark") };
 
 const currentFile = () => location.pathname.split("/").at(-1) || "index.html";
 
@@ -44,9 +46,9 @@ export function buildShell() {
       { class: "wrap top-in" },
       home,
       make("span", { id: "network", class: "tag", hidden: "" }),
-      make("p", { id: "live", class: "live", "data-state": "waiting" }, "Connecting…"),
+      make("p", { id: "live", class: "live", "data-state": "waiting" }, t("Connecting…")),
       themeButton(),
-      make("nav", { "aria-label": "Pages" }, make("ul", {}, ...links)),
+      make("nav", { "aria-label": t("Pages") }, make("ul", {}, ...links)),
     ),
   );
   showCurrent();
@@ -56,17 +58,31 @@ export function buildShell() {
       {},
       "p2pool-dash ",
       make("span", { id: "foot-version" }),
-      " – a decentralised mining pool: every node keeps the same share chain, and every block pays the miners directly.",
+      t(" – a decentralised mining pool: every node keeps the same share chain, and every block pays the miners directly."),
     ),
     make(
       "ul",
       { class: "links" },
-      make("li", {}, make("a", { href: "index.html#connect" }, "Connect a miner")),
+      make("li", {}, make("a", { href: "index.html#connect" }, t("Connect a miner"))),
       make("li", {}, make("a", { href: "api.html" }, "API")),
-      make("li", {}, make("a", { href: "../api/openapi.json" }, "OpenAPI document")),
-      make("li", {}, make("a", { href: "../metrics" }, "Prometheus metrics")),
+      make("li", {}, make("a", { href: "../api/openapi.json" }, t("OpenAPI document"))),
+      make("li", {}, make("a", { href: "../metrics" }, t("Prometheus metrics"))),
+      make("li", {}, languageChoice()),
     ),
   );
+}
+
+/** Return the choice of a language, each by its own name. */
+function languageChoice() {
+  const options = Object.entries(LANGUAGES).map(([tag, name]) => {
+    const text = DRAFTS.includes(tag) ? t`${name} (draft)` : name;
+    return make("option", { value: tag, translate: "no" }, text);
+  });
+  const select = make("select", { id: "language", "aria-label": t("Language") }, ...options);
+  select.value = language;
+  select.addEventListener("change", () => chooseLanguage(select.value));
+  const note = DRAFTS.includes(language) ? make("span", { class: "draft" }, t("Translation: machine-reviewed draft")) : "";
+  return make("span", { class: "language" }, select, note);
 }
 
 /** Have the browser show the offline page when the node does not answer; not all browsers allow it on all pages. */
@@ -103,7 +119,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 function themeButton() {
   const root = document.documentElement;
   const button = make("button", { type: "button", id: "theme", class: "theme" });
-  const showChoice = () => setText(button, `Theme: ${root.dataset.theme ?? "auto"}`);
+  const showChoice = () => setText(button, THEME_TEXTS[root.dataset.theme ?? "auto"]);
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
     if (next === "auto") delete root.dataset.theme;
@@ -127,6 +143,6 @@ export function showNetwork(name) {
   if (typeof name !== "string") return;
   const main = name === "dash";
   tag.hidden = false;
-  tag.title = main ? "The main Dash network" : "A test network: its coins have no value";
-  setText(tag, main ? "Dash mainnet" : `${name}: test coins`);
+  tag.title = main ? t("The main Dash network") : t("A test network: its coins have no value");
+  setText(tag, main ? t("Dash mainnet") : t`${name}: test coins`);
 }

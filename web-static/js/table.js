@@ -3,6 +3,7 @@
 import { byId, copyValue, make, setText, setTime, timeNode } from "./dom.js";
 import { keepFocus } from "./focus.js";
 import { integer, shortened } from "./format.js";
+import { t } from "./language.js";
 
 const MAX_ROWS = 1000;
 const SMALL_SCREEN = matchMedia("(max-width: 40rem)").matches;
@@ -39,7 +40,7 @@ export class Table {
     this.holder = byId(`${name}-body`);
     this.holder.append(this.empty, this.table, this.more, this.cut);
     this.show([]);
-    setText(this.empty, "Loading…");
+    setText(this.empty, t("Loading…"));
   }
 
   /**
@@ -58,10 +59,10 @@ export class Table {
     }
     if (this.count !== null) setText(this.count, none ? "" : integer(items.length));
     this.more.hidden = items.length <= this.few;
-    setText(this.more, this.all ? `Show only the first ${this.few}` : `Show all ${integer(items.length)}`);
+    setText(this.more, this.all ? t`Show only the first ${this.few}` : t`Show all ${integer(items.length)}`);
     const shown = items.slice(0, this.all ? MAX_ROWS : this.few);
     this.cut.hidden = !(this.all && items.length > MAX_ROWS);
-    setText(this.cut, `Only the first ${integer(MAX_ROWS)} are shown; the JSON lists all of them.`);
+    setText(this.cut, t`Only the first ${integer(MAX_ROWS)} are shown; the JSON lists all of them.`);
     this.sync(shown);
   }
 

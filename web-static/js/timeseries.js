@@ -4,6 +4,7 @@ import { BASE, fetchJson, historyProblem } from "./api.js";
 import { byId, make } from "./dom.js";
 import { Graph } from "./graph.js";
 import { RANGES, readChoice, writeChoice } from "./graphaddress.js";
+import { t } from "./language.js";
 import { pollPath } from "./page.js";
 
 const REFRESH = 30000;
@@ -18,6 +19,7 @@ const MAX_BLOCKS = 500;
 /** The figure of a miner that is shown over those of the pool. */
 const MINER_FIGURE = "hash_rate";
 const HOUR = 3600;
+const RANGE_TEXTS = { hour: t("Hour"), day: t("Day"), week: t("Week"), month: t("Month"), year: t("Year") };
 
 /**
  * Graphs that share a time range, a request and a cursor. What the reader chooses is kept in the page's address.
@@ -44,7 +46,7 @@ export class GraphGroup {
     this.csv = make("a", { class: "csv" }, "CSV");
     const options = hasOptions ? [this.options(average, blocks), this.minerForm()] : [];
     byId(tools).append(
-      make("div", { class: "choice", role: "group", "aria-label": `Time range: ${label}` }, ...this.buttons),
+      make("div", { class: "choice", role: "group", "aria-label": t`Time range: ${label}` }, ...this.buttons),
       ...options,
       this.csv,
     );
@@ -57,8 +59,7 @@ export class GraphGroup {
   }
 
   button(range) {
-    const title = range[0].toUpperCase() + range.slice(1);
-    const button = make("button", { type: "button", "data-range": range }, title);
+    const button = make("button", { type: "button", "data-range": range }, RANGE_TEXTS[range]);
     button.addEventListener("click", () => {
       writeChoice({ range });
       this.choose(range);
@@ -67,24 +68,24 @@ export class GraphGroup {
   }
 
   options(average, blocks) {
-    const averages = toggle("Average and peak", average, (isOn) => {
+    const averages = toggle(t("Average and peak"), average, (isOn) => {
       writeChoice({ average: isOn ? "1" : null });
       this.graphs.forEach((graph) => graph.showAverage(isOn));
     });
-    const marks = toggle("Blocks", blocks, (isOn) => {
+    const marks = toggle(t("Blocks"), blocks, (isOn) => {
       writeChoice({ blocks: isOn ? null : "0" });
       this.isBlocksShown = isOn;
       if (isOn) this.blocksAgain?.();
       else this.graphs.forEach((graph) => graph.mark([]));
     });
-    return make("div", { class: "choice", role: "group", "aria-label": "Show in the graphs" }, averages, marks);
+    return make("div", { class: "choice", role: "group", "aria-label": t("Show in the graphs") }, averages, marks);
   }
 
   minerForm() {
     const field = make("input", {
       type: "search",
       id: "over-miner",
-      placeholder: "address or worker",
+      placeholder: t("address or worker"),
       autocomplete: "off",
       spellcheck: "false",
       maxlength: "200",
@@ -94,9 +95,9 @@ export class GraphGroup {
     const form = make(
       "form",
       { class: "graph-miner" },
-      make("label", { for: "over-miner" }, "Miner"),
+      make("label", { for: "over-miner" }, t("Miner")),
       field,
-      make("button", { class: "button" }, "Compare"),
+      make("button", { class: "button" }, t("Compare")),
       this.minerProblem,
     );
     const apply = () => {
@@ -148,7 +149,7 @@ export class GraphGroup {
     const series = problem === null ? withoutEmptyStart({ ...value, figures: { ...value.figures, ...over } }) : null;
     this.graphs.forEach((graph, i) => {
       if (problem === null) graph.show(series, this.range);
-      else graph.showProblem(i === 0 ? problem : "Unavailable for the same reason.");
+      else graph.showProblem(i === 0 ? problem : t("Unavailable for the same reason."));
     });
     this.csv.hidden = problem !== null;
   }
@@ -208,6 +209,6 @@ function isYoung({ times, figures, to }) {
 
 function problemOf(value, status) {
   const code = value?.error?.code;
-  if (status === 404) return code === "unknown_name" ? "History has no data for this name yet." : "This node keeps no history of these figures.";
-  return `${historyProblem(value, status)} Everything else still works.`;
+  if (status === 404) return code === "unknown_name" ? t("History has no data for this name yet.") : t("This node keeps no history of these figures.");
+  return t`${historyProblem(value, status)} Everything else still works.`;
 }

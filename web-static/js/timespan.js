@@ -1,9 +1,10 @@
 // The time range of lists from the history: buttons for the usual ranges, or two dates.
 
 import { byId, make, setText } from "./dom.js";
+import { t } from "./language.js";
 
 const DAY = 86400;
-const RANGES = [["day", "Day"], ["week", "Week"], ["month", "Month"], ["year", "Year"], ["all", "All"]];
+const RANGES = [["day", t("Day")], ["week", t("Week")], ["month", t("Month")], ["year", t("Year")], ["all", t("All")]];
 
 /**
  * Controls the form `#NAME-form`, which has `#NAME-range` (a group for the buttons), `#NAME-from` and `#NAME-to` (dates)
@@ -38,7 +39,7 @@ export class TimeSpan {
   submit() {
     const [start, end] = [this.start.value, this.end.value];
     const none = start === "" && end === "";
-    const wrong = none ? "Enter a start or an end date." : start !== "" && end !== "" && start > end ? "The start date is after the end date." : "";
+    const wrong = none ? t("Enter a start or an end date.") : start !== "" && end !== "" && start > end ? t("The start date is after the end date.") : "";
     setText(this.problem, wrong);
     if (wrong !== "") return;
     this.choose(null);

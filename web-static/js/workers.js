@@ -1,6 +1,7 @@
 // Workers: all of them, fetched page by page, and the words for rejected submissions.
 
 import { fetchJson } from "./api.js";
+import { t } from "./language.js";
 
 /** The largest page that the node returns. */
 const LIMIT = 500;
@@ -30,10 +31,10 @@ export const addressOf = (name) => {
 
 /** Reasons of rejected submissions, as in "3 duplicate". */
 export const REASONS = {
-  malformed: "malformed",
-  stale: "stale",
-  duplicate: "duplicate",
-  low_difficulty: "low difficulty",
-  unauthorized: "unauthorised worker",
-  not_subscribed: "not subscribed",
+  malformed: t("malformed"),
+  stale: t("stale"),
+  duplicate: t("duplicate"),
+  low_difficulty: t("low difficulty"),
+  unauthorized: t("unauthorised worker"),
+  not_subscribed: t("not subscribed"),
 };

@@ -3,11 +3,12 @@
 import { fetchJson } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { integer } from "../js/format.js";
+import { phrase, t } from "../js/language.js";
 import { startPage } from "../js/page.js";
 import { fieldsOf, limitsOf, typeOf } from "../js/schema.js";
 
 const VERSION_1 = /^.api.v1./;
-const TOPICS = { dashd: "Dash Core" };
+const TOPICS = { dashd: t("Dash Core") };
 
 /** @type {{path: string, topic: string, operation: any, words: string, node: ?HTMLElement}[]} */
 let endpoints = [];
@@ -30,17 +31,17 @@ const schemaOf = (operation) => Object.values(operation.responses["200"].content
 function details({ path, operation }) {
   const parts = [];
   const parameters = operation.parameters ?? [];
-  if (parameters.length === 0) parts.push(make("p", {}, make("a", { href: `..${path}` }, "Open"), " what this node answers now."));
+  if (parameters.length === 0) parts.push(make("p", {}, ...phrase`${make("a", { href: `..${path}` }, t("Open"))} what this node answers now.`));
   if (parameters.length > 0) {
-    const rows = parameters.map(({ name, description, schema, required }) => [name, required ? "in the path" : "in the query", [description, limitsOf(schema)].filter((text) => text !== "").join(" (") + (limitsOf(schema) === "" ? "" : ")")]);
-    parts.push(table(`Parameters of ${path}`, ["Parameter", "Place", "Meaning"], rows));
+    const rows = parameters.map(({ name, description, schema, required }) => [name, required ? t("in the path") : t("in the query"), [description, limitsOf(schema)].filter((text) => text !== "").join(" (") + (limitsOf(schema) === "" ? "" : ")")]);
+    parts.push(table(t`Parameters of ${path}`, [t("Parameter"), t("Place"), t("Meaning")], rows));
   }
   const schema = schemaOf(operation);
-  parts.push(make("p", {}, `Answer: ${typeOf(schema)}${schema.description === undefined ? "" : `, ${schema.description}`}.`));
+  parts.push(make("p", {}, t`Answer: ${typeOf(schema)}${schema.description === undefined ? "" : `, ${schema.description}`}.`));
   const fields = fieldsOf(schema);
-  if (fields.length > 0) parts.push(table(`Fields of ${path}`, ["Field", "Type", "Meaning"], fields.map(({ name, type, text }) => [name, type, text])));
+  if (fields.length > 0) parts.push(table(t`Fields of ${path}`, [t("Field"), t("Type"), t("Meaning")], fields.map(({ name, type, text }) => [name, type, text])));
   const errors = Object.entries(operation.responses).filter(([status]) => status !== "200");
-  if (errors.length > 0) parts.push(table(`Errors of ${path}`, ["Status", "Meaning"], errors.map(([status, { description }]) => [status, description.replaceAll("`", "")])));
+  if (errors.length > 0) parts.push(table(t`Errors of ${path}`, [t("Status"), t("Meaning")], errors.map(([status, { description }]) => [status, description.replaceAll("`", "")])));
   return parts;
 }
 
@@ -64,8 +65,8 @@ function show() {
     const id = `topic-${topic}`;
     return make("section", { class: "panel", "aria-labelledby": id }, make("h2", { id }, TOPICS[topic] ?? topic[0].toUpperCase() + topic.slice(1)), ...nodes);
   });
-  byId("endpoints").replaceChildren(...(panels.length > 0 ? panels : [make("p", { class: "empty" }, "No matches. Change the search, or choose All paths.")]));
-  setText(byId("found"), `${integer(shown.length)} of ${integer(endpoints.length)} paths`);
+  byId("endpoints").replaceChildren(...(panels.length > 0 ? panels : [make("p", { class: "empty" }, t("No matches. Change the search, or choose All paths."))]));
+  setText(byId("found"), t`${integer(shown.length)} of ${integer(endpoints.length)} paths`);
 }
 
 async function load() {
@@ -89,4 +90,4 @@ byId("which").addEventListener("click", (event) => {
 });
 
 startPage({});
-load().catch(() => setText(byId("endpoints"), "The node does not answer. Load this page again later."));
+load().catch(() => setText(byId("endpoints"), t("The node does not answer. Load this page again later.")));

@@ -3,7 +3,8 @@
 import { historyProblem } from "../js/api.js";
 import { hashColumn, luckText, roundText, statusColumn, statusText } from "../js/blocks.js";
 import { byId, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { coins, duration, integer, isHash, known, percent, shortWorker } from "../js/format.js";
+import { coins, duration, exact, fixed, integer, isHash, known, percent, shortWorker } from "../js/format.js";
+import { plural, t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -18,31 +19,31 @@ let symbol = "DASH";
 
 /** Return who found a block: `worker` is a username, or unknown for a block of another node. */
 function finder(worker) {
-  if (worker === "" || worker === "another node") return "another node";
+  if (worker === "" || worker === "another node") return t("another node");
   return workerLink(worker, longShort(worker, shortWorker(worker)));
 }
 
 const columns = [
-  timeColumn("Found"),
-  { ...textColumn("Height", ({ height }) => integer(height)), head: true },
+  timeColumn(t("Found")),
+  { ...textColumn(t("Height"), ({ height }) => integer(height)), head: true },
   hashColumn(),
-  { title: "Found by", side: "finder", create: ({ worker }) => finder(worker) },
-  { title: "Share", create: ({ share }) => (isHash(share) ? shareLink(share) : "–") },
-  textColumn("Value", ({ dash }) => `${dash}\u00a0${symbol}`),
-  textColumn("Round duration", roundText, "number round"),
-  textColumn("Luck", ({ luck }) => luckText(luck)),
+  { title: t("Found by"), side: "finder", create: ({ worker }) => finder(worker) },
+  { title: t("Share"), create: ({ share }) => (isHash(share) ? shareLink(share) : "–") },
+  textColumn(t("Value"), ({ dash }) => `${dash}\u00a0${symbol}`),
+  textColumn(t("Round duration"), roundText, "number round"),
+  textColumn(t("Luck"), ({ luck }) => luckText(luck)),
   statusColumn,
 ];
 
 const newest = new Table("blocks", {
-  caption: "Latest blocks: time, height, hash, finder, share, value, round duration, luck and status",
+  caption: t("Latest blocks: time, height, hash, finder, share, value, round duration, luck and status"),
   few: 10,
   empty: emptyNote(),
   columns,
 });
 
 const older = new Table("older", {
-  caption: "Blocks from the history database: time, height, hash, finder, share, value, round duration, luck and status",
+  caption: t("Blocks from the history database: time, height, hash, finder, share, value, round duration, luck and status"),
   few: PAGE,
   empty: emptyNote(),
   columns,
@@ -62,7 +63,7 @@ const olderRow = (block) => ({
   ...block,
   key: block.hash,
   ts: block.time,
-  dash: block.value.dash,
+  dash: exact(block.value.dash),
   ...block.round,
 });
 
@@ -74,7 +75,7 @@ let chart = null;
 function showLuck(luck) {
   const { current_round: now } = luck;
   setText(byId("f-round"), percent(now.progress, 0));
-  if (known(now.time)) setText(byId("f-round-note"), `of the expected work, in ${duration(now.time)}`);
+  if (known(now.time)) setText(byId("f-round-note"), t`of the expected work, in ${duration(now.time)}`);
   setText(byId("f-next"), known(now.expected_time) ? duration(now.expected_time) : "–");
   setText(byId("f-blocks"), integer(luck.blocks));
   for (const period of luck.periods) showPeriod(period);
@@ -83,15 +84,15 @@ function showLuck(luck) {
 
 function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) {
   setText(byId(`f-luck-${days}`), luckText(luck));
-  const parts = [`${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`];
-  if (known(expected)) parts.push(`${expected.toFixed(expected < 10 ? 1 : 0)} expected`);
+  const parts = [plural(blocks, "{0} block", "{0} blocks")];
+  if (known(expected)) parts.push(t`${fixed(expected, expected < 10 ? 1 : 0)} expected`);
   const whole = seconds > 0.98 * days * DAY;
-  setText(byId(`f-luck-${days}-note`), parts.join(", ") + (whole ? "" : ` (last ${duration(seconds)} only)`));
+  setText(byId(`f-luck-${days}-note`), parts.join(", ") + (whole ? "" : t` (last ${duration(seconds)} only)`));
 }
 
 function showRounds(rounds) {
   if (rounds.length === 0) {
-    byId("luck-body").replaceChildren(make("p", { class: "empty" }, "No blocks yet. The first round is in progress."));
+    byId("luck-body").replaceChildren(make("p", { class: "empty" }, t("No blocks yet. The first round is in progress.")));
     chart = null;
     return;
   }
@@ -108,7 +109,7 @@ const again = pollPath(() => `api/v1/history/blocks?${span.query}&offset=${page 
 function showHistory(value, status) {
   const problem = historyProblem(value, status);
   byId("older-csv").hidden = problem !== null;
-  older.show((problem === null ? value.blocks : []).map(olderRow), make("span", {}, problem ?? "No blocks in this period."));
+  older.show((problem === null ? value.blocks : []).map(olderRow), make("span", {}, problem ?? t("No blocks in this period.")));
   setText(byId("older-count"), problem === null ? integer(value.total) : "");
   showPages(byId("older-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
     page = wanted;
@@ -140,11 +141,11 @@ startPage({
       older.show(older.items);
     }
     if (blocks !== undefined) {
-      newest.show(blocks.map(newestRow), make("span", {}, "No blocks yet. A block is a share that also meets Dash’s network target."));
+      newest.show(blocks.map(newestRow), make("span", {}, t("No blocks yet. A block is a share that also meets Dash’s network target.")));
     }
     if (luck !== undefined) showLuck(luck);
   },
   onEvent(event) {
-    if (event.event === "block") setText(byId("said"), `Block ${event.number}: ${statusText(event.status)}.`);
+    if (event.event === "block") setText(byId("said"), t`Block ${event.number}: ${statusText(event.status)}.`);
   },
 });

@@ -4,6 +4,7 @@ import { fetchText } from "../js/api.js";
 import { ChainChart } from "../js/chainchart.js";
 import { byId, make, refreshTimes, setText, shareLink } from "../js/dom.js";
 import { difficulty, integer, isHash, shortHash } from "../js/format.js";
+import { phrase, plural, t } from "../js/language.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { startShareSearch } from "../js/sharesearch.js";
 import { Table, copyValueBoth, emptyNote, textColumn, timeColumn } from "../js/table.js";
@@ -18,14 +19,14 @@ const MAX_ENDS = 12;
 /** The most hashes that the node lists. */
 const LISTED = 1000;
 const ENDS = [
-  ["heads", "Heads"],
-  ["verified_heads", "Verified heads"],
-  ["tails", "Tails"],
-  ["verified_tails", "Verified tails"],
+  ["heads", t("Heads")],
+  ["verified_heads", t("Verified heads")],
+  ["tails", t("Tails")],
+  ["verified_tails", t("Verified tails")],
 ];
 const STALE = {
-  orphan: "orphan: reports that an earlier share of the same miner lost the race to another share",
-  doa: "dead on arrival: reports that an earlier share of the same miner was submitted too late",
+  orphan: t("orphan: reports that an earlier share of the same miner lost the race to another share"),
+  doa: t("dead on arrival: reports that an earlier share of the same miner was submitted too late"),
 };
 
 const from = (new URLSearchParams(location.search).get("from") ?? "").trim().toLowerCase();
@@ -35,27 +36,27 @@ const shownTexts = new Map();
 // --- the list ----------------------------------------------------------------------------------------------
 
 const table = new Table("chain", {
-  caption: "Shares of the chain, latest first: time, hash, payout address, difficulty, stale and block",
+  caption: t("Shares of the chain, latest first: time, hash, payout address, difficulty, stale and block"),
   few: 400,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
-    { title: "Payout address", create: (share) => copyValueBoth(share.payout_address, "address") },
-    textColumn("Difficulty", (share) => difficulty(share.difficulty)),
-    { title: "Stale", create: ({ stale_info: stale }) => staleNode(stale) },
-    { title: "Block", create: ({ is_block: isBlock }) => blockNode(isBlock) },
+    timeColumn(t("Found")),
+    { title: t("Share"), head: true, create: ({ hash }) => shareLink(hash) },
+    { title: t("Payout address"), create: (share) => copyValueBoth(share.payout_address, t("address")) },
+    textColumn(t("Difficulty"), (share) => difficulty(share.difficulty)),
+    { title: t("Stale"), create: ({ stale_info: stale }) => staleNode(stale) },
+    { title: t("Block"), create: ({ is_block: isBlock }) => blockNode(isBlock) },
   ],
 });
 
 function staleNode(stale) {
-  if (stale === null) return make("span", { class: "soft none" }, "no");
+  if (stale === null) return make("span", { class: "soft none" }, t("no"));
   return make("span", { title: Object.hasOwn(STALE, stale) ? STALE[stale] : null }, String(stale));
 }
 
 function blockNode(isBlock) {
-  if (!isBlock) return make("span", { class: "soft none" }, "no");
-  return make("span", { class: "status accepted", title: "Its hash also met the network target" }, "Dash block");
+  if (!isBlock) return make("span", { class: "soft none" }, t("no"));
+  return make("span", { class: "status accepted", title: t("Its hash also met the network target") }, t("Dash block"));
 }
 
 const pageLink = (text, start) =>
@@ -64,31 +65,29 @@ const pageLink = (text, start) =>
 function showPage(page) {
   const shares = page.shares.filter(({ hash }) => isHash(hash));
   const older = from !== "";
-  setText(byId("chain-title"), older ? `Shares from ${shortHash(from)} backwards` : "Latest shares");
-  const lead = older ? `This node holds ${counted(page.held, "share")} from here backwards.` : "From the best share backwards.";
+  setText(byId("chain-title"), older ? t`Shares from ${shortHash(from)} backwards` : t("Latest shares"));
+  const lead = older ? t`This node holds ${plural(page.held, "{0} share", "{0} shares")} from here backwards.` : t("From the best share backwards.");
   setText(byId("chain-lead"), lead);
   table.show(
     shares.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
-    make("span", {}, "No shares yet. The chain starts with the first share that a miner finds."),
+    make("span", {}, t("No shares yet. The chain starts with the first share that a miner finds.")),
   );
   byId("stale-note").hidden = shares.length === 0;
   showPager(page, older);
 }
 
 function showPager(page, older) {
-  const steps = older ? [pageLink("⇤ Latest", null)] : [];
-  if (page.next !== null) steps.push(pageLink("Older →", page.next));
+  const steps = older ? [pageLink(t("⇤ Latest"), null)] : [];
+  if (page.next !== null) steps.push(pageLink(t("Older →"), page.next));
   else if (page.shares.length > 0) steps.push(make("span", {}, endOf(page)));
   byId("pager").replaceChildren(...steps);
   byId("pager").hidden = steps.length === 0;
 }
 
 function endOf(page) {
-  if (page.missing_parent === null) return "The last share listed is the first of the chain";
-  return "This node does not hold older shares: they were dropped, or are not downloaded yet";
+  if (page.missing_parent === null) return t("The last share listed is the first of the chain");
+  return t("This node does not hold older shares: they were dropped, or are not downloaded yet");
 }
-
-const counted = (n, noun) => `${integer(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Show why there is no list. */
 function showNone(title, ...texts) {
@@ -96,25 +95,25 @@ function showNone(title, ...texts) {
   setText(byId("chain-lead"), "");
   table.show([], make("span", {}, ...texts));
   byId("stale-note").hidden = true;
-  byId("pager").replaceChildren(pageLink("Latest shares", null));
+  byId("pager").replaceChildren(pageLink(t("Latest shares"), null));
   byId("pager").hidden = false;
 }
 
 // --- the forks ---------------------------------------------------------------------------------------------
 
 const forks = new Table("forks", {
-  caption: "Latest shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node",
+  caption: t("Latest shares outside the best chain: time, hash, height, payout address, difficulty, parent share, verified and found on this node"),
   few: 50,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
-    textColumn("Height", ({ height }) => integer(height)),
-    { title: "Payout address", create: ({ address }) => copyValueBoth(address, "address") },
-    textColumn("Difficulty", (share) => difficulty(share.difficulty)),
-    { title: "Parent share", create: ({ parent }) => (parent === null ? "none: first share" : shareLink(parent)) },
-    textColumn("Verified", ({ verified }) => (verified ? "yes" : "not yet"), null),
-    textColumn("Found on this node", ({ own }) => (own ? "yes" : "no"), null),
+    timeColumn(t("Found")),
+    { title: t("Share"), head: true, create: ({ hash }) => shareLink(hash) },
+    textColumn(t("Height"), ({ height }) => integer(height)),
+    { title: t("Payout address"), create: ({ address }) => copyValueBoth(address, t("address")) },
+    textColumn(t("Difficulty"), (share) => difficulty(share.difficulty)),
+    { title: t("Parent share"), create: ({ parent }) => (parent === null ? t("none: first share") : shareLink(parent)) },
+    textColumn(t("Verified"), ({ verified }) => (verified ? t("yes") : t("not yet")), null),
+    textColumn(t("Found on this node"), ({ own }) => (own ? t("yes") : t("no")), null),
   ],
 });
 
@@ -125,7 +124,7 @@ let drawn = null;
 
 function showTree({ shares }) {
   if (shares.length === 0) {
-    byId("tree-body").replaceChildren(make("p", { class: "empty" }, "No shares yet. The chain starts with the first share that a miner finds."));
+    byId("tree-body").replaceChildren(make("p", { class: "empty" }, t("No shares yet. The chain starts with the first share that a miner finds.")));
     chart = null;
   } else {
     chart ??= new ChainChart(byId("tree-body"));
@@ -134,7 +133,7 @@ function showTree({ shares }) {
   const aside = shares.filter(({ in_best_chain: inBest }) => !inBest);
   forks.show(
     aside.map((share) => ({ ...share, key: share.hash, ts: share.time_found })),
-    make("span", {}, `No forks among the latest ${integer(shares.length)} shares.`),
+    make("span", {}, plural(shares.length, "No forks among the latest {0} share.", "No forks among the latest {0} shares.")),
   );
 }
 
@@ -168,21 +167,21 @@ function showEnds() {
   if (rows.length > 0) byId("ends-body").replaceChildren(make("dl", { class: "ends" }, ...rows));
 }
 
-const count = (hashes) => (hashes.length >= LISTED ? `${integer(LISTED)} or more` : integer(hashes.length));
+const count = (hashes) => (hashes.length >= LISTED ? t`${integer(LISTED)} or more` : integer(hashes.length));
 
 function endsList(path) {
   const hashes = ends.get(path);
-  if (hashes.length === 0) return ["none"];
+  if (hashes.length === 0) return [t("none")];
   const items = hashes.slice(0, MAX_ENDS).map((hash) => make("li", {}, shareLink(hash)));
   const list = make("ul", {}, ...items);
   if (hashes.length <= MAX_ENDS) return [list];
-  const all = make("a", { href: `../web/${path}` }, "view all as JSON");
-  return [list, make("span", { class: "note" }, `and ${integer(hashes.length - MAX_ENDS)} more: `, all)];
+  const all = make("a", { href: `../web/${path}` }, t("view all as JSON"));
+  return [list, make("span", { class: "note" }, ...phrase`and ${integer(hashes.length - MAX_ENDS)} more: ${all}`)];
 }
 
 function showBest(hash) {
   const none = !isHash(hash) || /^0+$/.test(hash);
-  byId("f-best").replaceChildren(none ? "none yet" : shareLink(hash));
+  byId("f-best").replaceChildren(none ? t("none yet") : shareLink(hash));
 }
 
 function showGlobal(figures) {
@@ -206,12 +205,11 @@ function showAnswer(answer) {
   shownTexts.delete(pagePath);
   if (answer.status === 404 && from !== "") {
     showNone(
-      "Share not found on this node",
-      `This node does not hold share ${from}. It may be too old (nodes drop shares that no longer count for payouts), `,
-      "may never have reached this node, or may be mistyped.",
+      t("Share not found on this node"),
+      t`This node does not hold share ${from}. It may be too old (nodes drop shares that no longer count for payouts), may never have reached this node, or may be mistyped.`,
     );
   } else {
-    showNone("The node returned an error", `It answered with status ${answer.status}. This page retries automatically.`);
+    showNone(t("The node returned an error"), t`It answered with status ${answer.status}. This page retries automatically.`);
   }
 }
 
@@ -245,7 +243,7 @@ const isValid = from === "" || isHash(from);
 byId("json").href = `../${pagePath}`;
 if (!isValid) {
   byId("json").hidden = true;
-  showNone("Invalid share hash", "A share hash has 64 hex digits (0-9, a-f).");
+  showNone(t("Invalid share hash"), t("A share hash has 64 hex digits (0-9, a-f)."));
 }
 startShareSearch();
 startPage({

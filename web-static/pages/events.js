@@ -4,6 +4,7 @@ import { historyProblem } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { KINDS, eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { integer } from "../js/format.js";
+import { t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote } from "../js/table.js";
@@ -15,7 +16,7 @@ const PERIOD = 15000;
 let page = 0;
 
 const table = new Table("events", {
-  caption: "Events: time, event, subject and description",
+  caption: t("Events: time, event, subject and description"),
   few: PAGE,
   empty: emptyNote(),
   columns: eventColumns,
@@ -32,7 +33,7 @@ const again = pollPath(() => `api/v1/history/events?${query()}&offset=${page * P
 function show(value, status) {
   const problem = historyProblem(value, status);
   byId("events-csv").hidden = problem !== null;
-  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? (kind.value === "" ? "No events in this period." : "No events of this kind in this period.")));
+  table.show(problem === null ? eventRows(value.events) : [], make("span", {}, problem ?? (kind.value === "" ? t("No events in this period.") : t("No events of this kind in this period."))));
   setText(byId("events-count"), problem === null ? integer(value.total) : "");
   showPages(byId("events-pages"), page, problem === null ? Math.ceil(value.total / PAGE) : 1, (wanted) => {
     page = wanted;

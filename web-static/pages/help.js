@@ -3,6 +3,7 @@
 import { buildCalculator } from "../js/calculator.js";
 import { byId, setText } from "../js/dom.js";
 import { duration, integer, percent } from "../js/format.js";
+import { t } from "../js/language.js";
 import { startPage } from "../js/page.js";
 
 let symbol = "DASH";
@@ -15,10 +16,10 @@ startPage({
     if (pool !== undefined) {
       symbol = pool.symbol;
       const time = pool.observed_time_to_block;
-      setText(byId("h-block"), time === null ? "not known yet" : `about every ${duration(time)}`);
+      setText(byId("h-block"), time === null ? t("not known yet") : t`about every ${duration(time)}`);
       setText(byId("h-period"), integer(pool.share_period));
     }
     const node = values.get("api/v1/node");
-    if (node !== undefined) setText(byId("h-fee"), `${percent(node.fee, 2)} and ${percent(node.donation, 2)}`);
+    if (node !== undefined) setText(byId("h-fee"), t`${percent(node.fee, 2)} and ${percent(node.donation, 2)}`);
   },
 });

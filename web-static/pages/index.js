@@ -4,8 +4,9 @@ import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
 import { buildCalculator } from "../js/calculator.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { difficulty, duration, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
+import { phrase, plural, t } from "../js/language.js";
 import { rememberButton, rememberedMiner } from "../js/mine.js";
 import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showVerdict, waitText } from "../js/miner.js";
 import { buildWishes } from "../js/notify.js";
@@ -26,22 +27,22 @@ let symbol = "DASH";
 
 /** Return the name of a worker; other nodes do not report theirs. */
 const finder = (name) => {
-  if (!name || name === "another node") return "another node";
+  if (!name || name === "another node") return t("another node");
   return workerLink(name, longShort(name, shortWorker(name)));
 };
 
 const blocksTable = new Table("blocks", {
-  caption: "Latest blocks of the pool: time, height, hash, finder, luck and status",
+  caption: t("Latest blocks of the pool: time, height, hash, finder, luck and status"),
   few: 8,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { ...textColumn("Height", ({ number }) => integer(number)), head: true },
-    { title: "Block hash", create: ({ hash }) => copyValue(hash, shortHash(hash), "block hash") },
-    { title: "Found by", create: ({ miner }) => finder(miner) },
-    textColumn("Luck", ({ luck }) => luckText(luck)),
+    timeColumn(t("Found")),
+    { ...textColumn(t("Height"), ({ number }) => integer(number)), head: true },
+    { title: t("Block hash"), create: ({ hash }) => copyValue(hash, shortHash(hash), t("block hash")) },
+    { title: t("Found by"), create: ({ miner }) => finder(miner) },
+    textColumn(t("Luck"), ({ luck }) => luckText(luck)),
     {
-      title: "Status",
+      title: t("Status"),
       create: () => make("span", { class: "status" }),
       update: (cell, { detailed_status: status, reason }) => {
         const node = cell.firstElementChild;
@@ -54,26 +55,26 @@ const blocksTable = new Table("blocks", {
 });
 
 const sharesTable = new Table("shares", {
-  caption: "Latest shares found on this node: time, hash, worker and status",
+  caption: t("Latest shares found on this node: time, hash, worker and status"),
   few: 8,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
-    { title: "Worker", create: ({ worker }) => finder(worker) },
+    timeColumn(t("Found")),
+    { title: t("Share"), head: true, create: ({ hash }) => shareLink(hash) },
+    { title: t("Worker"), create: ({ worker }) => finder(worker) },
     {
-      title: "Status",
+      title: t("Status"),
       create: () => make("span", { class: "status" }),
       update: (cell, { dead }) => {
         cell.firstElementChild.className = dead ? "status refused" : "";
-        setText(cell.firstElementChild, dead ? "dead on arrival" : "valid");
+        setText(cell.firstElementChild, dead ? t("dead on arrival") : t("valid"));
       },
     },
   ],
 });
 
 const eventsTable = new Table("events", {
-  caption: "Recent events: time, event, subject and description",
+  caption: t("Recent events: time, event, subject and description"),
   few: 6,
   empty: emptyNote(),
   columns: eventColumns,
@@ -86,14 +87,14 @@ const fetchEvents = pollPath("api/v1/history/events?range=week&limit=6", 30000, 
 
 // Empty states, created once: `show` replaces them only if they change.
 const EMPTY = {
-  events: make("span", {}, "No events in the last week."),
-  shares: make("span", {}, "No shares yet. A share appears here when a miner on this node finds one. ", make("a", { href: "#connect" }, "How to connect a miner")),
-  blocks: make("span", {}, "No blocks yet. See the expected time to block above."),
+  events: make("span", {}, t("No events in the last week.")),
+  shares: make("span", {}, ...phrase`No shares yet. A share appears here when a miner on this node finds one. ${make("a", { href: "#connect" }, t("How to connect a miner"))}`),
+  blocks: make("span", {}, t("No blocks yet. See the expected time to block above.")),
 };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
-const luckText = (luck) => (luck === null || luck === undefined ? "–" : `${integer(luck)}%`);
+const luckText = (luck) => (luck === null || luck === undefined ? "–" : percent(luck / 100, 0));
 const counted = (n, total) => (total > 0 ? `${integer(n)} (${percent(n / total)})` : integer(n));
 
 function showPool(pool) {
@@ -103,57 +104,57 @@ function showPool(pool) {
   }
   const waiting = pool.block_height === null;
   const known = pool.share_chain_height >= 2;
-  put("f-pool", known ? hashRate(pool.observed_hash_rate) : "not known yet");
+  put("f-pool", known ? hashRate(pool.observed_hash_rate) : t("not known yet"));
   put("f-pool-note", poolNote(pool, known));
-  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : "not known yet");
-  put("f-time-note", known ? "for the whole pool, on average" : "needs the pool hash rate and Dash Core");
+  put("f-time", known && pool.observed_time_to_block !== null ? duration(pool.observed_time_to_block) : t("not known yet"));
+  put("f-time-note", known ? t("for the whole pool, on average") : t("needs the pool hash rate and Dash Core"));
   put("f-diff", waiting ? "–" : difficulty(pool.network_difficulty));
-  put("f-diff-note", waiting ? "waiting for Dash Core" : `network at ${hashRate(pool.network_hash_rate)}`);
+  put("f-diff-note", waiting ? t("waiting for Dash Core") : t`network at ${hashRate(pool.network_hash_rate)}`);
   put("f-height", waiting ? "–" : integer(pool.block_height));
   put("f-chain", integer(pool.share_chain_height));
   put("h-stale", percent(pool.stale_proportion));
-  put("c-prefix", pool.network === "dash" ? "starting with X" : "starting with y on this test network");
-  document.title = known ? `${hashRate(pool.observed_hash_rate)} – p2pool-dash node` : "p2pool-dash node";
+  put("c-prefix", pool.network === "dash" ? t("starting with X") : t("starting with y on this test network"));
+  document.title = known ? t`${hashRate(pool.observed_hash_rate)} – p2pool-dash node` : t("p2pool-dash node");
 }
 
 function poolNote(pool, known) {
-  if (!known) return "the share chain has fewer than two shares";
-  if (!(pool.network_hash_rate > 0)) return "all miners in the pool";
+  if (!known) return t("the share chain has fewer than two shares");
+  if (!(pool.network_hash_rate > 0)) return t("all miners in the pool");
   const part = pool.observed_hash_rate / pool.network_hash_rate;
-  return part >= 1 ? "nearly the whole network, judging by its difficulty" : `${percent(part, 2)} of the whole network`;
+  return part >= 1 ? t("nearly the whole network, judging by its difficulty") : t`${percent(part, 2)} of the whole network`;
 }
 
 function showNode(node) {
   showHowToConnect(node);
   put("f-local", estimatedRate(node));
   put("f-local-note", localNote(node));
-  put("h-eff", node.efficiency === null ? "no shares yet" : percent(node.efficiency));
+  put("h-eff", node.efficiency === null ? t("no shares yet") : percent(node.efficiency));
   put("h-perfect", node.efficiency_if_miner_perfect === null ? "–" : percent(node.efficiency_if_miner_perfect));
   put("h-total", integer(node.shares.total));
   put("h-orphan", counted(node.shares.orphan, node.shares.total));
   put("h-dead", counted(node.shares.dead, node.shares.total));
   put("n-version", node.version);
   put("n-uptime", duration(node.uptime));
-  put("n-peers", `${integer(node.peers.incoming + node.peers.outgoing)} (${integer(node.peers.outgoing)} outgoing)`);
+  put("n-peers", t`${integer(node.peers.incoming + node.peers.outgoing)} (${integer(node.peers.outgoing)} outgoing)`);
   put("n-fee", percent(node.fee, 2));
   put("n-donation", percent(node.donation, 2));
   const known = node.payout_addresses.length > 0;
-  put("f-payout", known ? `${node.next_payout.dash} ${symbol}` : "–");
-  put("f-payout-note", known ? "to this node’s own address, from the next block" : "this node has no address yet");
+  put("f-payout", known ? `${exact(node.next_payout.dash)} ${symbol}` : "–");
+  put("f-payout-note", known ? t("to this node’s own address, from the next block") : t("this node has no address yet"));
 }
 
 function localNote({ connections, workers, hash_rate: rate, dead_hash_rate: dead }) {
-  if (connections === 0) return "no miners connected";
-  const named = `${integer(workers)} ${workers === 1 ? "worker" : "workers"}`;
-  if (!(rate > 0)) return `${named}, no submissions yet`;
-  return dead > 0 ? `${named}, ${percent(dead / rate)} dead on arrival` : named;
+  if (connections === 0) return t("no miners connected");
+  const named = plural(workers, "{0} worker", "{0} workers");
+  if (!(rate > 0)) return t`${named}, no submissions yet`;
+  return dead > 0 ? t`${named}, ${percent(dead / rate)} dead on arrival` : named;
 }
 
 function showStratum({ accepted, dead, refused, refused_by: by }) {
   put("h-accepted", integer(accepted));
   const parts = Object.entries(by).filter(([, n]) => n > 0).map(([reason, n]) => `${integer(n)} ${REASONS[reason] ?? reason}`);
-  const late = dead > 0 ? `${integer(dead)} of them dead on arrival. ` : "";
-  put("h-refused", late + (refused === 0 ? "No submissions rejected." : `Rejected: ${parts.join(", ")}.`));
+  const late = dead > 0 ? t`${integer(dead)} of them dead on arrival. ` : "";
+  put("h-refused", late + (refused === 0 ? t("No submissions rejected.") : t`Rejected: ${parts.join(", ")}.`));
 }
 
 function showLuck(luck) {
@@ -164,14 +165,14 @@ function showLuck(luck) {
   }
   const { time, progress } = luck.current_round;
   put("l-round", progress === null ? "–" : percent(progress, 0));
-  put("l-round-note", time === null ? "" : `${duration(time)} since the last block`);
+  put("l-round-note", time === null ? "" : t`${duration(time)} since the last block`);
 }
 
 /** Return blocks found and expected; a node that started recently knows only part of the period. */
 function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
-  const found = `${integer(blocks)} ${blocks === 1 ? "block" : "blocks"}`;
-  const part = seconds < 0.98 * days * 86400 ? ` (last ${duration(seconds)} only)` : "";
-  return (expected === null ? found : `${found}, ${expected.toFixed(1)} expected`) + part;
+  const found = plural(blocks, "{0} block", "{0} blocks");
+  const part = seconds < 0.98 * days * 86400 ? t` (last ${duration(seconds)} only)` : "";
+  return (expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`) + part;
 }
 
 let newestBlock = null;
@@ -180,7 +181,7 @@ function showBlocks(blocks) {
   blocksTable.show(blocks.map((block) => ({ ...block, key: block.hash })), EMPTY.blocks);
   const newest = blocks[0];
   if (newestBlock !== null && newest !== undefined && newest.hash !== newestBlock) {
-    put("said", `The pool found block ${integer(newest.number)}.`);
+    put("said", t`The pool found block ${integer(newest.number)}.`);
   }
   newestBlock = newest?.hash ?? "";
 }
@@ -234,8 +235,8 @@ function showHowToConnect(node) {
   if (tls !== null) put("c-tls", `stratum+ssl://${hostname}:${tls}`);
   const hint = byId("c-hint");
   const near = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  if (near) setText(hint, "Miners on other machines must use the address of this machine instead.");
-  else if (port === "") setText(hint, "This page was loaded without a port, perhaps through a proxy: miners must use the node’s own host and port.");
+  if (near) setText(hint, t("Miners on other machines must use the address of this machine instead."));
+  else if (port === "") setText(hint, t("This page was loaded without a port, perhaps through a proxy: miners must use the node’s own host and port."));
   hint.hidden = !near && port !== "";
 }
 
@@ -244,7 +245,7 @@ for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelec
 }
 
 buildWishes(byId("wishes"));
-byId("c-url").parentNode.append(" ", qrButton(() => byId("c-url").textContent, "the URL"));
+byId("c-url").parentNode.append(" ", qrButton(() => byId("c-url").textContent, t("the URL")));
 
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -278,17 +279,17 @@ startPage({
 });
 new GraphGroup({
   tools: "graph-tools",
-  label: "hash rate",
+  label: t("hash rate"),
   of: "pool",
   graphs: [
     {
       holder: "graph-body",
-      title: "Hash rate of the pool and of this node",
+      title: t("Hash rate of the pool and of this node"),
       format: hashRate,
       blocks: true,
       lines: [
-        { figure: "pool_hash_rate", label: "Pool", colour: 1, filled: true },
-        { figure: "local_hash_rate", label: "This node", colour: 2 },
+        { figure: "pool_hash_rate", label: t("Pool"), colour: 1, filled: true },
+        { figure: "local_hash_rate", label: t("This node"), colour: 2 },
       ],
     },
   ],

@@ -2,6 +2,7 @@
 
 import { byId, make, setText, setTime } from "../js/dom.js";
 import { difficulty, estimatedRate, hashRate, integer, percent, roughRate, shortWorker } from "../js/format.js";
+import { plural, t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { STATE_GROUPS, showState } from "../js/miner.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -33,14 +34,14 @@ const text = (id, title, sort, show, side = "number") => ({
 const deadRatio = ({ hash_rate: rate, dead_hash_rate: dead }) => (rate > 0 ? dead / rate : 0);
 const rejectedRatio = ({ accepted, refused }) => (refused > 0 ? refused / (accepted + refused) : 0);
 
-const difficultyOf = (item) => (item.connections > 0 ? difficulty(item.difficulty) : "disconnected");
+const difficultyOf = (item) => (item.connections > 0 ? difficulty(item.difficulty) : t("disconnected"));
 
 const nameColumn = (title) => ({
   id: "name",
   title,
   head: true,
   sort: "name",
-  create: () => make("a", { class: "quiet mono" }),
+  create: () => make("a", { class: "quiet mono", translate: "no" }),
   update: (cell, { name }) => {
     const link = cell.firstElementChild;
     if (link.title === name) return;
@@ -53,33 +54,33 @@ const nameColumn = (title) => ({
 const figures = [
   {
     id: "state",
-    title: "Status",
+    title: t("Status"),
     create: () => make("span", { class: "badge" }),
     update: (cell, { state }) => showState(cell.firstElementChild, state),
   },
   {
-    ...text("rate", "Hash rate", "hash_rate", roughRate),
+    ...text("rate", t("Hash rate"), "hash_rate", roughRate),
     update: (cell, item) => {
       setText(cell, roughRate(item));
       cell.title = item.estimating ? estimatedRate(item) : "";
     },
   },
-  text("hour", "1 hour", "hash_rate_1h", (item) => hashRate(item.hash_rates["1h"])),
-  text("day", "1 day", "hash_rate_1d", (item) => hashRate(item.hash_rates["1d"])),
-  text("dead", "DOA", "dead_part", (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
+  text("hour", t("1 hour"), "hash_rate_1h", (item) => hashRate(item.hash_rates["1h"])),
+  text("day", t("1 day"), "hash_rate_1d", (item) => hashRate(item.hash_rates["1d"])),
+  text("dead", t("DOA"), "dead_part", (item) => (item.hash_rate > 0 ? percent(deadRatio(item)) : "–")),
   {
-    ...text("difficulty", "Difficulty", "difficulty", difficultyOf),
+    ...text("difficulty", t("Difficulty"), "difficulty", difficultyOf),
     update: (cell, item) => {
       setText(cell, difficultyOf(item));
       cell.title = difficultyOf(item); // in full, where it is cut off
     },
   },
-  text("accepted", "Accepted", "accepted", ({ accepted }) => integer(accepted)),
-  text("refused", "Rejected", "refused_part", (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
-  text("shares", "Shares", "shares", ({ shares }) => integer(shares)),
+  text("accepted", t("Accepted"), "accepted", ({ accepted }) => integer(accepted)),
+  text("refused", t("Rejected"), "refused_part", (item) => (item.refused > 0 ? `${integer(item.refused)} (${percent(rejectedRatio(item))})` : "0")),
+  text("shares", t("Shares"), "shares", ({ shares }) => integer(shares)),
   {
     id: "last",
-    title: "Last accepted",
+    title: t("Last accepted"),
     side: "number",
     sort: "last_share",
     create: () => make("time"),
@@ -88,22 +89,22 @@ const figures = [
 ];
 
 const nothing = () => {
-  if (state.search !== "" || state.who !== "all") return "No matches. Change the search, or choose All.";
-  return "No miners connected yet. The dashboard shows how to connect one.";
+  if (state.search !== "" || state.who !== "all") return t("No matches. Change the search, or choose All.");
+  return t("No miners connected yet. The dashboard shows how to connect one.");
 };
 
 const tables = {
   workers: new PagedTable("workers", {
-    caption: "Workers: name, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software",
+    caption: t("Workers: name, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission, software"),
     sort: "rate",
     empty: nothing,
     changed: reordered,
     columns: [
-      nameColumn("Worker"),
+      nameColumn(t("Worker")),
       ...figures,
       {
         id: "software",
-        title: "Software",
+        title: t("Software"),
         sort: "user_agent",
         create: () => make("span", {}),
         update: (cell, item) => {
@@ -114,11 +115,11 @@ const tables = {
     ],
   }),
   addresses: new PagedTable("addresses", {
-    caption: "Addresses: workers, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission",
+    caption: t("Addresses: workers, status, hash rates, dead on arrival (DOA), difficulty, accepted and rejected submissions, shares, last accepted submission"),
     sort: "rate",
     empty: nothing,
     changed: reordered,
-    columns: [nameColumn("Address"), text("workers", "Workers", "workers", (item) => integer(item.workers)), ...figures],
+    columns: [nameColumn(t("Address")), text("workers", t("Workers"), "workers", (item) => integer(item.workers)), ...figures],
   }),
 };
 
@@ -126,12 +127,12 @@ const tables = {
 
 const sortSelect = byId("sort");
 /** Names of the two sort directions of columns that are not amounts. */
-const DIRECTIONS = { name: ["Z to A", "A to Z"], software: ["Z to A", "A to Z"], last: ["latest first", "oldest first"] };
+const DIRECTIONS = { name: [t("Z to A"), t("A to Z")], software: [t("Z to A"), t("A to Z")], last: [t("latest first"), t("oldest first")] };
 
 function fillSortSelect() {
   const table = tables[state.view];
   const options = table.columns.filter(({ sort }) => sort !== undefined).flatMap(({ id, title }) => {
-    const [down, up] = DIRECTIONS[id] ?? ["high to low", "low to high"];
+    const [down, up] = DIRECTIONS[id] ?? [t("high to low"), t("low to high")];
     return [make("option", { value: `${id}:1` }, `${title}, ${down}`), make("option", { value: `${id}:0` }, `${title}, ${up}`)];
   });
   sortSelect.replaceChildren(...options);
@@ -216,8 +217,8 @@ function show(value, status) {
   byId("workers").hidden = state.view !== "workers";
   byId("addresses").hidden = state.view !== "addresses";
   tables[state.view].show(items, page * PAGE, total);
-  const noun = state.view === "workers" ? (known === 1 ? "worker" : "workers") : known === 1 ? "address" : "addresses";
-  setText(byId("found"), total === known ? `${integer(known)} ${noun}` : `${integer(total)} of ${integer(known)} ${noun}`);
+  const all = state.view === "workers" ? plural(known, "{0} worker", "{0} workers") : plural(known, "{0} address", "{0} addresses");
+  setText(byId("found"), total === known ? all : t`${integer(total)} of ${all}`);
   showPages(byId("pages"), page, Math.ceil(total / PAGE), turn);
 }
 

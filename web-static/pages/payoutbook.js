@@ -3,7 +3,8 @@
 import { fetchJson, historyProblem } from "../js/api.js";
 import { hashColumn, statusColumn } from "../js/blocks.js";
 import { byId, copyButton, make, setText } from "../js/dom.js";
-import { duration, integer } from "../js/format.js";
+import { duration, exact, integer } from "../js/format.js";
+import { phrase, t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { pollPath, startPage } from "../js/page.js";
 import { qrButton } from "../js/qr.js";
@@ -34,37 +35,37 @@ if (currency !== null) {
   symbol = currency.symbol;
 }
 
-const amount = ({ dash }) => `${dash}\u00a0${symbol}`;
+const amount = ({ dash }) => `${exact(dash)}\u00a0${symbol}`;
 
 const income = new Table("income", {
-  caption: "Income by period: day or month, blocks, amount and the part that cannot be spent yet",
+  caption: t("Income by period: day or month, blocks, amount and the part that cannot be spent yet"),
   few: 14,
   empty: emptyNote(),
   columns: [
-    { ...textColumn("Period (UTC)", ({ period }) => period, ""), head: true },
-    textColumn("Blocks", ({ blocks }) => integer(blocks)),
-    textColumn("Paid", (row) => amount(row.amount)),
-    textColumn("Not spendable yet", ({ maturing }) => (maturing.duffs === 0 ? "–" : amount(maturing))),
+    { ...textColumn(t("Period (UTC)"), ({ period }) => period, ""), head: true },
+    textColumn(t("Blocks"), ({ blocks }) => integer(blocks)),
+    textColumn(t("Paid"), (row) => amount(row.amount)),
+    textColumn(t("Not spendable yet"), ({ maturing }) => (maturing.duffs === 0 ? "–" : amount(maturing))),
   ],
 });
 
 /** Return when the coins of a payout can be spent. */
 function spendable({ spendable: now, spendable_in: wait }) {
-  if (wait === null) return "never";
-  return now ? "yes" : `in about ${duration(wait)}`;
+  if (wait === null) return t("never");
+  return now ? t("yes") : t`in about ${duration(wait)}`;
 }
 
 const payouts = new Table("payouts", {
-  caption: "Payouts: time, height, block, transaction, amount, when it can be spent and status",
+  caption: t("Payouts: time, height, block, transaction, amount, when it can be spent and status"),
   few: PAGE,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { ...textColumn("Height", ({ height }) => integer(height)), head: true },
+    timeColumn(t("Found")),
+    { ...textColumn(t("Height"), ({ height }) => integer(height)), head: true },
     hashColumn(() => explorers.block),
-    hashColumn(() => explorers.transaction, { title: "Transaction", what: "transaction hash", of: ({ transaction }) => transaction }),
-    textColumn("Paid", (row) => amount(row.amount)),
-    textColumn("Spendable", spendable),
+    hashColumn(() => explorers.transaction, { title: t("Transaction"), what: t("transaction hash"), of: ({ transaction }) => transaction }),
+    textColumn(t("Paid"), (row) => amount(row.amount)),
+    textColumn(t("Spendable"), spendable),
     statusColumn,
   ],
 });
@@ -74,7 +75,7 @@ const span = new TimeSpan("income", "month", changed);
 const path = encodeURIComponent(address);
 
 function begin() {
-  for (const [word, text] of [["day", "Days"], ["month", "Months"]]) {
+  for (const [word, text] of [["day", t("Days")], ["month", t("Months")]]) {
     const button = make("button", { type: "button", "aria-pressed": String(word === by) }, text);
     button.addEventListener("click", () => {
       by = word;
@@ -84,16 +85,15 @@ function begin() {
     byId("income-by").append(button);
   }
   byId("lead").replaceChildren(
-    "What blocks paid ",
-    make("a", { href: `worker.html?name=${path}`, class: "mono" }, address),
-    ", as this node recorded it while it was running. ",
-    copyButton(address, "the address"),
+    ...phrase`What blocks paid ${make("a", { href: `worker.html?name=${path}`, class: "mono" }, address)}, as this node recorded it while it was running.`,
     " ",
-    qrButton(() => address, "the address"),
+    copyButton(address, t("the address")),
+    " ",
+    qrButton(() => address, t("the address")),
   );
   if (/^https:\/\//.test(explorers.address)) {
     const link = { href: explorers.address + path, rel: "noreferrer noopener", target: "_blank" };
-    byId("lead").append(" ", make("a", link, "Block explorer", make("span", { class: "unseen" }, " (opens in a new tab)")));
+    byId("lead").append(" ", make("a", link, t("Block explorer"), make("span", { class: "unseen" }, t(" (opens in a new tab)"))));
   }
   byId("look-address").value = address;
   mark();
@@ -105,7 +105,7 @@ const again = [
 ];
 
 function problemOf(value, status) {
-  return status === 404 && value?.error?.code === "not_an_address" ? "This is not a Dash address. Check it for typing errors." : historyProblem(value, status);
+  return status === 404 && value?.error?.code === "not_an_address" ? t("This is not a Dash address. Check it for typing errors.") : historyProblem(value, status);
 }
 
 function showIncome(value, status) {
@@ -116,12 +116,12 @@ function showIncome(value, status) {
   setText(byId("b-blocks"), integer(value.blocks));
   setText(byId("b-amount"), amount(value.amount));
   setText(byId("b-maturing"), amount(value.maturing));
-  income.show(value.periods.map((row) => ({ ...row, key: row.period })), make("span", {}, "Nothing was paid in this time, as far as this node knows."));
+  income.show(value.periods.map((row) => ({ ...row, key: row.period })), make("span", {}, t("Nothing was paid in this time, as far as this node knows.")));
 }
 
 function showPayouts(value, status) {
   if (problemOf(value, status) !== null) return; // said by showIncome
-  payouts.show(value.payouts.map((row) => ({ ...row, key: row.hash, ts: row.time })), make("span", {}, "No payouts in this time."));
+  payouts.show(value.payouts.map((row) => ({ ...row, key: row.hash, ts: row.time })), make("span", {}, t("No payouts in this time.")));
   setText(byId("payouts-count"), integer(value.total));
   showPages(byId("payouts-pages"), page, Math.ceil(value.total / PAGE), (wanted) => {
     page = wanted;

@@ -3,18 +3,19 @@
 
 import { addressVersions, asText, describeScript, fromHex, ownText, parseTransaction, toHex } from "../js/coinbase.js";
 import { byId, copyButton, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { duffs, integer, percent, shortHash, shortened } from "../js/format.js";
+import { duffs, fixed, integer, percent, shortHash, shortened } from "../js/format.js";
+import { phrase, plural, t, told } from "../js/language.js";
 import { Listing } from "../js/listing.js";
 import { startPage } from "../js/page.js";
 import { PayoutChart } from "../js/payoutchart.js";
 
 const KINDS = {
-  miner: "Miner",
-  masternode: "Masternode or treasury",
-  credit_pool: "Dash Platform credit pool",
-  donation: "Developers (donation)",
-  commitment: "Share commitment",
-  unknown: "Unknown",
+  miner: t("Miner"),
+  masternode: t("Masternode or treasury"),
+  credit_pool: t("Dash Platform credit pool"),
+  donation: t("Developers (donation)"),
+  commitment: t("Share commitment"),
+  unknown: t("Unknown"),
 };
 /** Bytes shown of one segment; the outputs have their own table. */
 const MAX_BYTES = 400;
@@ -37,27 +38,27 @@ const coins = (amount) => `${duffs(amount)}\u00a0${symbol}`;
 // --- the table ---------------------------------------------------------------------------------------------
 
 const listing = new Listing("payees", {
-  caption: "Payees of the next block: payee, kind, amount in the next block, percentage of the block, and average amount",
-  order: ["In the next block", true],
-  what: "by address or kind",
+  caption: t("Payees of the next block: payee, kind, amount in the next block, percentage of the block, and average amount"),
+  order: [t("In the next block"), true],
+  label: t("Search by address or kind"),
   search: ({ who, kind }) => `${who} ${KINDS[kind]}`,
   columns: [
-    { title: "Payee", head: true, words: true, by: ({ who }) => who, create: (item) => payee(item) },
+    { title: t("Payee"), head: true, words: true, by: ({ who }) => who, create: (item) => payee(item) },
     {
-      title: "Kind",
+      title: t("Kind"),
       words: true,
       by: ({ kind }) => KINDS[kind],
       create: () => make("span"),
       update: (cell, item) => setText(cell.firstElementChild, kindText(item)),
     },
     {
-      title: "In the next block",
+      title: t("In the next block"),
       side: "number",
       by: ({ amount }) => Number(amount),
       update: (cell, { amount }) => setText(cell, duffs(amount)),
     },
     {
-      title: "Percentage of block",
+      title: t("Percentage of block"),
       side: "bar-cell",
       create: () => {
         const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
@@ -70,7 +71,7 @@ const listing = new Listing("payees", {
       },
     },
     {
-      title: "On average",
+      title: t("On average"),
       side: "number",
       by: ({ average }) => average,
       update: (cell, { average }) => setText(cell, average === null ? "–" : duffs(BigInt(average))),
@@ -89,7 +90,7 @@ function payee({ who, address, kind }) {
 function kindText({ kind, own, amount, finderPart }) {
   const text = [KINDS[kind]];
   if (own && amount > finderPart) text.push(ownText(node));
-  if (finderPart > 0n) text.push("shown as the finder");
+  if (finderPart > 0n) text.push(t("shown as the finder"));
   return text.join(", ");
 }
 
@@ -125,7 +126,7 @@ function rowsOf({ outputs }, list) {
   return paid.map((output, i) => ({
     ...output,
     key: `${output.script}:${i}`,
-    who: output.address ?? (output.kind === "credit_pool" ? "Dash Platform credit pool" : output.what),
+    who: output.address ?? (output.kind === "credit_pool" ? t("Dash Platform credit pool") : output.what),
     share: Number(output.amount) / Number(total),
     length: Number(output.amount) / Number(largest),
     average: ["miner", "donation"].includes(output.kind) ? (averages.get(output.address) ?? null) : null,
@@ -141,12 +142,12 @@ function checksOf(coinbase, list) {
   const { outputs } = decoded;
   const total = sumOf(outputs);
   const checks = [
-    [total === BigInt(coinbase.total.duffs), `The ${integer(outputs.length)} outputs add up to ${coins(total)}, the reward that Dash Core allows for block ${integer(coinbase.height)}.`],
+    [total === BigInt(coinbase.total.duffs), plural(outputs.length, "The {0} output adds up to {1}, the reward that Dash Core allows for block {2}.", "The {0} outputs add up to {1}, the reward that Dash Core allows for block {2}.", coins(total), integer(coinbase.height))],
   ];
   const height = heightIn(coinbase);
-  checks.push([height === coinbase.height, `The coinbase script contains height ${integer(height)}: the transaction is not valid in any other block.`]);
+  checks.push([height === coinbase.height, t`The coinbase script contains height ${integer(height)}: the transaction is not valid in any other block.`]);
   const unknown = outputs.filter(({ kind }) => kind === "unknown").length;
-  checks.push([unknown === 0, unknown === 0 ? "Every output is accounted for; none pays anyone else." : `${integer(unknown)} ${unknown === 1 ? "output differs" : "outputs differ"} from the node’s report.`]);
+  checks.push([unknown === 0, unknown === 0 ? t("Every output is accounted for; none pays anyone else.") : plural(unknown, "{0} output differs from the node’s report.", "{0} outputs differ from the node’s report.")]);
   if (list !== undefined && list.finder !== null) checks.push(compareWithList(list));
   return checks;
 }
@@ -162,9 +163,9 @@ function compareWithList(list) {
   const listed = list.payouts.filter(({ in_coinbase: there }) => there !== null && there.duffs > 0);
   const wrong = listed.filter(({ address, in_coinbase: there }) => inBytes.get(address) !== BigInt(there.duffs));
   if (wrong.length === 0 && listed.length === inBytes.size) {
-    return [true, `All ${integer(listed.length)} amounts in the node’s payout list match the transaction exactly.`];
+    return [true, plural(listed.length, "The {0} amount in the node’s payout list matches the transaction exactly.", "All {0} amounts in the node’s payout list match the transaction exactly.")];
   }
-  return [false, `${integer(Math.max(wrong.length, Math.abs(listed.length - inBytes.size)))} amounts in the node’s payout list differ from the transaction. This can happen for a second when the work changes.`];
+  return [false, plural(Math.max(wrong.length, Math.abs(listed.length - inBytes.size)), "{0} amount in the node’s payout list differs from the transaction. This can happen for a second when the work changes.", "{0} amounts in the node’s payout list differ from the transaction. This can happen for a second when the work changes.")];
 }
 
 /** Return the height that the script begins with (BIP 34). */
@@ -177,39 +178,39 @@ function heightIn({ hex, parts }) {
 }
 
 const SEGMENTS = {
-  version: "Version and type",
-  input: "Input",
-  script: "Coinbase script",
-  sequence: "Sequence",
-  outputs: "Outputs",
-  ref_hash: "Commitment",
-  nonce: "Extranonce",
-  lock_time: "Lock time",
-  payload: "Payload",
+  version: t("Version and type"),
+  input: t("Input"),
+  script: t("Coinbase script"),
+  sequence: t("Sequence"),
+  outputs: t("Outputs"),
+  ref_hash: t("Commitment"),
+  nonce: t("Extranonce"),
+  lock_time: t("Lock time"),
+  payload: t("Payload"),
 };
 
 function segmentsTable({ hex, parts }) {
-  const heads = ["Segment", "Bytes", "Meaning"].map((title) => make("th", { scope: "col", role: "columnheader" }, title));
+  const heads = [t("Segment"), t("Bytes"), t("Meaning")].map((title) => make("th", { scope: "col", role: "columnheader" }, title));
   const rows = parts.map(({ name, from, length, text }) => {
     const bytes = hex.slice(2 * from, 2 * (from + length));
     const shown = bytes.length > 2 * MAX_BYTES ? `${bytes.slice(0, 2 * MAX_BYTES)}…` : bytes;
-    const meaning = name === "script" ? `${text}: ${asText(fromHex(bytes).subarray(1))}` : text;
+    const meaning = name === "script" ? `${told(text)}: ${asText(fromHex(bytes).subarray(1))}` : told(text);
     return make(
       "tr",
       { role: "row" },
-      make("th", { scope: "row", role: "rowheader", "data-label": "Segment" }, SEGMENTS[name] ?? name),
-      make("td", { role: "cell", class: "mono", "data-label": "Bytes" }, shown),
-      make("td", { role: "cell", "data-label": "Meaning" }, meaning),
+      make("th", { scope: "row", role: "rowheader", "data-label": t("Segment") }, SEGMENTS[name] ?? name),
+      make("td", { role: "cell", class: "mono", "data-label": t("Bytes") }, shown),
+      make("td", { role: "cell", "data-label": t("Meaning") }, meaning),
     );
   });
   const table = make(
     "table",
     { role: "table", class: "cards stretches" },
-    make("caption", { class: "unseen" }, "The bytes of the transaction in order, and their meaning"),
+    make("caption", { class: "unseen" }, t("The bytes of the transaction in order, and their meaning")),
     make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
     make("tbody", { role: "rowgroup" }, ...rows),
   );
-  return [table, make("p", { class: "after" }, copyButton(hex, "the whole transaction as hex"))];
+  return [table, make("p", { class: "after" }, copyButton(hex, t("the whole transaction as hex")))];
 }
 
 // --- showing -----------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ function showChart(rows) {
 
 function showFigures(coinbase, rows) {
   const total = (...kinds) => sumOf(rows.filter(({ kind }) => kinds.includes(kind)));
-  const short = (amount) => Number(duffs(amount)).toFixed(4);
+  const short = (amount) => fixed(Number(amount) / 1e8, 4);
   const set = (id, amount) => {
     const node = byId(id);
     node.title = coins(amount);
@@ -242,9 +243,9 @@ function showFigures(coinbase, rows) {
   };
   const miners = total("miner", "donation");
   set("f-total", sumOf(rows));
-  setText(byId("f-total-note"), `of block ${integer(coinbase.height)}: subsidy and fees`);
+  setText(byId("f-total-note"), t`of block ${integer(coinbase.height)}: subsidy and fees`);
   set("f-miners", miners);
-  setText(byId("f-miners-note"), `${percent(Number(miners) / Number(sumOf(rows)), 1)} of the reward; Dash consensus assigns the rest`);
+  setText(byId("f-miners-note"), t`${percent(Number(miners) / Number(sumOf(rows)), 1)} of the reward; Dash consensus assigns the rest`);
   set("f-finder", BigInt(coinbase.finder.amount.duffs));
   setText(byId("f-payees"), integer(rows.filter(({ kind }) => kind === "miner").length));
   set("f-masternodes", total("masternode"));
@@ -252,10 +253,11 @@ function showFigures(coinbase, rows) {
 }
 
 function showProof(coinbase, list) {
-  const items = checksOf(coinbase, list).map(([holds, text]) => make("li", { class: holds ? "holds" : "fails" }, make("span", {}, make("span", { class: "unseen" }, holds ? "Passed: " : "Failed: "), text)));
+  const items = checksOf(coinbase, list).map(([holds, text]) => make("li", { class: holds ? "holds" : "fails" }, make("span", {}, make("span", { class: "unseen" }, holds ? t("Passed: ") : t("Failed: ")), text)));
   byId("checks").replaceChildren(...items);
-  const parent = coinbase.parent_share === null ? "the first share of the chain" : make("span", {}, "the share after ", shareLink(coinbase.parent_share));
-  byId("proof-work").replaceChildren(`This work is for block ${integer(coinbase.height)}, on top of block `, make("span", { class: "mono", title: coinbase.previous_block }, shortHash(coinbase.previous_block)), ", and for ", parent, ".");
+  const parent = coinbase.parent_share === null ? t("the first share of the chain") : make("span", {}, ...phrase`the share after ${shareLink(coinbase.parent_share)}`);
+  const previous = make("span", { class: "mono", title: coinbase.previous_block }, shortHash(coinbase.previous_block));
+  byId("proof-work").replaceChildren(...phrase`This work is for block ${integer(coinbase.height)}, on top of block ${previous}, and for ${parent}.`);
 }
 
 function showNone(text) {
@@ -278,14 +280,14 @@ function showAll() {
     try {
       decoded = decode(coinbase, network);
     } catch (error) {
-      showNone(`Cannot decode the transaction: ${error.message}.`);
+      showNone(t`Cannot decode the transaction: ${error.message}.`);
       return;
     }
     shownWork = coinbase.hex;
     byId("stretches").replaceChildren(...segmentsTable(coinbase));
   }
   const rows = rowsOf(decoded, list);
-  listing.show(rows, "No payees.");
+  listing.show(rows, t("No payees."));
   showFigures(coinbase, rows);
   showProof(coinbase, list);
   showChart(rows);
@@ -307,7 +309,7 @@ startPage({
     if (pool === undefined || coinbase === undefined) return;
     symbol = pool.symbol;
     if (coinbase === null) {
-      showNone("No work at the moment, so there is no next block to decode. See the warnings above.");
+      showNone(t("No work at the moment, so there is no next block to decode. See the warnings above."));
       return;
     }
     // Both are from the same second: redraw only if one of them has changed.

@@ -3,6 +3,7 @@
 import { BASE } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { ago, difficulty, duration, hashRate, integer, percent, significant } from "../js/format.js";
+import { t } from "../js/language.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
@@ -12,13 +13,13 @@ const WORKERS_PERIOD = 15000;
 const SETTINGS_PERIOD = 600000;
 const KEY = "p2pool-api-key";
 const SETTINGS = [
-  ["share-rate", "Target interval between submissions, in seconds"],
-  ["start-difficulty", "Initial difficulty"],
-  ["min-difficulty", "Minimum difficulty"],
-  ["max-difficulty", "Maximum difficulty"],
-  ["max-connections", "Maximum connections"],
-  ["max-connections-per-ip", "Maximum connections per IP address"],
-  ["ban-duration", "Ban duration in seconds"],
+  ["share-rate", t("Target interval between submissions, in seconds")],
+  ["start-difficulty", t("Initial difficulty")],
+  ["min-difficulty", t("Minimum difficulty")],
+  ["max-difficulty", t("Maximum difficulty")],
+  ["max-connections", t("Maximum connections")],
+  ["max-connections-per-ip", t("Maximum connections per IP address")],
+  ["ban-duration", t("Ban duration in seconds")],
 ];
 
 const put = (id, text) => setText(byId(id), text);
@@ -46,7 +47,7 @@ const counts = (name, { caption, title, number, empty, few = 12 }) => {
     caption,
     few,
     empty: emptyNote(),
-    columns: [{ title, head: true, create: ({ text }) => text }, textColumn(number, ({ count }) => integer(count)), barColumn("Percentage")],
+    columns: [{ title, head: true, create: ({ text }) => text }, textColumn(number, ({ count }) => integer(count)), barColumn(t("Percentage"))],
   });
   const none = make("span", {}, empty);
   /** Show pairs of [text, count], in this order. */
@@ -58,75 +59,75 @@ const counts = (name, { caption, title, number, empty, few = 12 }) => {
 };
 
 const showAgents = counts("agents", {
-  caption: "Software of connected workers: name, number of workers and percentage",
-  title: "Software",
-  number: "Workers",
-  empty: "No miners connected.",
+  caption: t("Software of connected workers: name, number of workers and percentage"),
+  title: t("Software"),
+  number: t("Workers"),
+  empty: t("No miners connected."),
 });
 const showRejected = counts("refused", {
-  caption: "Rejected submissions by reason: number and percentage",
-  title: "Reason",
-  number: "Submissions",
-  empty: "No submissions rejected.",
+  caption: t("Rejected submissions by reason: number and percentage"),
+  title: t("Reason"),
+  number: t("Submissions"),
+  empty: t("No submissions rejected."),
 });
 const showDifficulties = counts("vardiff", {
-  caption: "Connected workers by difficulty: minimum, number of workers and percentage",
-  title: "Difficulty (at least)",
-  number: "Workers",
-  empty: "No miners connected.",
+  caption: t("Connected workers by difficulty: minimum, number of workers and percentage"),
+  title: t("Difficulty (at least)"),
+  number: t("Workers"),
+  empty: t("No miners connected."),
   few: 30,
 });
 const showOffences = counts("offences", {
-  caption: "Rejected connections and offences: reason, number and percentage",
-  title: "Reason",
-  number: "Count",
-  empty: "No rejected connections or offences.",
+  caption: t("Rejected connections and offences: reason, number and percentage"),
+  title: t("Reason"),
+  number: t("Count"),
+  empty: t("No rejected connections or offences."),
 });
 
 const hostsTable = new Table("hosts", {
-  caption: "Hosts by ban score: address, ban score, connections, submissions and rejected submissions",
+  caption: t("Hosts by ban score: address, ban score, connections, submissions and rejected submissions"),
   few: 10,
   empty: emptyNote(),
   columns: [
-    { title: "Host", head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
-    textColumn("Ban score", ({ cost, never_banned: never }) => significant(cost, 3) + (never ? " (never banned)" : "")),
-    textColumn("Connections", (host) => integer(host.connections)),
-    textColumn("Submissions", (host) => integer(host.submissions)),
-    textColumn("Rejected", (host) => integer(host.refused)),
+    { title: t("Host"), head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
+    textColumn(t("Ban score"), ({ cost, never_banned: never }) => significant(cost, 3) + (never ? t(" (never banned)") : "")),
+    textColumn(t("Connections"), (host) => integer(host.connections)),
+    textColumn(t("Submissions"), (host) => integer(host.submissions)),
+    textColumn(t("Rejected"), (host) => integer(host.refused)),
   ],
 });
 
 const gatewaysTable = new Table("gateways", {
-  caption: "Gateways: name, address, connections, hash rate, accepted and rejected submissions, last report and version",
+  caption: t("Gateways: name, address, connections, hash rate, accepted and rejected submissions, last report and version"),
   few: 20,
   empty: emptyNote(),
   columns: [
-    { title: "Gateway", head: true, create: ({ name }) => name },
-    textColumn("Address", ({ address }) => address, null),
-    textColumn("Connections", (gateway) => (gateway.present ? integer(gateway.connections) : "gone")),
-    textColumn("Hash rate", (gateway) => hashRate(gateway.hash_rate)),
-    textColumn("Accepted", (gateway) => integer(gateway.accepted)),
-    textColumn("Rejected", (gateway) => integer(gateway.refused)),
-    textColumn("Last report", (gateway) => ago(gateway.seconds_since_heard)),
-    textColumn("Version", ({ version }) => version, null),
+    { title: t("Gateway"), head: true, create: ({ name }) => name },
+    textColumn(t("Address"), ({ address }) => address, null),
+    textColumn(t("Connections"), (gateway) => (gateway.present ? integer(gateway.connections) : t("gone"))),
+    textColumn(t("Hash rate"), (gateway) => hashRate(gateway.hash_rate)),
+    textColumn(t("Accepted"), (gateway) => integer(gateway.accepted)),
+    textColumn(t("Rejected"), (gateway) => integer(gateway.refused)),
+    textColumn(t("Last report"), (gateway) => ago(gateway.seconds_since_heard)),
+    textColumn(t("Version"), ({ version }) => version, null),
   ],
 });
 
 const bansTable = new Table("bans", {
-  caption: "Bans: host, since, remaining time, reason, who banned it, and a button to unban the host",
+  caption: t("Bans: host, since, remaining time, reason, who banned it, and a button to unban the host"),
   few: 20,
   empty: emptyNote(),
   columns: [
-    { title: "Host", head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
-    timeColumn("Since"),
-    textColumn("Remaining", ({ remaining }) => duration(Math.max(0, remaining))),
-    textColumn("Reason", ({ reason }) => reason, null),
-    textColumn("Banned by", ({ source }) => source || "this node", null),
-    { title: "Unban", create: ({ host }) => unbanButton(host) },
+    { title: t("Host"), head: true, create: ({ host }) => make("span", { class: "mono" }, host) },
+    timeColumn(t("Since")),
+    textColumn(t("Remaining"), ({ remaining }) => duration(Math.max(0, remaining))),
+    textColumn(t("Reason"), ({ reason }) => reason, null),
+    textColumn(t("Banned by"), ({ source }) => source || t("this node"), null),
+    { title: t("Unban"), create: ({ host }) => unbanButton(host) },
   ],
 });
 
-const NONE = { gateways: make("span", {}, "No gateways."), hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts.") };
+const NONE = { gateways: make("span", {}, t("No gateways.")), hosts: make("span", {}, t("No hosts with a ban score.")), bans: make("span", {}, t("No banned hosts.")) };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -135,18 +136,18 @@ const pairs = (counted, name = (key) => key) =>
 
 function showStratum(s) {
   put("f-connections", integer(s.connections));
-  put("f-connections-note", `${significant(s.connections_per_second, 3)} new per second`);
+  put("f-connections-note", t`${significant(s.connections_per_second, 3)} new per second`);
   put("f-workers", integer(s.workers));
   put("f-submissions", rate(s.submissions_per_second));
-  put("f-submissions-note", `${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
+  put("f-submissions-note", t`${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
   const all = s.accepted + s.refused;
-  put("f-refused", all > 0 ? percent(s.refused / all) : "0%");
-  put("f-refused-note", `${integer(s.refused)} of ${integer(all)} submissions; now ${significant(s.refused_per_second, 3)} per second`);
+  put("f-refused", all > 0 ? percent(s.refused / all) : percent(0));
+  put("f-refused-note", t`${integer(s.refused)} of ${integer(all)} submissions; now ${significant(s.refused_per_second, 3)} per second`);
   put("f-turned", integer(Object.values(s.turned_away).reduce((sum, count) => sum + count, 0)));
   put("f-banned", integer(s.banned_hosts));
-  showAgents(pairs(s.user_agents, (agent) => agent || "not reported"));
+  showAgents(pairs(s.user_agents, (agent) => agent || t("not reported")));
   showRejected(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
-  const offences = [...pairs(s.turned_away, (reason) => `Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => `Offence: ${kind}`)];
+  const offences = [...pairs(s.turned_away, (reason) => t`Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => t`Offence: ${kind}`)];
   showOffences(offences);
   byId("gateways").hidden = s.gateways.length === 0;
   gatewaysTable.show(s.gateways.map((gateway) => ({ ...gateway, key: gateway.name })), NONE.gateways);
@@ -170,8 +171,8 @@ async function pollWorkers() {
     groups.set(power, (groups.get(power) ?? 0) + 1);
   }
   showDifficulties([...groups].map(([power, count]) => [difficulty(power), count]));
-  const range = `Range ${difficulty(found[0])} to ${difficulty(found.at(-1))}, median ${difficulty(found[found.length >> 1])}.`;
-  put("vardiff-lead", `Each miner’s difficulty adapts to its hash rate.${found.length === 0 ? "" : ` ${range}`}`);
+  const range = t`Range ${difficulty(found[0])} to ${difficulty(found.at(-1))}, median ${difficulty(found[found.length >> 1])}.`;
+  put("vardiff-lead", t`Each miner’s difficulty adapts to its hash rate.${found.length === 0 ? "" : ` ${range}`}`);
 }
 
 function showSettings(value, status) {
@@ -200,11 +201,11 @@ function keepKey(key) {
 }
 
 function unbanButton(host) {
-  const button = make("button", { type: "button", class: "small" }, "Unban", make("span", { class: "unseen" }, ` host ${host}`));
+  const button = make("button", { type: "button", class: "small" }, t("Unban"), make("span", { class: "unseen" }, t` host ${host}`));
   button.addEventListener("click", async () => {
     const key = keyField.value.trim();
     if (key === "") {
-      put("answer", "Enter an API key for this node first.");
+      put("answer", t("Enter an API key for this node first."));
       keyField.focus();
       return;
     }
@@ -225,18 +226,18 @@ async function unban(host, key) {
     response = await fetch(new URL("api/v1/admin/unban", BASE), { method: "POST", headers, body: JSON.stringify({ host }) });
     value = await response.json();
   } catch (error) {
-    if (response === undefined) return `No response from the node: ${error.message}.`;
+    if (response === undefined) return t`No response from the node: ${error.message}.`;
   }
-  if (!response.ok) return `The node rejected the request (status ${response.status}): ${value?.error?.message ?? "no reason given"}.`;
+  if (!response.ok) return t`The node rejected the request (status ${response.status}): ${value?.error?.message ?? t("no reason given")}.`;
   keepKey(key);
-  return value?.was_banned ? `Unbanned ${host}.` : `${host} was no longer banned.`;
+  return value?.was_banned ? t`Unbanned ${host}.` : t`${host} was no longer banned.`;
 }
 
 byId("key-form").addEventListener("submit", (event) => event.preventDefault());
 byId("forget").addEventListener("click", () => {
   keyField.value = "";
   keepKey("");
-  put("answer", "API key forgotten.");
+  put("answer", t("API key forgotten."));
   keyField.focus();
 });
 keyField.addEventListener("change", () => keepKey(keyField.value.trim()));
@@ -258,18 +259,18 @@ whileVisible(pollWorkers, WORKERS_PERIOD);
 pollPath("api/v1/config", SETTINGS_PERIOD, showSettings);
 new GraphGroup({
   tools: "graph-tools",
-  label: "miners",
+  label: t("miners"),
   of: "pool",
   graphs: [
     {
       holder: "graph-miners",
-      title: "Connections, workers and addresses",
+      title: t("Connections, workers and addresses"),
       format: (value) => significant(value, 4),
       whole: true,
       lines: [
-        { figure: "workers", label: "Workers", colour: 1, filled: true },
-        { figure: "connected_addresses", label: "Addresses", colour: 3 },
-        { figure: "connections", label: "Connections", colour: 2, dashed: true }, // usually as many as workers
+        { figure: "workers", label: t("Workers"), colour: 1, filled: true },
+        { figure: "connected_addresses", label: t("Addresses"), colour: 3 },
+        { figure: "connections", label: t("Connections"), colour: 2, dashed: true }, // usually as many as workers
       ],
     },
   ],

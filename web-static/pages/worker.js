@@ -3,7 +3,9 @@
 import { fetchJson } from "../js/api.js";
 import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
-import { coins, difficulty, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
+import { coins, difficulty, estimatedRate, exact, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
+import { difficultyText } from "../js/judgement.js";
+import { phrase, plural, t } from "../js/language.js";
 import { rememberButton } from "../js/mine.js";
 import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showState, showVerdict, waitText } from "../js/miner.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
@@ -21,12 +23,12 @@ const LONG_PERIOD = 30000;
 const WINDOW_PERIOD = 10000;
 const SHARES = 50;
 const REJECTIONS = [
-  ["stale", "Stale", "Work on a job that the node does not know any more: from before a restart or a lost session, or more than 60 s too late."],
-  ["low_difficulty", "Low difficulty", "The miner ignores its difficulty, or its hardware produces errors."],
-  ["duplicate", "Duplicate", "Submitted twice: usually a bug in the miner’s software."],
-  ["unauthorized", "Unauthorised worker", "Submitted under a name that was not authorised on the connection."],
-  ["not_subscribed", "Not subscribed", "Submitted before mining.subscribe: the miner does not follow the protocol."],
-  ["malformed", "Malformed", "Not a valid submission."],
+  ["stale", t("Stale"), t("Work on a job that the node does not know any more: from before a restart or a lost session, or more than 60 s too late.")],
+  ["low_difficulty", t("Low difficulty"), t("The miner ignores its difficulty, or its hardware produces errors.")],
+  ["duplicate", t("Duplicate"), t("Submitted twice: usually a bug in the miner’s software.")],
+  ["unauthorized", t("Unauthorised worker"), t("Submitted under a name that was not authorised on the connection.")],
+  ["not_subscribed", t("Not subscribed"), t("Submitted before mining.subscribe: the miner does not follow the protocol.")],
+  ["malformed", t("Malformed"), t("Not a valid submission.")],
 ];
 
 const query = new URLSearchParams(location.search);
@@ -43,55 +45,55 @@ const shownAmounts = new Map();
 // --- tables ------------------------------------------------------------------------------------------------
 
 const rejectedTable = new Table("refused", {
-  caption: "Rejected submissions by reason: number and percentage of all submissions",
+  caption: t("Rejected submissions by reason: number and percentage of all submissions"),
   few: REJECTIONS.length,
   empty: emptyNote(),
   columns: [
     {
-      title: "Reason",
+      title: t("Reason"),
       head: true,
       create: ({ title, note }) => make("span", {}, title, make("span", { class: "note" }, note)),
     },
-    textColumn("Submissions", ({ count }) => integer(count)),
-    textColumn("Percentage", ({ part }) => percent(part)),
+    textColumn(t("Submissions"), ({ count }) => integer(count)),
+    textColumn(t("Percentage"), ({ part }) => percent(part)),
   ],
 });
 
 const workersTable = new Table("workers", {
-  caption: "Workers of this address: name, status, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission",
+  caption: t("Workers of this address: name, status, hash rate, dead on arrival (DOA), difficulty, rejected and last accepted submission"),
   few: 25,
   empty: emptyNote(),
   columns: [
-    { title: "Worker", head: true, create: (worker) => nameCell(worker) },
+    { title: t("Worker"), head: true, create: (worker) => nameCell(worker) },
     {
-      title: "Status",
+      title: t("Status"),
       create: () => make("span", { class: "badge" }),
       update: (cell, { state }) => showState(cell.firstElementChild, state),
     },
-    textColumn("Hash rate", estimatedRate),
-    textColumn("DOA", (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
-    textColumn("Difficulty", (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : "not connected")),
-    textColumn("Rejected", ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : "none")),
-    timeColumn("Last accepted"),
+    textColumn(t("Hash rate"), estimatedRate),
+    textColumn(t("DOA"), (worker) => (worker.hash_rate > 0 ? percent(worker.dead_hash_rate / worker.hash_rate) : "–")),
+    textColumn(t("Difficulty"), (worker) => (worker.connections > 0 ? difficulty(worker.difficulty) : t("not connected"))),
+    textColumn(t("Rejected"), ({ accepted, refused }) => (refused > 0 ? percent(refused / (accepted + refused)) : t("none"))),
+    timeColumn(t("Last accepted")),
   ],
 });
 
 /** Return the name of a worker without the address, which the page of the address shows. */
 function nameCell(worker) {
   const rest = worker.name.slice(address.length + 1);
-  return rest === "" ? make("span", { class: "soft" }, "unnamed") : workerLink(worker.name, make("span", { class: "mono" }, rest));
+  return rest === "" ? make("span", { class: "soft" }, t("unnamed")) : workerLink(worker.name, make("span", { class: "mono" }, rest));
 }
 
 const payoutsTable = new Table("payouts", {
-  caption: "Blocks found by this address or paying it: time, height, hash, payout and status",
+  caption: t("Blocks found by this address or paying it: time, height, hash, payout and status"),
   few: 10,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { ...textColumn("Height", (block) => integer(block.block_height)), head: true },
-    { title: "Block hash", create: (block) => copyValue(block.block_hash, shortHash(block.block_hash), "block hash") },
-    textColumn("Payout", (block) => (block.payout === null ? "unknown" : `${block.payout}\u00a0${symbol}`)),
-    { title: "Status", create: () => make("span", { class: "status" }), update: (cell, { detailed_status: status }) => showStatus(cell.firstElementChild, status) },
+    timeColumn(t("Found")),
+    { ...textColumn(t("Height"), (block) => integer(block.block_height)), head: true },
+    { title: t("Block hash"), create: (block) => copyValue(block.block_hash, shortHash(block.block_hash), t("block hash")) },
+    textColumn(t("Payout"), (block) => (block.payout === null ? t("unknown") : `${exact(block.payout)}\u00a0${symbol}`)),
+    { title: t("Status"), create: () => make("span", { class: "status" }), update: (cell, { detailed_status: status }) => showStatus(cell.firstElementChild, status) },
   ],
 });
 
@@ -101,31 +103,31 @@ function showStatus(node, status) {
 }
 
 const sharesTable = new Table("shares", {
-  caption: "Shares: time, hash, worker, work and status",
+  caption: t("Shares: time, hash, worker, work and status"),
   few: 10,
   empty: emptyNote(),
   columns: [
-    timeColumn("Found"),
-    { title: "Share", head: true, create: ({ hash }) => shareLink(hash) },
-    ...(isAddress ? [{ title: "Worker", create: ({ worker }) => nameCell({ name: worker }) }] : []),
-    textColumn("Work", ({ work }) => (typeof work === "number" ? `${significant(work, 3)} hashes` : "–")),
+    timeColumn(t("Found")),
+    { title: t("Share"), head: true, create: ({ hash }) => shareLink(hash) },
+    ...(isAddress ? [{ title: t("Worker"), create: ({ worker }) => nameCell({ name: worker }) }] : []),
+    textColumn(t("Work"), ({ work }) => (typeof work === "number" ? t`${significant(work, 3)} hashes` : "–")),
     {
-      title: "Status",
+      title: t("Status"),
       create: () => make("span", { class: "status" }),
       update: (cell, { dead }) => {
         cell.firstElementChild.className = dead ? "status refused" : "";
-        setText(cell.firstElementChild, dead ? "dead on arrival" : "valid");
+        setText(cell.firstElementChild, dead ? t("dead on arrival") : t("valid"));
       },
     },
   ],
 });
 
 const EMPTY = {
-  workers: make("span", {}, "No workers with this address are connected, or were recently."),
-  payouts: make("span", {}, "No payouts known to this node. Every block pays the miners of the most recent shares."),
-  shares: make("span", {}, "No shares known to this node."),
-  refused: make("span", {}, "No submissions rejected."),
-  unknown: make("span", {}, "No submissions known to this node."),
+  workers: make("span", {}, t("No workers with this address are connected, or were recently.")),
+  payouts: make("span", {}, t("No payouts known to this node. Every block pays the miners of the most recent shares.")),
+  shares: make("span", {}, t("No shares known to this node.")),
+  refused: make("span", {}, t("No submissions rejected.")),
+  unknown: make("span", {}, t("No submissions known to this node.")),
 };
 
 // --- figures -----------------------------------------------------------------------------------------------
@@ -139,23 +141,23 @@ function showFigures(item) {
   put("f-difficulty", item.connections > 0 ? difficulty(item.difficulty) : "–");
   const all = item.accepted + item.refused;
   put("f-accepted", integer(item.accepted));
-  put("f-accepted-note", item.dead > 0 ? `${integer(item.dead)} of them dead on arrival` : "submissions, none dead on arrival");
-  put("f-refused", item.refused > 0 ? percent(item.refused / all) : "0%");
-  put("f-refused-note", `${integer(item.refused)} of ${integer(all)} submissions`);
+  put("f-accepted-note", item.dead > 0 ? t`${integer(item.dead)} of them dead on arrival` : t("submissions, none dead on arrival"));
+  put("f-refused", item.refused > 0 ? percent(item.refused / all) : percent(0));
+  put("f-refused-note", t`${integer(item.refused)} of ${integer(all)} submissions`);
   put("f-shares", integer(item.shares));
-  put("f-shares-note", "found since the node started");
-  byId("f-last").replaceChildren(item.last_share === null ? "never" : timeNode(item.last_share));
-  put("f-last-note", `${isAddress ? "across all its workers" : item.user_agent || "unknown software"}, ${connectedNote(item)}`);
+  put("f-shares-note", t("found since the node started"));
+  byId("f-last").replaceChildren(item.last_share === null ? t("never") : timeNode(item.last_share));
+  put("f-last-note", `${isAddress ? t("across all its workers") : item.user_agent || t("unknown software")}, ${connectedNote(item)}`);
   const rows = REJECTIONS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
   rejectedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
 }
 
 function rateNote({ estimating, accepted, hash_rates: rates }) {
-  if (estimating) return accepted > 0 ? "estimating: too few submissions yet" : "estimating: no submissions yet";
-  return `1 min ${hashRate(rates["1m"])}, 1 h ${hashRate(rates["1h"])}, 1 d ${hashRate(rates["1d"])}`;
+  if (estimating) return accepted > 0 ? t("estimating: too few submissions yet") : t("estimating: no submissions yet");
+  return t`1 min ${hashRate(rates["1m"])}, 1 h ${hashRate(rates["1h"])}, 1 d ${hashRate(rates["1d"])}`;
 }
 
-const connectedNote = ({ connections }) => `${integer(connections)} ${connections === 1 ? "connection" : "connections"}`;
+const connectedNote = ({ connections }) => plural(connections, "{0} connection", "{0} connections");
 
 /** Show the judgement, and what the miner may expect. */
 function showMiner(value, status) {
@@ -173,7 +175,7 @@ function showMiner(value, status) {
   put("e-month-note", incomeNote(month, expected?.probability, symbol));
   put("e-week", payoutsText(week));
   put("e-week-note", payoutsNote(week, expected?.probability));
-  put("f-difficulty-note", value.difficulty?.why ?? "not connected");
+  put("f-difficulty-note", value.difficulty === null ? t("not connected") : difficultyText(value.difficulty));
 }
 
 function showUnknown(text) {
@@ -200,7 +202,7 @@ async function pollWorker() {
     showFigures(value);
   } else if (status === 404) {
     rejectedTable.show([], EMPTY.unknown);
-    showUnknown("This node has no record of this worker: it drops workers after a long absence. Any history is shown below.");
+    showUnknown(t("This node has no record of this worker: it drops workers after a long absence. Any history is shown below."));
   }
 }
 
@@ -212,7 +214,7 @@ async function pollAddress() {
   workersTable.show(workers.map((worker) => ({ ...worker, key: worker.name, ts: worker.last_share })), EMPTY.workers);
   setText(byId("workers-count"), total === 0 ? "" : integer(total));
   byId("more-workers").hidden = total <= WORKERS;
-  showUnknown(total === 0 ? "No workers with this address on this node. Its payouts and any history are shown below." : "");
+  showUnknown(total === 0 ? t("No workers with this address on this node. Its payouts and any history are shown below.") : "");
   if (total > 0 && sums.status === 200) showFigures(sums.value);
   else rejectedTable.show([], EMPTY.unknown);
 }
@@ -223,8 +225,8 @@ let isNoAddress = false;
 function showNoAddress() {
   isNoAddress = true;
   showUnknown("");
-  byId("title").replaceChildren("Not a Dash address: ", make("span", { class: "mono" }, name));
-  byId("lead").replaceChildren("This node does not accept miners for it. The address may be mistyped, or belong to another network.");
+  byId("title").replaceChildren(...phrase`Not a Dash address: ${make("span", { class: "mono" }, name)}`);
+  byId("lead").replaceChildren(t("This node does not accept miners for it. The address may be mistyped, or belong to another network."));
   byId("miner").hidden = true;
 }
 
@@ -235,8 +237,8 @@ function showAddress(value, status) {
     put("f-payout", status === 404 ? `0 ${symbol}` : "–");
     return;
   }
-  put("f-payout", `${value.next_payout.dash} ${symbol}`);
-  put("f-payout-note", `${percent(value.next_payout_part)} of what the next block pays to miners`);
+  put("f-payout", `${exact(value.next_payout.dash)} ${symbol}`);
+  put("f-payout-note", t`${percent(value.next_payout_part)} of what the next block pays to miners`);
 }
 
 function showPayouts(value, status) {
@@ -280,52 +282,53 @@ function drawGraphs() {
   const graphs = [
     {
       holder: "graph-rate",
-      title: "Hash rate",
+      title: t("Hash rate"),
       format: hashRate,
       lines: [
-        { figure: "hash_rate", label: "Hash rate", colour: 1, filled: true },
-        { figure: "dead_rate", label: "DOA", colour: 2 },
+        { figure: "hash_rate", label: t("Hash rate"), colour: 1, filled: true },
+        { figure: "dead_rate", label: t("DOA"), colour: 2 },
       ],
     },
     {
       holder: "graph-submissions",
-      title: "Submissions per interval",
+      title: t("Submissions per interval"),
       format: perStep,
       lines: [
-        count("accepted", "Accepted", 3),
-        count("stale", "Stale", 2),
-        count("low_difficulty", "Low difficulty", 4),
-        count("duplicate", "Duplicate", 5),
-        count("other_refused", "Other rejected", 6),
+        count("accepted", t("Accepted"), 3),
+        count("stale", t("Stale"), 2),
+        count("low_difficulty", t("Low difficulty"), 4),
+        count("duplicate", t("Duplicate"), 5),
+        count("other_refused", t("Other rejected"), 6),
       ],
     },
   ];
   if (!isAddress) {
     graphs.push({
       holder: "graph-difficulty",
-      title: "Difficulty",
+      title: t("Difficulty"),
       format: difficulty,
-      lines: [{ figure: "difficulty", label: "Difficulty", colour: 4 }],
+      lines: [{ figure: "difficulty", label: t("Difficulty"), colour: 4 }],
     });
   } else {
     graphs.push({
       holder: "graph-payout",
-      title: "Payout per block",
+      title: t("Payout per block"),
       format: (value) => `${significant(value, 6)} ${symbol}`,
-      lines: [{ figure: "payout", label: "Per block", colour: 1, filled: true }],
+      lines: [{ figure: "payout", label: t("Per block"), colour: 1, filled: true }],
     });
   }
-  new GraphGroup({ tools: "graph-tools", label: "this miner", of: isAddress ? "address" : "worker", name, graphs });
+  new GraphGroup({ tools: "graph-tools", label: t("this miner"), of: isAddress ? "address" : "worker", name, graphs });
 }
 
 function showTitle() {
   const rest = name.slice(address.length + 1);
   document.title = `${isAddress ? shortened(address) : rest} – p2pool-dash`;
-  byId("title").replaceChildren(isAddress ? "Address " : "Worker ", make("span", { class: "mono" }, isAddress ? address : rest));
+  const shown = make("span", { class: "mono" }, isAddress ? address : rest);
+  byId("title").replaceChildren(...(isAddress ? phrase`Address ${shown}` : phrase`Worker ${shown}`));
   const own = make("span", { class: "mono" }, address);
   const lead = isAddress
-    ? [copyButton(address, "the address"), " ", qrButton(() => address, "the address"), " All workers on this node that mine to this address."]
-    : ["Mines to ", make("a", { href: `worker.html?name=${encodeURIComponent(address)}` }, own), "."];
+    ? [copyButton(address, t("the address")), " ", qrButton(() => address, t("the address")), t(" All workers on this node that mine to this address.")]
+    : phrase`Mines to ${make("a", { href: `worker.html?name=${encodeURIComponent(address)}` }, own)}.`;
   byId("lead").replaceChildren(...lead);
 }
 
@@ -370,6 +373,6 @@ else {
   byId("miner").hidden = true;
   byId("verdict").hidden = true;
   byId("keep").hidden = true;
-  put("lead", "Select a miner on the miners page, or find one below.");
+  put("lead", t("Select a miner on the miners page, or find one below."));
   startPage({});
 }

@@ -102,39 +102,44 @@ def _kind(made: str, script: bytes) -> str:
     return "credit_pool" if script == _CREDIT_POOL else "masternode"
 
 
+PARTS: Final = {
+    "version": "version and type: 3 and 5 if there is a payload, otherwise 1 and 0",
+    "input": "the only input; it spends nothing: a coinbase creates new coins",
+    "script": "the coinbase script: the block height, then data of the pool",
+    "sequence": "all ones",
+    "outputs": "their number, then the amount and script of each; the commitment starts at the end",
+    "ref_hash": "commits to the share; zeros here, because each job has its own",
+    "nonce": "varied by the miner; zeros here",
+    "lock_time": "no lock time",
+    "payload": "required by Dash: height, merkle roots, ChainLock, credit pool",
+}
+"""The stretches of the transaction in their order, and what each of them is."""
+
+
 def _parts(prefix: int, whole: int, context: WorkContext) -> list[dict[str, Any]]:
     """Return the transaction's stretches in their order, without gaps."""
     script = 4 + 1 + 36
     script_length = 1 + len(context.coinbase)  # it has at most 100 bytes
     outputs = script + script_length + 4
-    ends = [
-        ("version", 4, "version and type: 3 and 5 if there is a payload, otherwise 1 and 0"),
-        ("input", script, "the only input; it spends nothing: a coinbase creates new coins"),
-        (
-            "script",
-            script + script_length,
-            "the coinbase script: the block height, then data of the pool",
-        ),
-        ("sequence", outputs, "all ones"),
-        (
-            "outputs",
-            prefix,
-            "their number, then the amount and script of each; the commitment starts at the end",
-        ),
-        ("ref_hash", prefix + _REF_HASH, "commits to the share; zeros here, because each job has its own"),
-        ("nonce", prefix + _REF_HASH + _NONCE, "varied by the miner; zeros here"),
-        ("lock_time", prefix + _REF_HASH + _NONCE + 4, "no lock time"),
-        ("payload", whole, "required by Dash: height, merkle roots, ChainLock, credit pool"),
-    ]
+    ends = {
+        "version": 4,
+        "input": script,
+        "script": script + script_length,
+        "sequence": outputs,
+        "outputs": prefix,
+        "ref_hash": prefix + _REF_HASH,
+        "nonce": prefix + _REF_HASH + _NONCE,
+        "lock_time": prefix + _REF_HASH + _NONCE + 4,
+        "payload": whole,
+    }
     parts, start = [], 0
-    for name, end, meaning in ends:
+    for name, end in ends.items():
         if end > start:
-            parts.append({"name": name, "from": start, "length": end - start, "text": meaning})
+            parts.append({"name": name, "from": start, "length": end - start, "text": PARTS[name]})
         start = end
     return parts
 
 
-_PARTS = ("version", "input", "script", "sequence", "outputs", "ref_hash", "nonce", "lock_time", "payload")
 ENDPOINTS = (
     Endpoint(
         "/api/v1/coinbase",
@@ -159,7 +164,7 @@ ENDPOINTS = (
                 parts=array(
                     record(
                         **{
-                            "name": words(*_PARTS),
+                            "name": words(*PARTS),
                             "from": count("offset of its first byte"),
                             "length": count("bytes"),
                             "text": text(),

@@ -10,8 +10,21 @@ from p2pool.dash.address import AddressError, payout_hash160
 from p2pool.dash.address_problem import address_problem
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import WorkerSnapshot, is_estimating
-from p2pool.pool_stats.difficulty_reason import DifficultyReason, difficulty_reason, difficulty_why
-from p2pool.pool_stats.judgement import Judgement, MinerState, Reason, judge, judge_address
+from p2pool.pool_stats.difficulty_reason import (
+    DifficultyReason,
+    difficulty_reason,
+    difficulty_why,
+    submission_interval,
+)
+from p2pool.pool_stats.judgement import (
+    NAMED,
+    Judgement,
+    MinerState,
+    Reason,
+    judge,
+    judge_address,
+    usual_rate,
+)
 from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY
 from p2pool.sharechain.expectations import (
     PROBABILITY,
@@ -27,6 +40,7 @@ from p2pool.web.api.pool import best_max_target, observed_rate, share_difficulty
 from p2pool.web.api.rates import RATE_FIELDS, Estimate, rate_figures
 from p2pool.web.api.schema import (
     AMOUNT,
+    HASH_RATE,
     SECONDS,
     Schema,
     array,
@@ -44,6 +58,7 @@ from p2pool.web.worker_index import address_of
 
 PERIODS: Final = (1, 7, 30)
 """Days for which income is told."""
+NO_WORKER: Final = "This node has no record of a worker with this name."
 _OWN_SHARES: Final = 16
 """Newest shares of an address whose work tells how hard its next one is."""
 
@@ -140,10 +155,31 @@ def one_miner(context: RequestContext, arguments: Arguments) -> dict[str, Any]:
         "reason": judgement.reason.value,
         "why": judgement.why,
         "advice": judgement.advice,
+        "facts": _facts(judgement, snapshot.pool.time),
         "workers": {state.value: miner.counts[state] for state in MinerState},
         **rate_figures(rates),
         "difficulty": _difficulty(snapshot, miner),
         "expected": _expected(snapshot, address, miner),
+    }
+
+
+def _facts(judgement: Judgement, now: float) -> dict[str, Any] | None:
+    """Return what `why` says in figures; None if it is about no worker."""
+    if not judgement.about:
+        return None
+    worker = judgement.about[0]
+    rate, refusals = worker.hash_rate, worker.refusals
+    return {
+        "workers": [each.name.partition(".")[2] for each in judgement.about[:NAMED]],
+        "more_workers": max(0, len(judgement.about) - NAMED),
+        "first_seen": worker.first_seen,
+        "last_accepted": worker.last_accepted,
+        "hash_rate": rate,
+        "usual_hash_rate": usual_rate(worker, now),
+        "dead_part": worker.dead_rate / rate if rate > 0 else 0.0,
+        "recent_submissions": 0 if refusals is None else refusals.accepted + refusals.refused,
+        "recent_refused": 0 if refusals is None else refusals.refused,
+        "refused_for_reason": 0 if refusals is None else refusals.of_code,
     }
 
 
@@ -160,7 +196,7 @@ def _find(snapshot: Snapshot, name: str, *, has_work: bool) -> _Miner:
         return _find_address(snapshot, address, has_work=has_work)
     worker = snapshot.workers.get(name)
     if worker is None:
-        why = "This node has no record of a worker with this name."
+        why = NO_WORKER
         return _Miner(Judgement(Reason.UNKNOWN, why), nobody, _Rates(), 0.0, 0.0, ())
     judgement = judge(worker, snapshot.pool.time, has_work=has_work)
     counts = {**nobody, judgement.state: 1}
@@ -219,6 +255,8 @@ def _difficulty(snapshot: Snapshot, miner: _Miner) -> dict[str, Any] | None:
         "value": hardest.difficulty,
         "share_difficulty": of_share,
         "reason": reason.value,
+        "interval": submission_interval(hardest.difficulty, hardest.hash_rate),
+        "target_interval": pace,
         "why": difficulty_why(reason, hardest.difficulty, rate=hardest.hash_rate, pace=pace),
     }
 
@@ -266,6 +304,23 @@ ENDPOINTS = (
             reason=words(*Reason, description="why it is in this state, for programs"),
             why=text("why it is in this state, as sentences"),
             advice=text("what to do, as sentences; empty if nothing is to be done"),
+            facts=nullable(
+                record(
+                    "the figures in `why`, of the first worker that the reason is about; null if there is none",
+                    workers=array(
+                        text("the name without the address; may be empty"), "the first of these workers"
+                    ),
+                    more_workers=count("further ones"),
+                    first_seen=number("when the worker first connected, in Unix seconds"),
+                    last_accepted=nullable(number("when its last submission was accepted, in Unix seconds")),
+                    hash_rate=HASH_RATE,
+                    usual_hash_rate={**HASH_RATE, "description": "average of a day; 0 if it is not known"},
+                    dead_part=number("part of its work that arrives too late, from 0 to 1"),
+                    recent_submissions=count("submissions of the last minutes, accepted and rejected"),
+                    recent_refused=count("how many of them were rejected"),
+                    refused_for_reason=count("how many of those for the reason"),
+                )
+            ),
             workers=record(
                 "number of workers by state",
                 **{state.value: count(f"workers that are {state}") for state in MinerState},
@@ -277,6 +332,8 @@ ENDPOINTS = (
                     value=number("the difficulty"),
                     share_difficulty=number("minimum share difficulty"),
                     reason=words(*DifficultyReason, description="why it is that, for programs"),
+                    interval=nullable(number("average seconds between two submissions; null if not known")),
+                    target_interval=number("seconds between two submissions that the node aims at"),
                     why=text("why it is that, as sentences"),
                 )
             ),

@@ -147,13 +147,14 @@ class Browser:
         width: int = 1440,
         scheme: str = "light",
         prepare: Callable[[View], None] = lambda _: None,
+        locale: str = "en-GB",
     ) -> View:
         """A page of the node, in a profile without a past. `prepare` is done before it is asked for."""
         context = self._engine.new_context(
             viewport={"width": width, "height": HEIGHT},
             color_scheme=scheme,
             reduced_motion="reduce",
-            locale="en-GB",
+            locale=locale,
             timezone_id="Europe/Berlin",
         )
         context.set_default_timeout(PATIENCE * MILLISECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,8 +60,10 @@ def _parse(text: str) -> BrokerAddress:
     name, plus, kind = scheme.partition("+")
     if not separator or name not in ("redis", "rediss") or (plus and kind != "sentinel"):
         raise ValueError("this is not a URL of Redis")
-    parts = urlsplit("//" + rest)
-    login, _, places = parts.netloc.rpartition("@")
+    # Newer versions of urlsplit reject a list of hosts that has an IPv6 address in it.
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit("//_" + rest.removeprefix(authority))
+    login, _, places = authority.rpartition("@")
     user, colon, password = login.partition(":")
     hosts = tuple(_parse_host(place, SENTINEL_PORT if plus else DEFAULT_PORT) for place in places.split(","))
     if len(hosts) > 1 and not plus:

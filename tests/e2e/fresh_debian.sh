@@ -55,6 +55,9 @@ fresh() { # NAME: a new copy of the root file system
     mount -t overlay -o "lowerdir=$base,upperdir=$work/$1/upper,workdir=$work/$1/work" none "$work/$1/root"
     mount -t proc none "$work/$1/root/proc"
     mount -t tmpfs none "$work/$1/root/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666 none "$work/$1/root/dev/pts"
+    ln -sf pts/ptmx "$work/$1/root/dev/ptmx"
+    echo "127.0.0.1 localhost" >"$work/$1/root/etc/hosts" # as every machine has it
     [ -z "${SITE:-}" ] || cp -r "$SITE/." "$work/$1/root/"
 }
 

@@ -176,7 +176,7 @@ class Browser:
 
 
 def skip_without_chromium() -> None:
-    """The test that asks for it is skipped where the machine has none."""
+    """The test that asks for it, or for a browser, is skipped where the machine has none."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt install chromium)")
 
@@ -207,7 +207,8 @@ _shared = _Shared()
 
 @contextmanager
 def running_browser(url: str) -> Iterator[Browser]:
-    """A browser, where there is Chromium. Several may run at once."""
+    """A browser. Several may run at once."""
+    skip_without_chromium()
     PICTURES.mkdir(parents=True, exist_ok=True)
     with _shared as playwright:
         engine = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -23,8 +23,8 @@ from p2pool.node.persistence import Persistence
 
 
 class BrokerAssembly:
-    """Everything of a node that is for gateways. `problem` returns why there is no work; None while there is;
-    `is_safe` whether a found block is on disk."""
+    """Everything of a node that is for gateways. `problem` returns why there is no work, None while there is;
+    `withdrawn` whether miners must not wait for it either; `is_safe` whether a found block is on disk."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class BrokerAssembly:
         node: Node,
         persistence: Persistence,
         problem: Callable[[], str | None],
+        withdrawn: Callable[[], bool],
         is_safe: Callable[[int], bool],
     ) -> None:
         self._persistence = persistence
@@ -48,6 +49,7 @@ class BrokerAssembly:
             view=node.tracker,
             terms=node.job_terms,
             blocked=problem,
+            withdrawn=withdrawn,
         )
         self._intake = SolutionIntake(
             environment,

@@ -111,6 +111,7 @@ class Pool:
             node=self.node,
             persistence=self.persistence,
             problem=self._work_problem,
+            withdrawn=lambda: self.peers.is_cut_off,
             is_safe=self.dashd.is_safe,
         )
 

@@ -124,6 +124,9 @@ class WorkMessage(_Message, frozen=True, kw_only=True):
     """Whether newer work is expected within milliseconds."""
     sent: Time
     elapsed: Time | None = None
+    withdrawn: bool = False
+    """Whether miners are better off at their backup pools, since the node has been without other nodes for too
+    long. The work is the last that there was."""
     desired_version: int
     new_transaction_hashes: list[Hash]
     transaction_refs: list[tuple[int, int]]

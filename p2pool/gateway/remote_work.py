@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -247,15 +248,21 @@ class RemoteWork:
             return self._broker.problem or self._unusable or "the node has not sent any work yet"
         silent = self._environment.monotonic() - self._heard
         if silent <= SILENCE:
-            return None
+            return "the node has lost all other nodes" if self._is_withdrawn else None
         return self._broker.problem or self._unusable or f"the node has sent nothing for {silent:.0f} s"
 
     def missing(self) -> float:
         """Return for how many seconds there has been no fresh work, as far as the node's last message tells: it
-        may have been in the broker for long when this gateway started."""
+        may have been in the broker for long when this gateway started. Infinity if the node has withdrawn it."""
         if self._heard is None:
             return 0.0
+        if self._is_withdrawn:
+            return math.inf
         return max(0.0, self._environment.monotonic() - self._heard - SILENCE)
+
+    @property
+    def _is_withdrawn(self) -> bool:
+        return self._message is not None and self._message.withdrawn
 
     # --- for stratum -------------------------------------------------------------------------------------
 

@@ -47,14 +47,17 @@ class WorkFeed:
         view: ChainView,
         terms: JobTerms,
         blocked: Callable[[], str | None],
+        withdrawn: Callable[[], bool],
     ) -> None:
-        """Take `blocked`, which returns why there is no work; None while there is."""
+        """Take `blocked`, which returns why there is no work, None while there is; and `withdrawn`, which returns
+        whether miners must not wait for work either."""
         self._environment = environment
         self._broker = broker
         self._names = names
         self._view = view
         self._terms = terms
         self._blocked = blocked
+        self._withdrawn = withdrawn
         self._run = environment.nonce() >> 1  # MessagePack readers take 63 bits
         self._number = 0
         self._change: WorkChangeSent | None = None
@@ -111,14 +114,16 @@ class WorkFeed:
 
     def repeat(self) -> None:
         """Send the newest work again, with terms of now: the broker may be new, or may have lost it."""
-        if self._change is not None and self._blocked() is None:
+        if self._change is not None and (self._blocked() is None or self._withdrawn()):
             self._send(self._change)
 
     def _send(self, change: WorkChangeSent) -> None:
         now = self._environment.clock()
         message = work_message(change, view=self._view, terms=self._terms, now=now)
         elapsed = self._environment.monotonic()
-        message = msgspec.structs.replace(message, run=self._run, number=self._number, elapsed=elapsed)
+        message = msgspec.structs.replace(
+            message, run=self._run, number=self._number, elapsed=elapsed, withdrawn=self._withdrawn()
+        )
         self.transactions.offer(message.template.transactions, change.context.template)
         if self.transactions.is_stored(message.template.transactions):
             self._drop_held()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class NodeSide:
         self.home = home
         self.broker = FakeBroker(server)
         self.stored = 0
+        self.is_cut_off = False
         environment = make_environment(chance=random.Random(seed), clock=lambda: home.now)
         self.clock: Any = environment.reactor
         self.names = Names(home.network.name)
@@ -46,6 +48,7 @@ class NodeSide:
             view=home.tracker,
             terms=node.job_terms,
             blocked=lambda: node.work_problem,
+            withdrawn=lambda: self.is_cut_off,
         )
         node.work_changed.subscribe(
             lambda change: self.feed.work_changed(
@@ -342,6 +345,32 @@ def test_work_that_is_repeated_makes_no_broadcast_but_shows_that_the_node_lives(
     pool.turn()
     assert gateway.work.problem() is None
     assert len(gateway.changes) == count
+
+
+def test_work_is_withdrawn_when_the_node_has_been_without_others_for_too_long(pool):
+    gateway, node = pool.gateways[0], pool.node
+    pool.home.node.renew_work()
+    pool.turn()
+    job = gateway.work.make_job(KEY, None)
+    assert (gateway.work.problem(), gateway.work.missing()) == (None, 0.0)
+
+    node.is_cut_off = True
+    node.feed._blocked = lambda: "not connected to any other node"
+    node.clock.advance(REPEAT)
+    pool.turn()
+    assert gateway.work.problem() == "the node has lost all other nodes"
+    assert gateway.work.missing() == math.inf  # miners leave at once
+    assert gateway.work.is_current(job)
+    assert len(gateway.changes) == 1
+
+    node.is_cut_off = False
+    node.clock.advance(REPEAT)
+    pool.turn()
+    assert gateway.work.problem() is not None  # until there is work again
+    node.feed._blocked = lambda: None
+    node.clock.advance(REPEAT)
+    pool.turn()
+    assert (gateway.work.problem(), gateway.work.missing()) == (None, 0.0)
 
 
 def test_a_gateway_that_cannot_read_the_work_says_so_wherever_it_says_why_there_is_none(pool):

@@ -10,7 +10,7 @@ import pytest
 from tests.dash.c_sources import SHA256_SOURCES, SOURCES, STRICT, compiler
 from tests.support import ROOT
 
-SANITIZERS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = ["-g1", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 def compile_program(target: Path, sources: list[Path], *flags: str) -> subprocess.CompletedProcess:

@@ -3,12 +3,11 @@
 import { BASE } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { ago, difficulty, duration, hashRate, integer, percent, significant } from "../js/format.js";
-import { pollPath, startPage, whileVisible } from "../js/page.js";
+import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
-import { REASONS, fetchWorkers } from "../js/workers.js";
+import { REASONS } from "../js/workers.js";
 
-const WORKERS_PERIOD = 15000;
 const SETTINGS_PERIOD = 600000;
 const KEY = "p2pool-api-key";
 const SETTINGS = [
@@ -69,12 +68,16 @@ const showRejected = counts("refused", {
   number: "Submissions",
   empty: "No submissions rejected.",
 });
-const showDifficulties = counts("vardiff", {
-  caption: "Connected workers by difficulty: minimum, number of workers and percentage",
-  title: "Difficulty (at least)",
-  number: "Workers",
-  empty: "No miners connected.",
+const difficultiesTable = new Table("vardiff", {
+  caption: "Connected workers by difficulty: minimum, number of workers, their hash rate and percentage of the workers",
   few: 30,
+  empty: emptyNote(),
+  columns: [
+    { title: "Difficulty (at least)", head: true, create: (row) => difficulty(row.difficulty) },
+    textColumn("Workers", ({ workers }) => integer(workers)),
+    textColumn("Hash rate", (row) => hashRate(row.hash_rate)),
+    barColumn("Percentage"),
+  ],
 });
 const showOffences = counts("offences", {
   caption: "Rejected connections and offences: reason, number and percentage",
@@ -126,7 +129,7 @@ const bansTable = new Table("bans", {
   ],
 });
 
-const NONE = { gateways: make("span", {}, "No gateways."), hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts.") };
+const NONE = { gateways: make("span", {}, "No gateways."), hosts: make("span", {}, "No hosts with a ban score."), bans: make("span", {}, "No banned hosts."), miners: make("span", {}, "No miners connected.") };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ function showStratum(s) {
   put("f-connections-note", `${significant(s.connections_per_second, 3)} new per second`);
   put("f-workers", integer(s.workers));
   put("f-submissions", rate(s.submissions_per_second));
-  put("f-submissions-note", `${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
+  put("f-submissions-note", `${integer(s.accepted)} accepted since the node started${s.dead > 0 ? `, ${integer(s.dead)} of them dead on arrival` : ""}`);
   const all = s.accepted + s.refused;
   put("f-refused", all > 0 ? percent(s.refused / all) : "0%");
   put("f-refused-note", `${integer(s.refused)} of ${integer(all)} submissions; now ${significant(s.refused_per_second, 3)} per second`);
@@ -146,6 +149,7 @@ function showStratum(s) {
   put("f-banned", integer(s.banned_hosts));
   showAgents(pairs(s.user_agents, (agent) => agent || "not reported"));
   showRejected(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
+  showDifficulties(s.difficulties);
   const offences = [...pairs(s.turned_away, (reason) => `Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => `Offence: ${kind}`)];
   showOffences(offences);
   byId("gateways").hidden = s.gateways.length === 0;
@@ -155,23 +159,11 @@ function showStratum(s) {
 
 const showBans = ({ bans }) => bansTable.show(bans.map((ban) => ({ ...ban, key: ban.host, ts: ban.since })), NONE.bans);
 
-async function pollWorkers() {
-  let answer;
-  try {
-    answer = await fetchWorkers({ connected: "true" });
-  } catch {
-    return; // the banner says that the node does not answer
-  }
-  if (answer === null) return;
-  const found = answer.workers.map((worker) => worker.difficulty).filter((value) => value > 0).sort((a, b) => a - b);
-  const groups = new Map();
-  for (const value of found) {
-    const power = 2 ** Math.floor(Math.log2(value) + 1e-9);
-    groups.set(power, (groups.get(power) ?? 0) + 1);
-  }
-  showDifficulties([...groups].map(([power, count]) => [difficulty(power), count]));
-  const range = `Range ${difficulty(found[0])} to ${difficulty(found.at(-1))}, median ${difficulty(found[found.length >> 1])}.`;
-  put("vardiff-lead", `Each miner’s difficulty adapts to its hash rate.${found.length === 0 ? "" : ` ${range}`}`);
+/** Show the workers by difficulty, in powers of two. */
+function showDifficulties(rows) {
+  const total = rows.reduce((sum, { workers }) => sum + workers, 0);
+  const max = Math.max(1, ...rows.map(({ workers }) => workers));
+  difficultiesTable.show(rows.map((row) => ({ ...row, key: row.difficulty, part: row.workers / total, length: row.workers / max })), NONE.miners);
 }
 
 function showSettings(value, status) {
@@ -254,7 +246,6 @@ startPage({
     if (values.has("api/v1/bans")) showBans(values.get("api/v1/bans"));
   },
 });
-whileVisible(pollWorkers, WORKERS_PERIOD);
 pollPath("api/v1/config", SETTINGS_PERIOD, showSettings);
 new GraphGroup({
   tools: "graph-tools",

@@ -2,6 +2,7 @@
 
 import { bytes, difficulty, hashRate, percent, significant } from "../js/format.js";
 import { startPage } from "../js/page.js";
+import { explainTerms } from "../js/terms.js";
 import { GraphGroup } from "../js/timeseries.js";
 
 let symbol = "DASH";
@@ -63,6 +64,7 @@ const GRAPHS = [
   { holder: "g-memory", title: "Memory", format: bytes, lines: [line("memory", "Memory", 4, true)] },
 ];
 
+explainTerms();
 startPage({
   views: ["api/v1/pool"],
   show: (values) => {

@@ -89,6 +89,8 @@ class App:
         self._construct_monitoring(set_log_level)
         self._cooperator = cooperator(environment)
         self._timers: list[Timer] = []
+        self._custom_pages = False
+        """Whether the pages are an operator's own."""
 
     def _construct_monitoring(self, set_log_level: Callable[[str], None]) -> None:
         """Construct what people see of the pool: history, alerts, web, log."""
@@ -192,8 +194,8 @@ class App:
         )
         built_in = built_in_pages()
         files = config.web_static or built_in
-        custom_pages = files.resolve() != built_in.resolve()
-        site = self.web.listen(self.views, files, live=self.live.resource, custom_pages=custom_pages)
+        self._custom_pages = files.resolve() != built_in.resolve()
+        site = self.web.listen(self.views, files, live=self.live.resource, custom_pages=self._custom_pages)
         pool.listen(site, self.web.url, self.web.browsers)
         self._connect()
         await pool.load()
@@ -251,12 +253,19 @@ class App:
                 "share {share_hash} accepted for {address}; see {url}",
                 share_hash=short_hash(share.hash),
                 address=script_to_text(self.pool.node, share.script),
-                url=f"{self._url}web/share/{hash_hex(share.hash)}",
+                url=self._share_url(share.hash),
             )
 
     def _block_changed(self, record: BlockRecord) -> None:
         if is_first_confirmation(record):
-            _log.info("see the block and who it pays at {url}", url=self._url)
+            url = self._url if record.share_hash is None else self._share_url(record.share_hash)
+            _log.info("see block {height} and whom it pays at {url}", height=record.height, url=url)
+
+    def _share_url(self, share_hash: int) -> str:
+        """Return the address of a share's page, or of its JSON if an operator's own pages are served, which may
+        have no such page. `/share` redirects to the page, and browsers keep what follows the #."""
+        path = "web/share/" if self._custom_pages else "share#"
+        return f"{self._url}{path}{hash_hex(share_hash)}"
 
     @property
     def _height(self) -> int | None:

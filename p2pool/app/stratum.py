@@ -139,7 +139,7 @@ class StratumAssembly:
         # Before the first port is open: loading shares takes a while, and connections made meanwhile stay.
         self._bans.load(self._clock())
         if config.gateways:
-            self._reserve_ports()
+            self._reserve_ports(dashboard)
             return
         proxies = config.stratum_proxy_protocol
         factory = WorkerPort(
@@ -155,7 +155,7 @@ class StratumAssembly:
         _log.info(
             "miners (X11) connect to stratum+tcp://{address}{dashboard}",
             address=host_and_port(self.host, self.port),
-            dashboard="" if dashboard == "" else f", dashboard: {dashboard or self.url}",
+            dashboard=self._and_dashboard(dashboard),
         )
         if self._certificate is not None and config.stratum_ssl_port is not None:
             tls = TLSMemoryBIOFactory(self._certificate, False, self.server, clock=self._reactor)
@@ -202,7 +202,11 @@ class StratumAssembly:
         self._port = self._tls_port = None
         return handed
 
-    def _reserve_ports(self) -> None:
+    def _and_dashboard(self, dashboard: str | None) -> str:
+        """Return the end of the log line about the ports; `dashboard` is what `listen` was given."""
+        return "" if dashboard == "" else f", dashboard: {dashboard or self.url}"
+
+    def _reserve_ports(self, dashboard: str | None) -> None:
         """Keep the ports for the gateways that the node starts. Raises OperatorError."""
         addresses = {
             _WORKER_FLAG: (self._config.worker_host, self._config.worker_port),
@@ -212,8 +216,9 @@ class StratumAssembly:
             if address is not None:
                 self._reserved[flag] = ReservedPort(address, whom="miners", flag=flag)
         _log.info(
-            "miners (X11) connect to the gateways at stratum+tcp://{address}",
+            "miners (X11) connect to the gateways at stratum+tcp://{address}{dashboard}",
             address=host_and_port(self.host, self.port),
+            dashboard=self._and_dashboard(dashboard),
         )
 
     @property

@@ -301,7 +301,13 @@ def _summary(counts: dict[MinerState, int]) -> str:
     return f"{counts[MinerState.OK]} of {total} workers OK, {', '.join(others)}."
 
 
+def _isolated(name: str) -> str:
+    """Return a name for a sentence: letters that are read from the right would take the comma and the name after
+    it along."""
+    return name if name.isascii() else f"\u2068{name}\u2069"
+
+
 def _names(workers: Sequence[WorkerSnapshot]) -> str:
-    names = [worker.name.partition(".")[2] or "the unnamed worker" for worker in workers[:NAMED]]
+    names = [_isolated(worker.name.partition(".")[2]) or "the unnamed worker" for worker in workers[:NAMED]]
     more = len(workers) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

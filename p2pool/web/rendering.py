@@ -70,6 +70,11 @@ def _compress(body: bytes) -> bytes:
     return gzip.compress(body, _LEVEL, mtime=0)
 
 
+def compress_once(body: bytes) -> bytes:
+    """Return a body compressed for one client: in a fifth of the time that the last percents would take."""
+    return gzip.compress(body, 1, mtime=0)
+
+
 def is_compressible(content_type: bytes) -> bool:
     """Return whether compressing saves bytes for this type."""
     kind = content_type.partition(b";")[0].strip()

@@ -13,7 +13,16 @@ from twisted.web import resource
 from twisted.web.http import BAD_REQUEST, INTERNAL_SERVER_ERROR, NOT_MODIFIED, SERVICE_UNAVAILABLE
 from twisted.web.server import NOT_DONE_YET, Request
 
-from p2pool.web.rendering import MIN_COMPRESSED, Rendering, RunInThread, is_compressible, is_known, takes_gzip
+from p2pool.web.rendering import (
+    MIN_COMPRESSED,
+    THREAD_SIZE,
+    Rendering,
+    RunInThread,
+    compress_once,
+    is_compressible,
+    is_known,
+    takes_gzip,
+)
 
 StatusAndBody = tuple[int, bytes]
 """An answer: HTTP status, body."""
@@ -152,12 +161,20 @@ def answer_later(request: Request, content_type: bytes, answer: Deferred[StatusA
 
 
 def answer_now(request: Request, content_type: bytes, answer: StatusAndBody) -> bytes:
-    """Set the status and headers of an answer that must not be cached, and return its body."""
+    """Set the status and headers of an answer that must not be cached, and return its body: compressed if that
+    takes a few milliseconds, as for a list of workers or a history."""
     status, body = answer
+    kind = content_type if status < BAD_REQUEST else JSON_TYPE
     request.setResponseCode(status)
-    request.setHeader(b"Content-Type", content_type if status < BAD_REQUEST else JSON_TYPE)
+    request.setHeader(b"Content-Type", kind)
     request.setHeader(b"Cache-Control", b"no-store")
-    return body
+    if not MIN_COMPRESSED <= len(body) < THREAD_SIZE or not is_compressible(kind):
+        return body
+    request.setHeader(b"Vary", b"Accept-Encoding")
+    if not takes_gzip(_header(request, b"accept-encoding")):
+        return body
+    request.setHeader(b"Content-Encoding", b"gzip")
+    return compress_once(body)
 
 
 def error(status: int, code: str, message: str) -> StatusAndBody:

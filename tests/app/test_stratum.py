@@ -100,12 +100,13 @@ def test_a_node_with_gateways_keeps_the_ports_for_them_and_shows_them(tmp_path):
     flags = ("-w", "127.0.0.1:0", "--stratum-ssl-port", "127.0.0.1:0", "--ssl-self-signed")
     farm = Farm(tmp_path, *flags, "--gateways", "2", "--broker", "redis://h", "--web-port", "127.0.0.1:1")
     with logged() as log:
-        farm.mining.listen(Factory())
+        farm.mining.listen(Factory(), "http://127.0.0.1:1/")
     assert farm.reactor.tcpServers == []
     plain, tls = farm.mining.port, farm.mining.tls_port
     assert plain > 0
     assert tls not in (None, plain)
-    assert f"miners (X11) connect to the gateways at stratum+tcp://127.0.0.1:{plain}" in log.lines[-1]
+    where = f"stratum+tcp://127.0.0.1:{plain}, dashboard: http://127.0.0.1:1/"
+    assert f"miners (X11) connect to the gateways at {where}" in log.lines[-1]
     assert [(each.purpose, each.port) for each in farm.mining.listening()] == [
         ("miners, by gateways", plain),
         ("miners, through TLS", tls),

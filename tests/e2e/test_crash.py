@@ -22,7 +22,7 @@ KILLS = 50
 AT_ONCE = 2
 """Nodes beside each other, each with a data directory of its own."""
 WRITTEN_WITHIN = 2.0
-_ACCEPTED = re.compile(r"^(\S+ \S+) info .*\bshare ([0-9a-f]{8}) accepted for .*/web/share/([0-9a-f]{64})$")
+_ACCEPTED = re.compile(r"^(\S+ \S+) info .*\bshare ([0-9a-f]{8}) accepted for .*/share#([0-9a-f]{64})$")
 
 
 def acknowledged(output: str) -> dict[int, float]:

@@ -129,6 +129,12 @@ ADDRESSES = [
     ([OK, SLOW, QUIET], Reason.STOPPED, "the unnamed worker: it is connected but submits nothing"),
     ([OK, SLOW, QUIET, REJECTED], Reason.DUPLICATE, "bad: 9 of its last 10 submissions were rejected"),
     ([REJECTED] * 5, Reason.DUPLICATE, "bad, bad, bad and 2 more: "),
+    # Letters that are read from the right do not take the comma along.
+    (
+        [REJECTED._replace(name="X.\u05d0")] * 2,
+        Reason.DUPLICATE,
+        " \u2068\u05d0\u2069, \u2068\u05d0\u2069: 9 of its last 10",
+    ),
 ]
 
 

@@ -191,6 +191,23 @@ def test_many_requests_make_one_tag_and_one_compression(pool, monkeypatch):
     assert (len(made), len(hashed)) == (3, 3)
 
 
+def test_a_look_up_is_compressed_for_who_takes_that(pool):
+    name = "x" * 100
+    for number in range(10):
+        pool.stats.record_worker_on(f"y{name}.{number}", difficulty=1.0, now=pool.now)
+    pool.refresh()
+    path = "/api/v1/workers?sort=name"
+    plain, small = pool.ask(path), pool.ask(path, "GET", GZIP)
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
+    assert small.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(small.body) == plain.body
+    assert small.headers["content-length"] == str(len(small.body))
+    head = pool.ask(path, "HEAD", GZIP)
+    assert (head.body, head.headers["content-length"]) == (b"", str(len(small.body)))
+    assert "content-encoding" not in pool.ask("/api/v1/workers/nobody", "GET", GZIP).headers
+
+
 def test_what_is_small_or_does_not_shrink_is_sent_as_it_is(pool):
     for path in ("/rate", "/static/small.js", "/static/picture.png"):
         answer = pool.ask(path, "GET", GZIP)

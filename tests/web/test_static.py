@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -20,6 +21,8 @@ MOVED = {"miner.html": "worker.html", "dashboard.html": "index.html"}
 PLAIN = {*MOVED, "offline.html"}
 """Pages without the shell."""
 """Addresses of older front ends, and where they lead."""
+MAX_WEIGHT = 142_000
+"""Bytes of a page's files: with its figures, it shall stay under 150 kB."""
 SCRIPTS = sorted((*STATIC.glob("js/*.js"), *STATIC.glob("pages/*.js")))
 
 
@@ -50,6 +53,8 @@ def test_a_page_has_what_the_shell_fills_and_what_people_without_it_need(path):
     assert [tag for tag, _ in page.elements].count("h1") == 1
     if path.name in PLAIN:
         return
+    [description] = [a["content"] for tag, a in page.elements if tag == "meta" and a.get("name") == "description"]
+    assert 50 < len(description) < 160
     assert 'href="#main"' in text
     ids = {attributes["id"]: tag for tag, attributes in page.elements if "id" in attributes}
     assert {id: ids[id] for id in ("top", "main", "foot")} == {"top": "header", "main": "main", "foot": "footer"}
@@ -165,6 +170,21 @@ def test_a_page_asks_for_all_its_modules_at_once(path):
     [script] = [a["src"] for tag, a in elements if tag == "script" and a.get("type") == "module"]
     preloaded = [a["href"] for tag, a in elements if tag == "link" and a.get("rel") == "modulepreload"]
     assert sorted(preloaded) == sorted(imported(STATIC / script))
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.name not in PLAIN], ids=lambda path: path.name)
+def test_a_page_is_light(path):
+    """It and all that it loads, compressed. The rest of the limit is for figures: many miners do not make more."""
+    elements = page_of(path).elements
+    files = {path, *(STATIC / a[name] for _, a in elements for name in ("href", "src") if _is_loaded(a.get(name)))}
+    for script in [file for file in files if file.suffix == ".js"]:
+        files |= {script.parent / name for name in re.findall(r'import\("(.+?)"\)', script.read_text("utf-8"))}
+    files.discard(STATIC / "js" / ".." / "vendor" / "lean-qr.mjs")  # when somebody asks for a QR code
+    assert sum(len(gzip.compress(file.read_bytes(), 5)) for file in files) < MAX_WEIGHT
+
+
+def _is_loaded(reference: str | None) -> bool:
+    return reference is not None and reference.endswith((".js", ".css", ".svg", ".mjs"))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -398,3 +398,27 @@ def test_a_slow_miner_begins_as_a_range_and_does_not_spike(pool):
             assert shown["dead_hash_rate"] == 0
         pool.now += 4800
         pool.stats.record_accepted(name, attempts=2.0**22, difficulty=difficulty, dead=False, now=pool.now)
+
+
+def test_connected_workers_are_counted_by_difficulty(pool):
+    """In powers of two, however many they are: the page that shows it fetches no worker."""
+    pool.refresh()
+    assert pool.ask("/api/v1/stratum").json["difficulties"] == []
+    for name, difficulty in (("yA.1", 1.0), ("yA.2", 1.5), ("yA.2", 1.5), ("yB", 2.0**-12), ("yC", 1024.0)):
+        pool.stats.record_worker_on(name, difficulty=difficulty, now=pool.now)
+    pool.stats.record_accepted("yGone", attempts=1e12, difficulty=4.0, dead=False, now=pool.now)
+    for name in ("yA.1", "yA.2", "yC"):
+        pool.stats.record_accepted(name, attempts=1e12, difficulty=1.0, dead=False, now=pool.now)
+    pool.stats.record_accepted("yC", attempts=1e15, difficulty=1024.0, dead=False, now=pool.now)
+    pool.now += 60
+    pool.refresh()
+    workers = {each["name"]: each["hash_rate"] for each in pool.ask("/api/v1/workers").json["workers"]}
+    rows = pool.ask("/api/v1/stratum").json["difficulties"]
+    assert [(row["difficulty"], row["workers"], row["connections"]) for row in rows] == [
+        (2.0**-12, 1, 1),
+        (1.0, 2, 3),
+        (1024.0, 1, 1),
+    ]
+    sums = [workers["yB"], workers["yA.1"] + workers["yA.2"], workers["yC"]]
+    assert [row["hash_rate"] for row in rows] == pytest.approx(sums)
+    assert sums[2] > sums[1] > 0

@@ -30,6 +30,15 @@ function loadPlot() {
   return loading;
 }
 
+/** When the graphs that wait for it have been drawn. */
+let turn = Promise.resolve();
+
+/** Return when it is the next graph's turn: each is drawn in a task of its own, so that phones answer in between. */
+function nextTurn() {
+  turn = turn.then(() => new Promise((resume) => setTimeout(resume)));
+  return turn;
+}
+
 /**
  * A graph in the element with the id `holder`. `lines` are {figure, label, colour (1 to 6), filled, dashed}; `format`
  * returns a value as text; `whole` means that values are whole numbers; `blocks`, that found blocks are marked in it;
@@ -214,6 +223,7 @@ export class Graph {
 
   async draw() {
     const uPlot = await loadPlot();
+    await nextTurn();
     if (this.data === null || this.canvas.clientWidth === 0) return;
     const colours = this.colours();
     const look = JSON.stringify([colours, this.overItem?.hidden]);

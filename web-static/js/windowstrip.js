@@ -47,6 +47,7 @@ export class WindowStrip {
   }
 
   lead({ length, shares, pace }) {
+    if (length === 0) return t("The payment window of the pool: the newest shares of all miners. The pool has no shares yet.");
     const filled = shares < length ? t` The chain is young: the window has ${integer(shares)} of them so far.` : "";
     return t`A block pays for the newest ${integer(length)} shares of the pool, so a share is paid for about ${duration(length * pace)}: new ones enter on the left, old ones leave on the right.${filled}`;
   }
@@ -56,7 +57,8 @@ export class WindowStrip {
     return t`${integer(own)} of ${counted(shares)} belong to this address, ${integer(here)} of them found on this node. The next block pays ${this.coins(payout)} for them, ${percent(part)} of what miners get. The oldest leaves in about ${duration(leaves)}.`;
   }
 
-  next({ one_more_share: more, fades, own_shares: own }) {
+  next({ length, one_more_share: more, fades, own_shares: own }) {
+    if (length === 0) return "";
     const added = t`One more share would add about ${this.coins(more)}.`;
     if (own === 0) return added;
     const told = fades.map(({ after, payout }) => t`${this.coins(payout)} in ${duration(after)}`);
@@ -78,7 +80,7 @@ export class WindowStrip {
       bar.style.height = `${Math.max(4, (100 * bin.payout.duffs) / most)}%`;
       return bar;
     });
-    const marks = MARKS.map((part) => make("span", {}, part === 0 ? t("now") : duration(part * length * pace)));
+    const marks = (length > 0 ? MARKS : []).map((part) => make("span", {}, part === 0 ? t("now") : duration(part * length * pace)));
     const label = t`${this.now(value)} The table below has the same in figures.`;
     return make("div", { role: "img", "aria-label": label }, make("div", { class: "strip-bars" }, ground, ...bars), make("div", { class: "strip-marks" }, ...marks));
   }

@@ -9,6 +9,7 @@ import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
 import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { explainTerms } from "../js/terms.js";
 import { TimeSpan } from "../js/timespan.js";
 
 const DAY = 86400;
@@ -87,7 +88,8 @@ function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) 
   const parts = [plural(blocks, "{0} block", "{0} blocks")];
   if (known(expected)) parts.push(t`${fixed(expected, expected < 10 ? 1 : 0)} expected`);
   const whole = seconds > 0.98 * days * DAY;
-  setText(byId(`f-luck-${days}-note`), parts.join(", ") + (whole ? "" : t` (last ${duration(seconds)} only)`));
+  const note = parts.join(", ") + (whole ? "" : t` (last ${duration(seconds)} only)`);
+  setText(byId(`f-luck-${days}-note`), seconds < 1 ? t("not known yet") : note);
 }
 
 function showRounds(rounds) {
@@ -132,6 +134,7 @@ updateCsvLink();
 
 // --- the page ----------------------------------------------------------------------------------------------
 
+explainTerms();
 startPage({
   views: ["recent_blocks", "api/v1/luck", "api/v1/pool"],
   show(values) {

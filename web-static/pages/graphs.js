@@ -3,6 +3,7 @@
 import { bytes, difficulty, hashRate, milliseconds, percent, significant } from "../js/format.js";
 import { t } from "../js/language.js";
 import { startPage } from "../js/page.js";
+import { explainTerms } from "../js/terms.js";
 import { GraphGroup } from "../js/timeseries.js";
 
 let symbol = "DASH";
@@ -63,6 +64,7 @@ const GRAPHS = [
   { holder: "g-memory", title: t("Memory"), format: bytes, lines: [line("memory", t("Memory"), 4, true)] },
 ];
 
+explainTerms();
 startPage({
   views: ["api/v1/pool"],
   show: (values) => {

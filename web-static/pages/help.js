@@ -1,25 +1,39 @@
-// The help page: whether the pool suits a miner, what its state means, and when it is paid.
+// The help page: how to connect to this node, whether the pool suits a miner, when it is paid, questions and terms.
 
 import { buildCalculator } from "../js/calculator.js";
+import { showAddressType, showHowToConnect, startConnect } from "../js/connect.js";
 import { byId, setText } from "../js/dom.js";
-import { duration, integer, percent } from "../js/format.js";
+import { difficulty, duration, integer, percent } from "../js/format.js";
 import { t } from "../js/language.js";
 import { startPage } from "../js/page.js";
 
+const HASHES_PER_DIFFICULTY = 2 ** 32;
+/** The hash rate for which the time to a share is told, in hashes a second. */
+const USUAL_RATE = 1e9;
 let symbol = "DASH";
-buildCalculator(byId("calculator"), () => symbol);
 
+function showPool(pool) {
+  symbol = pool.symbol;
+  showAddressType(pool);
+  const time = pool.observed_time_to_block;
+  for (const node of document.querySelectorAll(".h-block")) setText(node, time === null ? t("not known yet") : t`about every ${duration(time)}`);
+  setText(byId("h-period"), integer(pool.share_period));
+  setText(byId("h-share"), difficulty(pool.share_difficulty));
+  setText(byId("h-share-time"), duration((pool.share_difficulty * HASHES_PER_DIFFICULTY) / USUAL_RATE));
+}
+
+function showNode(node) {
+  showHowToConnect(node);
+  setText(byId("h-pool"), byId("c-url").textContent);
+  setText(byId("h-fee"), t`${percent(node.fee, 2)} of the work to the operator of this node, ${percent(node.donation, 2)} to the developers`);
+}
+
+startConnect();
+buildCalculator(byId("calculator"), () => symbol);
 startPage({
   views: ["api/v1/pool"],
   show(values) {
-    const pool = values.get("api/v1/pool");
-    if (pool !== undefined) {
-      symbol = pool.symbol;
-      const time = pool.observed_time_to_block;
-      setText(byId("h-block"), time === null ? t("not known yet") : t`about every ${duration(time)}`);
-      setText(byId("h-period"), integer(pool.share_period));
-    }
-    const node = values.get("api/v1/node");
-    if (node !== undefined) setText(byId("h-fee"), t`${percent(node.fee, 2)} and ${percent(node.donation, 2)}`);
+    if (values.has("api/v1/pool")) showPool(values.get("api/v1/pool"));
+    if (values.has("api/v1/node")) showNode(values.get("api/v1/node"));
   },
 });

@@ -3,7 +3,8 @@
 import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
 import { buildCalculator } from "../js/calculator.js";
-import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
+import { showAddressType, showHowToConnect, startConnect } from "../js/connect.js";
+import { byId, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { phrase, plural, t } from "../js/language.js";
@@ -11,8 +12,8 @@ import { rememberButton, rememberedMiner } from "../js/mine.js";
 import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showVerdict, waitText } from "../js/miner.js";
 import { buildWishes } from "../js/notify.js";
 import { pollPath, startPage } from "../js/page.js";
+import { explainTerms } from "../js/terms.js";
 import { GraphGroup } from "../js/timeseries.js";
-import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { REASONS } from "../js/workers.js";
 
@@ -113,7 +114,7 @@ function showPool(pool) {
   put("f-height", waiting ? "–" : integer(pool.block_height));
   put("f-chain", integer(pool.share_chain_height));
   put("h-stale", percent(pool.stale_proportion));
-  put("c-prefix", pool.network === "dash" ? t("starting with X") : t("starting with y on this test network"));
+  showAddressType(pool);
   document.title = known ? t`${hashRate(pool.observed_hash_rate)} – p2pool-dash node` : t("p2pool-dash node");
 }
 
@@ -171,6 +172,7 @@ function showLuck(luck) {
 /** Return blocks found and expected; a node that started recently knows only part of the period. */
 function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
   const found = plural(blocks, "{0} block", "{0} blocks");
+  if (seconds < 1) return t("not known yet");
   const part = seconds < 0.98 * days * 86400 ? t` (last ${duration(seconds)} only)` : "";
   return (expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`) + part;
 }
@@ -222,30 +224,9 @@ if (mine !== null) {
   pollPath(`api/v1/miners/${encodeURIComponent(mine)}`, MINE_PERIOD, showMine);
 }
 
-// --- how to connect ----------------------------------------------------------------------------------------
-
-/** Show the URLs for miners: with the port of this page until the node reports its ports, which may differ. */
-function showHowToConnect(node) {
-  const { hostname, port, protocol } = location;
-  const plain = node?.worker_port ?? (port || (protocol === "https:" ? "PORT" : "80"));
-  put("c-url", `stratum+tcp://${hostname}:${plain}`);
-  put("c-command", `cpuminer -a x11 -o stratum+tcp://${hostname}:${plain} -u ADDRESS.worker -p x`);
-  const tls = node?.worker_tls_port ?? null;
-  byId("c-tls-row").hidden = tls === null;
-  if (tls !== null) put("c-tls", `stratum+ssl://${hostname}:${tls}`);
-  const hint = byId("c-hint");
-  const near = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  if (near) setText(hint, t("Miners on other machines must use the address of this machine instead."));
-  else if (port === "") setText(hint, t("This page was loaded without a port, perhaps through a proxy: miners must use the node’s own host and port."));
-  hint.hidden = !near && port !== "";
-}
-
-for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("button[data-copy]"))) {
-  button.addEventListener("click", () => copy(byId(button.dataset.copy).textContent, button));
-}
+// --- the page ----------------------------------------------------------------------------------------------
 
 buildWishes(byId("wishes"));
-byId("c-url").parentNode.append(" ", qrButton(() => byId("c-url").textContent, t("the URL")));
 
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -266,8 +247,9 @@ function show(values) {
   given("recent_blocks", showBlocks);
 }
 
-showHowToConnect();
+startConnect();
 buildCalculator(byId("calculator"), () => symbol);
+explainTerms();
 startPage({
   views: VIEWS,
   show,

@@ -7,6 +7,7 @@ import { showPages } from "../js/listing.js";
 import { STATE_GROUPS, showState } from "../js/miner.js";
 import { pollPath, startPage } from "../js/page.js";
 import { PagedTable } from "../js/paged.js";
+import { explainTerms } from "../js/terms.js";
 
 const PERIOD = 5000;
 /** Rows on a page of the list. */
@@ -232,4 +233,5 @@ function showStratum(stratum) {
 }
 
 fillSortSelect();
+explainTerms();
 startPage({ views: ["api/v1/stratum"], show: (values) => values.has("api/v1/stratum") && showStratum(values.get("api/v1/stratum")) });

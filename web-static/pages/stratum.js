@@ -4,12 +4,11 @@ import { BASE } from "../js/api.js";
 import { byId, make, setText } from "../js/dom.js";
 import { ago, difficulty, duration, hashRate, integer, percent, significant } from "../js/format.js";
 import { t } from "../js/language.js";
-import { pollPath, startPage, whileVisible } from "../js/page.js";
+import { pollPath, startPage } from "../js/page.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
 import { GraphGroup } from "../js/timeseries.js";
-import { REASONS, fetchWorkers } from "../js/workers.js";
+import { REASONS } from "../js/workers.js";
 
-const WORKERS_PERIOD = 15000;
 const SETTINGS_PERIOD = 600000;
 const KEY = "p2pool-api-key";
 const SETTINGS = [
@@ -70,12 +69,16 @@ const showRejected = counts("refused", {
   number: t("Submissions"),
   empty: t("No submissions rejected."),
 });
-const showDifficulties = counts("vardiff", {
-  caption: t("Connected workers by difficulty: minimum, number of workers and percentage"),
-  title: t("Difficulty (at least)"),
-  number: t("Workers"),
-  empty: t("No miners connected."),
+const difficultiesTable = new Table("vardiff", {
+  caption: t("Connected workers by difficulty: minimum, number of workers, their hash rate and percentage of the workers"),
   few: 30,
+  empty: emptyNote(),
+  columns: [
+    { title: t("Difficulty (at least)"), head: true, create: (row) => difficulty(row.difficulty) },
+    textColumn(t("Workers"), ({ workers }) => integer(workers)),
+    textColumn(t("Hash rate"), (row) => hashRate(row.hash_rate)),
+    barColumn(t("Percentage")),
+  ],
 });
 const showOffences = counts("offences", {
   caption: t("Rejected connections and offences: reason, number and percentage"),
@@ -127,7 +130,7 @@ const bansTable = new Table("bans", {
   ],
 });
 
-const NONE = { gateways: make("span", {}, t("No gateways.")), hosts: make("span", {}, t("No hosts with a ban score.")), bans: make("span", {}, t("No banned hosts.")) };
+const NONE = { gateways: make("span", {}, t("No gateways.")), hosts: make("span", {}, t("No hosts with a ban score.")), bans: make("span", {}, t("No banned hosts.")), miners: make("span", {}, t("No miners connected.")) };
 
 // --- figures -----------------------------------------------------------------------------------------------
 
@@ -139,7 +142,7 @@ function showStratum(s) {
   put("f-connections-note", t`${significant(s.connections_per_second, 3)} new per second`);
   put("f-workers", integer(s.workers));
   put("f-submissions", rate(s.submissions_per_second));
-  put("f-submissions-note", t`${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival`);
+  put("f-submissions-note", s.dead > 0 ? t`${integer(s.accepted)} accepted since the node started, ${integer(s.dead)} of them dead on arrival` : t`${integer(s.accepted)} accepted since the node started`);
   const all = s.accepted + s.refused;
   put("f-refused", all > 0 ? percent(s.refused / all) : percent(0));
   put("f-refused-note", t`${integer(s.refused)} of ${integer(all)} submissions; now ${significant(s.refused_per_second, 3)} per second`);
@@ -147,6 +150,7 @@ function showStratum(s) {
   put("f-banned", integer(s.banned_hosts));
   showAgents(pairs(s.user_agents, (agent) => agent || t("not reported")));
   showRejected(pairs(s.refused_by, (reason) => sentence(REASONS[reason] ?? reason)));
+  showDifficulties(s.difficulties);
   const offences = [...pairs(s.turned_away, (reason) => t`Rejected connection: ${reason}`), ...pairs(s.offences, (kind) => t`Offence: ${kind}`)];
   showOffences(offences);
   byId("gateways").hidden = s.gateways.length === 0;
@@ -156,23 +160,11 @@ function showStratum(s) {
 
 const showBans = ({ bans }) => bansTable.show(bans.map((ban) => ({ ...ban, key: ban.host, ts: ban.since })), NONE.bans);
 
-async function pollWorkers() {
-  let answer;
-  try {
-    answer = await fetchWorkers({ connected: "true" });
-  } catch {
-    return; // the banner says that the node does not answer
-  }
-  if (answer === null) return;
-  const found = answer.workers.map((worker) => worker.difficulty).filter((value) => value > 0).sort((a, b) => a - b);
-  const groups = new Map();
-  for (const value of found) {
-    const power = 2 ** Math.floor(Math.log2(value) + 1e-9);
-    groups.set(power, (groups.get(power) ?? 0) + 1);
-  }
-  showDifficulties([...groups].map(([power, count]) => [difficulty(power), count]));
-  const range = t`Range ${difficulty(found[0])} to ${difficulty(found.at(-1))}, median ${difficulty(found[found.length >> 1])}.`;
-  put("vardiff-lead", t`Each miner’s difficulty adapts to its hash rate.${found.length === 0 ? "" : ` ${range}`}`);
+/** Show the workers by difficulty, in powers of two. */
+function showDifficulties(rows) {
+  const total = rows.reduce((sum, { workers }) => sum + workers, 0);
+  const max = Math.max(1, ...rows.map(({ workers }) => workers));
+  difficultiesTable.show(rows.map((row) => ({ ...row, key: row.difficulty, part: row.workers / total, length: row.workers / max })), NONE.miners);
 }
 
 function showSettings(value, status) {
@@ -255,7 +247,6 @@ startPage({
     if (values.has("api/v1/bans")) showBans(values.get("api/v1/bans"));
   },
 });
-whileVisible(pollWorkers, WORKERS_PERIOD);
 pollPath("api/v1/config", SETTINGS_PERIOD, showSettings);
 new GraphGroup({
   tools: "graph-tools",

@@ -11,6 +11,7 @@ import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showState, 
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
+import { explainTerms } from "../js/terms.js";
 import { GraphGroup } from "../js/timeseries.js";
 import { WindowStrip } from "../js/windowstrip.js";
 import { addressOf } from "../js/workers.js";
@@ -141,7 +142,7 @@ function showFigures(item) {
   put("f-difficulty", item.connections > 0 ? difficulty(item.difficulty) : "–");
   const all = item.accepted + item.refused;
   put("f-accepted", integer(item.accepted));
-  put("f-accepted-note", item.dead > 0 ? t`${integer(item.dead)} of them dead on arrival` : t("submissions, none dead on arrival"));
+  put("f-accepted-note", item.dead > 0 ? t`${integer(item.dead)} of them dead on arrival` : item.accepted > 0 ? t("submissions, none dead on arrival") : t("submissions"));
   put("f-refused", item.refused > 0 ? percent(item.refused / all) : percent(0));
   put("f-refused-note", t`${integer(item.refused)} of ${integer(all)} submissions`);
   put("f-shares", integer(item.shares));
@@ -344,6 +345,7 @@ function begin() {
     }
     if (values.has("api/v1/shares")) showRecentShares(values.get("api/v1/shares"));
   };
+  explainTerms();
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);

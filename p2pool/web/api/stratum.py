@@ -14,6 +14,7 @@ import orjson
 from p2pool.base.compact_json import dump_compact
 from p2pool.pool_stats import BanRecord, HostLoad, PoolSnapshot, WorkerSnapshot
 from p2pool.pool_stats.workers import STEP
+from p2pool.web.api.difficulties import DIFFICULTY_ROWS, difficulty_rows
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.gateways import GATEWAY_ROWS, gateway_rows
 from p2pool.web.api.rates import RATE_FIELDS, RATES_BY_WINDOW, rate_figures, rates_by_window
@@ -163,7 +164,9 @@ def stratum_stats(snapshot: Snapshot) -> dict[str, Any]:
 
 def stratum_figures(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/stratum."""
-    return {**_totals(snapshot.pool), **_security(snapshot), "gateways": gateway_rows(snapshot.pool)}
+    pool = snapshot.pool
+    rows = {"difficulties": difficulty_rows(pool.workers), "gateways": gateway_rows(pool)}
+    return {**_totals(pool), **_security(snapshot), **rows}
 
 
 def _totals(pool: PoolSnapshot) -> dict[str, Any]:
@@ -411,7 +414,7 @@ ENDPOINTS = (
     Endpoint(
         "/api/v1/stratum",
         "Totals of this node's miners, rejected connections, and hosts by ban score",
-        record(**{**_TOTALS, **_SECURITY, "gateways": GATEWAY_ROWS}),
+        record(**{**_TOTALS, **_SECURITY, "difficulties": DIFFICULTY_ROWS, "gateways": GATEWAY_ROWS}),
         view=stratum_figures,
     ),
     Endpoint("/api/v1/bans", "Banned hosts", record(**_BANS), view=ban_list),

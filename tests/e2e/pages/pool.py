@@ -29,6 +29,7 @@ def _address(number: int) -> str:
 
 
 FIRST, SECOND, THIRD = (_address(number) for number in (1, 2, 3))
+CROWD_ADDRESSES = (FIRST, *(_address(number) for number in range(4, 13)))
 WORKERS = (
     f"{FIRST}.rig-1",
     f"{FIRST}.{MARKUP}",

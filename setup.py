@@ -81,7 +81,8 @@ def requirements(name: str) -> list[str]:
 
 def requirements_to_compile() -> list[str]:
     """Return what an isolated build has to install first: the types of all packages count."""
-    lists = ("requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt")
+    optional = ("postgresql", "broker", "miner-alerts")
+    lists = ("requirements.txt", *(f"requirements-{name}.txt" for name in optional))
     compilers = [line for line in requirements("requirements-dev.txt") if line.startswith(COMPILERS)]
     return [*compilers, *(line for name in lists for line in requirements(name))]
 

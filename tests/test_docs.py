@@ -19,6 +19,7 @@ from p2pool.app.settings import all_settings, flag_names
 from p2pool.operators.main import run_command
 from p2pool.stratum.reputation import REPEATED_LOGIN_COST, Offence
 from p2pool.web.admin import admin_actions
+from p2pool.web.api.miner_alerts import POSTS
 from p2pool.web.api.table import ENDPOINTS
 from tests.support import ROOT, parse_module
 
@@ -149,6 +150,7 @@ def served() -> list[re.Pattern[str]]:
     files = [f"/static/{path.name}" for path in (ROOT / "web-static").iterdir()]
     paths = [
         *(each.path for each in ENDPOINTS),
+        *(each.path for each in POSTS),
         *actions,
         *files,
         "/metrics",

@@ -37,6 +37,7 @@ LOCKS = {
     "requirements-build.lock": ["requirements-build.txt"],
     "requirements.lock": [
         *("requirements.txt", "requirements-postgresql.txt", "requirements-broker.txt", "requirements-cli.txt"),
+        "requirements-miner-alerts.txt",
     ],
     "requirements-dev.lock": ["requirements-dev.txt"],
     "requirements-docs.lock": ["requirements-docs.txt"],

@@ -15,7 +15,7 @@ from typing import Final
 from p2pool.alerts.channel import DeliveryOutcome, DeliveryResult, OutboxEntry
 
 MAX_WAITING: Final = 1000
-"""Entries of one destination; beyond it the oldest are dropped."""
+"""Entries of one destination of the operator; beyond it the oldest are dropped."""
 FIRST_WAIT: Final = 5.0
 MAX_WAIT: Final = 3600.0
 """Seconds between two attempts for one entry: FIRST_WAIT, doubled each time, up to this."""
@@ -56,22 +56,32 @@ class LostEntry:
 
 
 class Outbox:
-    """The mailboxes of all destinations. `rng` gives the jitter."""
+    """The mailboxes of all destinations. `rng` gives the jitter; `most` entries wait for each destination."""
 
-    def __init__(self, destinations: Iterable[str], rng: random.Random) -> None:
+    def __init__(self, destinations: Iterable[str], rng: random.Random, most: int = MAX_WAITING) -> None:
         self.mailboxes = {name: Mailbox() for name in destinations}
         self._rng = rng
+        self._most = most
         self._changed: dict[str, OutboxEntry | None] = {}
         """Since the last `take_changes`: new and changed entries by id, None for removed ones. Bound: as
         many as wait, and MAX_UNWRITTEN that were taken out since the last write, which begins at once."""
+
+    def open(self, destination: str) -> None:
+        """Make a mailbox, unless there is one."""
+        self.mailboxes.setdefault(destination, Mailbox())
+
+    def close(self, destination: str) -> None:
+        """Remove a mailbox with all that waits in it."""
+        mailbox = self.mailboxes.pop(destination, Mailbox())
+        self._changed.update(dict.fromkeys(mailbox.waiting))
 
     def put(self, entry: OutboxEntry) -> LostEntry | None:
         """Add an entry to be delivered; return the one that was dropped for it, if there are too many."""
         mailbox = self.mailboxes[entry.destination]
         dropped = None
-        if len(mailbox.waiting) >= MAX_WAITING:
+        if len(mailbox.waiting) >= self._most:
             oldest = next(each for each in mailbox.waiting.values() if each.id != mailbox.busy)
-            dropped = self._lose(mailbox, oldest, f"more than {MAX_WAITING} are waiting")
+            dropped = self._lose(mailbox, oldest, f"more than {self._most} are waiting")
         self._set(mailbox, entry)
         return dropped
 
@@ -80,7 +90,7 @@ class Outbox:
         are dropped; a time too far in the future (the clock was set back) becomes now."""
         for entry in deliveries:
             mailbox = self.mailboxes.get(entry.destination)
-            if mailbox is None or len(mailbox.waiting) >= MAX_WAITING:
+            if mailbox is None or len(mailbox.waiting) >= self._most:
                 self._changed[entry.id] = None
             else:
                 mailbox.waiting[entry.id] = self._sane(entry, now)

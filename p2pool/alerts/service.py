@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, gatherResults
-from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.logger import Logger
 
+from p2pool.alerts.attempt import make_attempt
 from p2pool.alerts.channel import Channel, DeliveryResult, Destination, OutboxEntry, failed
 from p2pool.alerts.figures import AlertFigures, DestinationFigures
 from p2pool.alerts.last_run import LAST_RUN_FILE, LastRun, read_last_run, write_last_run
@@ -36,8 +36,6 @@ DELIVER_PERIOD: Final = 1.0
 """Seconds between two checks for entries that are due."""
 HEARTBEAT_PERIOD: Final = 60.0
 """Seconds between two writes of the file that says that the node is running."""
-ATTEMPT_TIME: Final = 90.0
-"""Seconds after which an attempt is given up, whatever its channel waits for: a library may have no limit."""
 LEAVE_TIME: Final = 2.0
 """Seconds that a stopping node waits for its last notifications."""
 _log = Logger(namespace="p2pool.alerts")
@@ -326,21 +324,10 @@ class Alerts:
             self._deliver_due()
 
     async def _try(self, entry: OutboxEntry) -> DeliveryResult:
-        async def attempt() -> DeliveryResult:
-            return await self._channels[entry.destination].deliver(entry, self._environment.clock())
-
-        try:
-            result = await Deferred.fromCoroutine(attempt()).addTimeout(ATTEMPT_TIME, self._environment.reactor)
-            if self._cut_off and not result.delivered:
-                return failed("the node was stopped")
-            return result
-        except DeferredTimeout:
-            return failed(f"no answer within {ATTEMPT_TIME:g} s")
-        except CancelledError:
+        result = await make_attempt(self._environment, self._channels[entry.destination], entry)
+        if self._cut_off and not result.delivered:
             return failed("the node was stopped")
-        except Exception:
-            _log.failure("internal error: delivering to {destination} failed", destination=entry.destination)
-            return failed("internal error; see the node's log")
+        return result
 
     def _log_lost(self, lost: LostEntry | None) -> None:
         if lost is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from p2pool.alerts.apprise_channel import service_of
 from p2pool.alerts.channel import Destination, DestinationKind
 from p2pool.alerts.mail import MailServer
+from p2pool.alerts.miners.settings import MinerAlertOptions, MinerAlertSettings, check_miner_alerts
 from p2pool.alerts.options import (
     SMTP_PASSWORD,
     SMTP_PORT,
@@ -42,9 +43,12 @@ class AlertSettings:
     mail: MailServer | None = None
     node: str = ""
     page: str | None = None
+    miners: MinerAlertSettings = field(default_factory=MinerAlertSettings)
 
 
-def check_alerts(webhooks: WebhookOptions, alerts: AlertOptions) -> AlertSettings:
+def check_alerts(
+    webhooks: WebhookOptions, alerts: AlertOptions, miners: MinerAlertOptions | None = None
+) -> AlertSettings:
     """Return the settings that the options make together. Raises OperatorError."""
     if webhooks.webhook_events is not None and not webhooks.webhook:
         raise OperatorError("--webhook-events without --webhook: give the URL to send them to")
@@ -71,6 +75,9 @@ def check_alerts(webhooks: WebhookOptions, alerts: AlertOptions) -> AlertSetting
         mail=mail,
         node=alerts.alert_node,
         page=alerts.alert_page,
+        miners=check_miner_alerts(
+            miners or MinerAlertOptions(), page=alerts.alert_page, mail=mail, alert_urls=alerts.alert_url
+        ),
     )
 
 

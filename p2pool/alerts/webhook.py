@@ -2,7 +2,8 @@
 
 What the server may do is bounded: a total time, a few redirects, the beginning of a response. A redirect is
 followed only to a globally reachable address, unless it is allowed to lead elsewhere: the URL is the operator's, a
-redirect is not. Names are resolved here, and the connection goes to the very address that was checked.
+redirect is not. A URL that a stranger gave (`miners`) may itself lead only to such an address, and none of its
+redirects is followed. Names are resolved here, and the connection goes to the very address that was checked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import contextlib
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urljoin, urlsplit
@@ -40,6 +43,7 @@ from p2pool.alerts.channel import (
     shortened,
     without_secrets,
 )
+from p2pool.base.endpoints import is_of_this_machine
 from p2pool.base.environment import Environment, IReactor
 from p2pool.base.hosts import is_global, parse_address
 from p2pool.base.http_client import MeteredEndpoint, RequestBody
@@ -150,24 +154,54 @@ class Webhook:
     def __init__(
         self, environment: Environment, target: WebhookUrl, *, secret: str | None, allow_private: bool
     ) -> None:
-        self._environment = environment
-        self._reactor = environment.reactor
-        self._target = target
+        self._poster = Poster(environment, target, Trust.OPERATOR_WIDELY if allow_private else Trust.OPERATOR)
         self._secret = secret
-        self._allow_private = allow_private
 
     async def deliver(self, entry: OutboxEntry, now: float) -> DeliveryResult:
         """Post the entry's content, signed, and return the result."""
-        body = orjson.dumps({**entry.content, "delivery": entry.id, "sent": round(now, 3)})
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            "X-P2Pool-Event": str(entry.content.get("event", "")),
-            "X-P2Pool-Delivery": entry.id,
-            "X-P2Pool-Timestamp": str(int(now)),
-        }
+        body, headers = hook_request(entry, now)
         if self._secret is not None:
             headers["X-P2Pool-Signature"] = sign(self._secret, body)
+        return await self._poster.post(body, headers)
+
+
+def hook_request(entry: OutboxEntry, now: float) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers that a webhook is sent, without a signature."""
+    body = orjson.dumps({**entry.content, "delivery": entry.id, "sent": round(now, 3)})
+    return body, {
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+        "X-P2Pool-Event": str(entry.content.get("event", "")),
+        "X-P2Pool-Delivery": entry.id,
+        "X-P2Pool-Timestamp": str(int(now)),
+    }
+
+
+class Trust(Enum):
+    """Where a URL and its redirects may lead, by who gave it."""
+
+    OPERATOR = auto()
+    """Anywhere; its redirects only to globally reachable addresses."""
+    OPERATOR_WIDELY = auto()
+    """Anywhere, its redirects as well."""
+    STRANGER = auto()
+    """Only to globally reachable addresses of other machines; redirects are refused."""
+    STRANGER_ALLOWED = auto()
+    """Anywhere, because the operator named its host; redirects are refused."""
+
+
+class Poster:
+    """Posts to one URL."""
+
+    def __init__(self, environment: Environment, target: WebhookUrl, trust: Trust) -> None:
+        self._environment = environment
+        self._reactor = environment.reactor
+        self._target = target
+        self._trust = trust
+        self._redirects = MAX_REDIRECTS if trust in (Trust.OPERATOR, Trust.OPERATOR_WIDELY) else 0
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> DeliveryResult:
+        """Make one attempt, which takes TOTAL_TIME at most, and return its result."""
         posting = Deferred.fromCoroutine(self._post(body, headers))
         deadline = self._reactor.callLater(TOTAL_TIME, posting.cancel)
         try:
@@ -182,11 +216,16 @@ class Webhook:
             if deadline.active():
                 deadline.cancel()
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> DeliveryResult:
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> DeliveryResult:
         target, redirected = self._target, False
-        for _ in range(MAX_REDIRECTS + 1):
-            hosts = await self._hosts_of(target, redirected)
-            agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._environment, target, hosts))
+        for _ in range(self._redirects + 1):
+            endpoints = _Endpoints(
+                self._environment,
+                target,
+                await self._hosts_of(target, redirected),
+                named=self._trust is not Trust.STRANGER,
+            )
+            agent = Agent.usingEndpointFactory(self._reactor, endpoints)
             given = dict(headers)
             if target.authorization is not None:
                 given["Authorization"] = target.authorization
@@ -196,7 +235,7 @@ class Webhook:
                 Headers({name: [value] for name, value in given.items()}),
                 RequestBody(body),
             )
-            if response.code not in FOLLOWED:
+            if response.code not in FOLLOWED or not self._redirects:
                 return await self._answer(response)
             response.deliverBody(_Beginning(self._reactor, 0))
             location = _last(response.headers, b"location")
@@ -206,17 +245,19 @@ class Webhook:
     async def _hosts_of(self, target: WebhookUrl, redirected: bool) -> list[str]:
         """Return the addresses to connect to, the best first; for a name that a proxy resolves, the name. Raises
         _Rejected."""
+        if self._trust is Trust.STRANGER:
+            return await self._public_hosts_of(target)
+        checked = redirected and self._trust is Trust.OPERATOR
         proxy = proxy_for(self._environment, target.host, named=True)
         if proxy is not None and parse_address(target.host) is None:
-            if redirected and not self._allow_private and target.host != self._target.host:
+            if checked and target.host != self._target.host:
                 raise _Rejected(
                     f"redirected to {target.host}, whose address only the proxy knows: refused "
                     "(--webhook-allow-private allows it)"
                 )
             return [target.host]
-        literal = parse_address(target.host)
-        found = [literal] if literal is not None else await self._resolve(target)
-        if redirected and not self._allow_private:
+        found = await self._addresses_of(target, replace(self._environment, proxy=None))
+        if checked:
             allowed = [address for address in found if is_global(address)]
             if not allowed:
                 raise _Rejected(
@@ -224,13 +265,27 @@ class Webhook:
                     "(--webhook-allow-private allows it)"
                 )
             found = allowed
-        return [str(address) for address in dict.fromkeys(found)][:MAX_ADDRESSES]
+        return _in_turn(found)
 
-    async def _resolve(self, target: WebhookUrl) -> list[Address]:
-        direct = replace(self._environment, proxy=None)
+    async def _public_hosts_of(self, target: WebhookUrl) -> list[str]:
+        """Return the addresses of a stranger's URL. Without an address that may be connected to there is no
+        connection, nor to a name that only the proxy could resolve. Raises _Rejected."""
+        found = await self._addresses_of(target, self._environment)
+        if self._environment.proxy is None:
+            found = [address for address in found if not is_of_this_machine(address)]
+        found = [address for address in found if is_global(address)]
+        if not found:
+            raise _Rejected("its host is not on the public internet")  # and no word about the network here
+        return _in_turn(found)
+
+    async def _addresses_of(self, target: WebhookUrl, environment: Environment) -> list[Address]:
+        """Return the addresses of a target's host. Raises _Rejected if it has none."""
+        literal = parse_address(target.host)
+        if literal is not None:
+            return [literal]
         try:
-            hosts = await resolve(direct, target.host, target.port)
-        except (OSError, UnicodeError):
+            hosts = await resolve(environment, target.host, target.port)
+        except (OSError, UnicodeError, ConnectError):
             hosts = []
         addresses = [parse_address(host) for host in hosts]
         found = [address for address in addresses if address is not None]
@@ -265,6 +320,10 @@ _BROKEN_OFF = (
     ResponseFailed,
     OSError,
 )
+
+
+def _in_turn(addresses: Iterable[Address]) -> list[str]:
+    return [str(address) for address in dict.fromkeys(addresses)][:MAX_ADDRESSES]
 
 
 def _why(error: Exception) -> str:
@@ -323,10 +382,13 @@ class _InTurn:
 class _Endpoints:
     """Connects to one of these hosts, whatever the URL says; its certificate must be the URL's host's."""
 
-    def __init__(self, environment: Environment, target: WebhookUrl, hosts: list[str]) -> None:
+    def __init__(
+        self, environment: Environment, target: WebhookUrl, hosts: list[str], *, named: bool = True
+    ) -> None:
         self._environment = environment
         self._target = target
         self._hosts = hosts
+        self._named = named
 
     def endpointForURI(self, uri: Any) -> Any:
         """Return the endpoint for the addresses that were checked."""
@@ -337,7 +399,7 @@ class _Endpoints:
 
     def _endpoint(self, host: str) -> Any:
         timeout = CONNECT_TIME / len(self._hosts)
-        return endpoint_to(self._environment, host, self._target.port, timeout=timeout, named=True)
+        return endpoint_to(self._environment, host, self._target.port, timeout=timeout, named=self._named)
 
 
 class _Beginning(Protocol):

@@ -38,5 +38,5 @@ Gateways, which have miners and nothing else of a node:
 - `child_settings`: what each of them is given; `leftover_gateways`: what those left that are no longer started
 - `shared_pool`: what both sides share: bans, connections by host, operators' actions
 
-One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `history`, `simnet`.
+One assembly a topic: `dashd`, `payouts`, `stratum`, `peers`, `web`, `alerts`, `miner_alerts`, `history`, `simnet`.
 """

@@ -57,7 +57,7 @@ class AlertsAssembly:
             minute_of_day=_minute_of_day,
             new_id=lambda: environment.random_hex(16),
             alert_sent=stats.record_alert,
-            identity=self._identity,
+            identity=self.identity,
             snapshot=lambda: stats.snapshot(environment.clock(), good_for=POLL_PERIOD),
         )
         channels = {each.id: self._channel(each) for each in settings.destinations}
@@ -91,7 +91,8 @@ class AlertsAssembly:
             return Mail(settings.mail, destination.target, self._environment)
         return AppriseChannel(destination.target, self._environment.run_in_daemon_thread)
 
-    def _identity(self) -> NodeIdentity:
+    def identity(self) -> NodeIdentity:
+        """Return how messages call this node."""
         config = self._config
         log = "its standard output" if config.log_path == STANDARD_OUTPUT else str(config.log_path)
         node = config.alerts.node or printable(socket.gethostname())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from p2pool.alerts.channel import DestinationKind
+from p2pool.alerts.miners.settings import MinerAlertOptions
 from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.alerts.settings import AlertSettings, check_alerts
 from p2pool.app.environment_settings import read_environment, unknown_variables
@@ -253,7 +254,9 @@ def _checked(values: Values, words: tuple[str, ...], default_datadir: Path) -> C
     values["datadir"] = datadir / network.name
     _set_payouts(values, _options(PayoutOptions, values), network=network, notices=notices)
     values["rpc_arguments"] = _rpc_arguments(words, _options(CredentialOptions, values))
-    values["alerts"] = check_alerts(_options(WebhookOptions, values), _options(AlertOptions, values))
+    values["alerts"] = check_alerts(
+        *(_options(WebhookOptions, values), _options(AlertOptions, values), _options(MinerAlertOptions, values))
+    )
     values.setdefault("worker_endpoint", ("", network.worker_port))
     # A node behind a proxy is not to be found by those who try all addresses.
     host = "" if values.get("proxy") is None else loopback_address()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from p2pool.app.gateway_children import GatewayChildren
 from p2pool.app.handover import HandedOver
 from p2pool.app.history import HistoryAssembly
 from p2pool.app.leftover_gateways import warn_of_leftovers
+from p2pool.app.miner_alerts import miner_alerts
 from p2pool.app.onion import OnionService, OnionSettings
 from p2pool.app.own_gateways import OwnGateways
 from p2pool.app.pool import DISK_END, Pool, is_first_confirmation
@@ -105,6 +106,15 @@ class App:
             history_problem=self.history.problem,
         )
         self.alerts.service.events.subscribe(self.history.record_event)
+        self.miner_alerts = miner_alerts(
+            environment,
+            config,
+            stats=pool.stats,
+            identity=self.alerts.identity,
+            paid=self._paid,
+            has_secret=pool.stratum.operator.has_secret,
+        )
+        self.alerts.service.events.subscribe(self.miner_alerts.happened)
         self.web = WebAssembly(
             environment,
             config,
@@ -112,6 +122,7 @@ class App:
             set_log_level=set_log_level,
             alerts=self.alerts,
             gateways=None if pool.shared is None else pool.shared.sender,
+            miner_alerts=self.miner_alerts,
         )
         self.onion = OnionService(environment, self._onion_settings, config.datadir)
         self._shown = shown_settings(config)
@@ -151,6 +162,7 @@ class App:
             web_password=config.web_password is not None,
             broadcaster_enabled=not config.disable_broadcaster,
             alerts=self.alerts.service.figures,
+            miner_alerts=self.miner_alerts.figures,
             web_rates=self.web.access.figures,
             history=self.history.history,
             traffic=pool.peers.traffic,
@@ -201,7 +213,7 @@ class App:
         await pool.load()
         if handed is None:
             self.process_watch.spare_shares()
-        await pool.start(self._find_dashd, self.alerts.service.start)
+        await pool.start(self._find_dashd, self.alerts.service.start, self.miner_alerts.start)
         if not pool.stopping:
             self._start_services()
 
@@ -266,6 +278,11 @@ class App:
         have no such page. `/share` redirects to the page, and browsers keep what follows the #."""
         path = "web/share/" if self._custom_pages else "share#"
         return f"{self._url}{path}{hash_hex(share_hash)}"
+
+    def _paid(self, block_hash: int) -> Mapping[str, int] | None:
+        """Return duffs by address of a block; None while they are not known."""
+        known = self.views.sources.cache.paid.get(block_hash)
+        return None if known is None else known.amounts
 
     @property
     def _height(self) -> int | None:
@@ -389,7 +406,8 @@ class App:
     async def _stop_pool(self, times: StopTimes) -> None:
         """Stop what mines, and write what is not on disk yet."""
         await self.pool.stop(times)
-        stops: list[Callable[[], Any]] = [self.history.stop, self.simnet.stop_daemon, self.alerts.service.stop]
+        stops: list[Callable[[], Any]] = [self.history.stop, self.simnet.stop_daemon]
+        stops += [self.alerts.service.stop, self.miner_alerts.stop]
         if self.children is not None:
             stops.append(self.children.stop)
         await times.together(*stops, by=DISK_END)

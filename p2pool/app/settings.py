@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from p2pool.alerts.miners.settings import MinerAlertOptions
 from p2pool.alerts.options import AlertOptions, WebhookOptions
 from p2pool.app.legacy_flags import LegacyOptions
 from p2pool.base.setting_values import one_of, read_path
@@ -122,7 +123,7 @@ GROUPS = (
     Group("shares", "files of the share chain", (ShareSettings,)),
     Group("history", "database for graphs and lists", (HistorySettings,)),
     Group("webhooks", "webhooks", (WebhookOptions,)),
-    Group("alerts", "alerts", (AlertOptions,)),
+    Group("alerts", "alerts", (AlertOptions, MinerAlertOptions)),
     Group("broker", "gateways: stratum in processes of its own", (BrokerSettings,)),
     Group("merged", "merged mining", (MergedSettings,)),
     Group("simnet", "simulated network (--net simnet)", (SimnetSettings,)),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from p2pool.alerts.last_run import LAST_RUN_FILE
+from p2pool.alerts.miners.file import MINERS_FILE
 from p2pool.alerts.outbox_file import OUTBOX_FILE
 from p2pool.base.database_format import DatabaseFormat
 from p2pool.base.known_databases import DATABASES_FILE
@@ -19,6 +20,7 @@ from p2pool.stratum.ban_file import BANS_FILE
 
 STATE_FILES: Final[tuple[StateFormat, ...]] = (
     *(PEERS_FILE, BANS_FILE, NETWORK_PEERS_FILE, BLOCKS_FILE, DYNAMIC_FILE, LAST_RUN_FILE, DATABASES_FILE),
+    MINERS_FILE,
 )
 """Files in JSON."""
 DATABASES: Final[tuple[DatabaseFormat, ...]] = (SHARES_FILE, OUTBOX_FILE)

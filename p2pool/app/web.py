@@ -33,6 +33,7 @@ from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource, AlertTester, Gateways, OperatorPort, admin_actions, with_gateways
 from p2pool.web.audit import AuditLog
 from p2pool.web.known_hosts import machine_names
+from p2pool.web.miner_alerts import MinerAlertsPort
 from p2pool.web.request import WebRequest
 from p2pool.web.site import WebSite
 from p2pool.web.sources import OpenPort
@@ -54,6 +55,7 @@ class WebAssembly:
         set_log_level: Callable[[str], None],
         alerts: AlertTester | None = None,
         gateways: Gateways | None = None,
+        miner_alerts: MinerAlertsPort | None = None,
     ) -> None:
         self._environment = environment
         self._reactor = environment.reactor
@@ -66,6 +68,7 @@ class WebAssembly:
         if gateways is not None:
             actions = with_gateways(actions, gateways)
         self._actions = {name: AdminResource(name, each, self._audit) for name, each in actions.items()}
+        self._miner_alerts = miner_alerts
         self.browsers = WebConnections(config.web_trusted_proxy)
         self._certificate: ServerCertificate | None = None
         self._timers: list[Timer] = []
@@ -87,6 +90,7 @@ class WebAssembly:
             live=live,
             access=self.access,
             admin=self._actions,
+            miner_alerts=self._miner_alerts,
             custom_pages=custom_pages,
         )
         if config.web_port is None:

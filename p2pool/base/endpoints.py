@@ -7,11 +7,13 @@ import errno
 import re
 import socket
 from functools import cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from twisted.internet.error import CannotListenError
 
 from p2pool.base.errors import OperatorError, ParseError
+from p2pool.base.hosts import parse_address
 
 IPV4_LOOPBACK: Final = "127.0.0.1"
 IPV6_LOOPBACK: Final = "::1"
@@ -99,3 +101,15 @@ def unreachable_hint(error: Exception, host: str) -> str:
         return ""
     other = "IPv4" if ":" in host else "IPv6"
     return f" This machine has no {family_of(host)} route to {host}: give an {other} address if it has one."
+
+
+def is_of_this_machine(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether an address is one of this machine: the system would then connect from that same address.
+    Nothing is sent."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return parse_address(probe.getsockname()[0]) == address
+    except OSError:
+        return False  # no way leads there

@@ -13,7 +13,13 @@ from p2pool.base.text import printable
 from p2pool.stratum.errors import ErrorCode, StratumError
 from p2pool.stratum.miner_state import EXTRANONCE2_SIZE
 from p2pool.stratum.session import Session
-from p2pool.stratum.username import Username, parse_username, password_difficulty, positive_number
+from p2pool.stratum.username import (
+    Username,
+    parse_username,
+    password_difficulty,
+    password_secret,
+    positive_number,
+)
 
 MAX_WORKERS_PER_CONNECTION = 256
 _MAX_EXTENSIONS = 16
@@ -113,6 +119,7 @@ def authorize(session: Session, params: list[Any], now: float) -> bool:
 
 def _apply_options(session: Session, username: Username, password: Any) -> None:
     """Apply the options of the first worker to the connection. A resumed session takes no starting difficulty."""
+    session.alert_secret = password_secret(password)
     start = password_difficulty(password)
     if start is not None and not session.resumed:
         session.vardiff.set(start)

@@ -6,6 +6,7 @@ Times are in seconds. Actions take effect at once, and messages return how many 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from hmac import compare_digest
 from ipaddress import ip_address, ip_network
 
 from twisted.logger import Logger
@@ -16,6 +17,7 @@ from p2pool.pool_stats import BanRecord
 from p2pool.stratum.guard import MAX_REASON
 from p2pool.stratum.server import StratumServer
 from p2pool.stratum.session import Session
+from p2pool.stratum.username import secret_hash
 
 _log = Logger(namespace="p2pool.stratum")
 
@@ -77,6 +79,18 @@ class Operator:
         for session in list(self._server.connections):  # miners that are not authorized yet are notified later
             self._server.serve(session, session.pool_mask_changed, self._clock())
         return sum(session.version_mask is not None for session in self._server.connections)
+
+    def has_secret(self, address: str, secret: str) -> bool:
+        """Return whether a connected miner of an address has this secret for alerts in its password."""
+        expected = secret_hash(secret)
+        if expected is None:
+            return False
+        known = [
+            session.alert_secret
+            for session in self._server.connections
+            if session.alert_secret is not None and session.payee is not None and session.payee.address == address
+        ]
+        return any(compare_digest(expected, each) for each in known)
 
     def ban(self, host: str, seconds: float, reason: str = "by the operator") -> BanRecord:
         """Ban an address (IPv6: its /64) and close its connections."""

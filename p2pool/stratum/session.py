@@ -27,8 +27,7 @@ from p2pool.stratum.username import Username
 from p2pool.stratum.vardiff import Vardiff
 
 IDLE_RESEND = 25.0
-"""Seconds after which a connection to which nothing was sent gets its job again: some firmware disconnects from a
-silent pool."""
+"""Seconds without a line after which a connection gets its job again: some firmware leaves a silent pool."""
 PING_AFTER = 60.0
 """Seconds of silence after which a miner that knows mining.ping is sent one."""
 PING_TIME = 60.0
@@ -62,6 +61,7 @@ class Session:
         "_refused",
         "_takeovers",
         "_version_due",
+        "alert_secret",
         "asked_elsewhere",
         "change_due",
         "closing",
@@ -100,6 +100,8 @@ class Session:
         """The version bits that this miner may roll; None without version rolling."""
         self.payee: Username | None = None
         """The first worker, whose address all jobs of this connection pay; None before it is authorized."""
+        self.alert_secret: bytes | None = None
+        """The hash of the secret by which the miner proves its address to those who set alerts for it."""
         self.workers: dict[str, Username] = {}
         """The authorized workers, by the names that their submissions carry."""
         self.earning = False
@@ -297,8 +299,7 @@ class Session:
             self.notify("client.show_message", [text], now)
 
     def reconnect(self, target: list[str | int | None], now: float) -> None:
-        """Ask the miner to reconnect to `[host, port, wait]`; None means the present one, and [] means all
-        three."""
+        """Ask the miner to reconnect to `[host, port, wait]`; None means the present one, [] all three."""
         if self.working:
             self.notify("client.reconnect", target, now)
 
@@ -312,8 +313,7 @@ class Session:
             self.mask_due = True
 
     def negotiate_mask(self, requested: int, now: float) -> bool:
-        """Set the version bits that the miner may roll, of those that it requested. Return whether they
-        changed."""
+        """Set the version bits that the miner may roll, of those it requested. Return whether they changed."""
         former, self.state.requested_mask = self.version_mask, requested
         self.version_mask = self.context.settings.version_mask & requested
         if former is not None and former != self.version_mask:

@@ -1,4 +1,5 @@
-"""Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`, `d=DIFF`.
+"""Usernames and passwords of miners: `ADDRESS[.worker | _worker][+DIFF][/DIFF][+sSECONDS]`; `d=DIFF` and
+`alerts=SECRET`, separated by commas.
 
 An option that is not a number is part of the worker's name, as in legacy p2pool-dash: `ADDRESS/rig1`,
 `ADDRESS.rig+abc`. A number that is not positive is rejected, and so is a sign with nothing after it.
@@ -10,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 
 from p2pool.base.text import printable
 from p2pool.dash.address import AddressError, payout_hash160
@@ -19,6 +21,8 @@ from p2pool.stratum.errors import ErrorCode, StratumError
 from p2pool.stratum.vardiff import clamp
 
 _MAX_USERNAME = 256
+MIN_SECRET = 12
+"""Characters of a secret for alerts."""
 _USERNAME = re.compile(r"(?P<address>[^._+/]*)(?:[._](?P<worker>[^+/]*))?(?P<options>(?:[+/][^+/]*)*)")
 _OPTION = re.compile(r"(\+s|\+|/)([^+/]*)")
 _NUMBERS = (int, float, str)
@@ -116,10 +120,29 @@ def parse_username(text: str, network: Network) -> Username:
 
 def password_difficulty(password: object) -> float | None:
     """Return the starting difficulty of `d=DIFF`, alone or in a comma-separated list; None if there is none."""
+    return positive_number(_password_option(password, "d"))
+
+
+def password_secret(password: object) -> bytes | None:
+    """Return the hash of the secret of `alerts=SECRET` in a password; None if there is none, or a short one."""
+    secret = _password_option(password, "alerts")
+    return None if secret is None else secret_hash(secret)
+
+
+def secret_hash(secret: str) -> bytes | None:
+    """Return what is kept of a miner's secret, 32 bytes; None if it has too few characters to be one."""
+    secret = secret.strip()
+    if len(secret) < MIN_SECRET:
+        return None
+    return sha256(b"p2pool alerts " + secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _password_option(password: object, name: str) -> str | None:
+    """Return the value of the first NAME=VALUE in a comma-separated list."""
     if not isinstance(password, str) or len(password) > _MAX_USERNAME:
         return None
     for part in password.split(","):
         key, _, value = part.strip().partition("=")
-        if key == "d":
-            return positive_number(value)
+        if key == name:
+            return value
     return None

@@ -6,7 +6,7 @@ Serving:
 - `request`: the rules of HTTP for all requests; `access`, `auth`, `client_address`, `known_hosts`, `rate_limit`:
   who may ask for what, and how often; `settings` are those of the web
 - `health`: what orchestrators are told without a password
-- `admin`, `audit`: actions of operators, and their log
+- `admin`, `audit`: actions of operators, and their log; `miner_alerts`: alerts that miners set
 
 Figures:
 - `sources`: everything that views may show; `collector` records it once a second, `views` renders it

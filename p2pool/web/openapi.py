@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from p2pool.web.api.endpoint import Endpoint, EndpointParameter
+from p2pool.web.api.endpoint import Endpoint, EndpointParameter, ErrorResponse
+from p2pool.web.api.miner_alerts import POSTS, PostEndpoint
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import TOPICS
 from p2pool.web.resources import JSON_TYPE
@@ -12,7 +14,8 @@ from p2pool.web.resources import JSON_TYPE
 _JSON: Final = "application/json"
 OLD_MARK: Final = "old"
 """The tag of paths outside /api: those that p2pool's front ends and scripts know."""
-_ABOUT: Final = """The figures of a p2pool-dash node. The API is read-only and supports GET and HEAD.
+_ABOUT: Final = """The figures of a p2pool-dash node. The API supports GET and HEAD, and is read-only but for
+the paths with POST, by which miners set alerts for their own addresses.
 
 `/api/v1/...` is the interface for new programs. Amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times
 are Unix seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. Most responses are
@@ -30,9 +33,12 @@ def document(version: str) -> dict[str, Any]:
         # Relative to this document's own address: also below the path of a reverse proxy.
         "servers": [{"url": ".."}],
         "paths": {
-            endpoint.path: {"get": _operation(endpoint, topic)}
-            for topic, endpoints in TOPICS.items()
-            for endpoint in endpoints
+            **{
+                endpoint.path: {"get": _operation(endpoint, topic)}
+                for topic, endpoints in TOPICS.items()
+                for endpoint in endpoints
+            },
+            **{each.path: {"post": _post(each)} for each in POSTS},
         },
         "components": {"schemas": {"Error": ERROR}},
         "tags": [*({"name": topic} for topic in TOPICS), {"name": OLD_MARK}],
@@ -68,8 +74,24 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "the figures", "content": content}}
     if endpoint.status_of is not None:
         answers["503"] = {"description": "something is missing", "content": content}
+    return answers | _errors(endpoint.every_error())
+
+
+def _post(endpoint: PostEndpoint) -> dict[str, Any]:
+    content = {_JSON: {"schema": endpoint.schema}}
+    return {
+        "operationId": endpoint.path[1:].replace("/", "_").replace("-", "_"),
+        "summary": endpoint.summary,
+        "tags": ["alerts"],
+        "requestBody": {"required": True, "content": {_JSON: {"schema": endpoint.request}}},
+        "responses": {"200": {"description": "done", "content": content}} | _errors(endpoint.refusals),
+    }
+
+
+def _errors(refusals: Iterable[ErrorResponse]) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
     words: dict[str, list[str]] = {}
-    for refusal in endpoint.every_error():
+    for refusal in refusals:
         line = f"`{refusal.code}`: {refusal.text}"
         if line not in words.setdefault(str(refusal.status), []):
             words[str(refusal.status)].append(line)

@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from p2pool.base.environment import Environment
 from p2pool.web.access import Access, AccessSettings
 from p2pool.web.admin import AdminResource
+from p2pool.web.miner_alerts import MinerAlertsPort, miner_alerts_resource
 from p2pool.web.not_found import NotFound
 from p2pool.web.redirects import redirect
 from p2pool.web.request import IDLE_TIME, WebChannel, WebRequest
@@ -99,8 +100,9 @@ class GuardedSite(server.Site):
 class WebSite(GuardedSite):
     """The web site of a node.
 
-    `live` is mounted at /ws; `admin` are the actions by name, none by default. With `custom_pages` the files are
-    an operator's own, which get CUSTOM_PAGES_POLICY. Large answers are compressed in a thread.
+    `live` is mounted at /ws; `admin` are the actions by name, none by default; `miner_alerts` takes the requests
+    of miners for alerts. With `custom_pages` the files are an operator's own, which get CUSTOM_PAGES_POLICY. Large
+    answers are compressed in a thread.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class WebSite(GuardedSite):
         live: resource.Resource | None = None,
         access: Access | None = None,
         admin: Mapping[str, AdminResource] | None = None,
+        miner_alerts: MinerAlertsPort | None = None,
         custom_pages: bool = False,
     ) -> None:
         run_in_thread = environment.run_in_thread
@@ -127,4 +130,5 @@ class WebSite(GuardedSite):
         actions = branch_at(root, (b"api", b"v1", b"admin"))
         for action_name, action in (admin or {}).items():
             actions.putChild(action_name.encode(), action)
+        branch_at(root, (b"api", b"v1")).putChild(b"miner-alerts", miner_alerts_resource(miner_alerts))
         super().__init__(environment, root, access)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from p2pool.alerts.figures import AlertFigures
+from p2pool.alerts.miners.figures import MinerAlertFigures
 from p2pool.dash.address import payee_text
 from p2pool.dashd.figures import DashCoreFigures
 from p2pool.dashd.merged import AuxFigures
@@ -116,6 +117,8 @@ class Sources:
     """Why the broker to the gateways cannot be used; None while it can, or if there is none."""
     alerts: Callable[[], AlertFigures | None] = lambda: None
     """None without alert destinations."""
+    miner_alerts: Callable[[], MinerAlertFigures] = MinerAlertFigures
+    """Alerts that miners have set."""
     traffic: Callable[[], PeerTraffic] = PeerTraffic
     census: Callable[[], PeerCensus] = PeerCensus
     """What the connected nodes are, by their own account."""

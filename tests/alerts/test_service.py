@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
+from p2pool.alerts.attempt import ATTEMPT_TIME
 from p2pool.alerts.channel import (
     DeliveryOutcome,
     DeliveryResult,
@@ -23,7 +24,7 @@ from p2pool.alerts.last_run import read_last_run
 from p2pool.alerts.message import NodeIdentity
 from p2pool.alerts.outbox import MAX_WAITING
 from p2pool.alerts.rules import QuietHours, Rules
-from p2pool.alerts.service import ATTEMPT_TIME, LEAVE_TIME, AlertPorts, Alerts
+from p2pool.alerts.service import LEAVE_TIME, AlertPorts, Alerts
 from p2pool.alerts.watch import Thresholds, Watch
 from p2pool.pool_stats import BanRecord, BlockStatus, DashdFigures, EventKind, PoolStats
 from tests.alerts.happenings import block

@@ -186,9 +186,9 @@ def test_a_redirect_takes_the_global_one_of_several_addresses_and_only_that():
     hook = Hook("http://h.example/", "127.0.0.1", "93.184.216.34", "10.0.0.1")
     target = parse_url("http://other.example/")
     found: list = []
-    ensureDeferred(hook.hook._hosts_of(target, True)).addCallback(found.append)
+    ensureDeferred(hook.hook._poster._hosts_of(target, True)).addCallback(found.append)
     assert found == [["93.184.216.34"]]
-    ensureDeferred(hook.hook._hosts_of(target, False)).addCallback(found.append)
+    ensureDeferred(hook.hook._poster._hosts_of(target, False)).addCallback(found.append)
     assert found[1][0] == "127.0.0.1"
 
 
@@ -203,9 +203,9 @@ def test_a_redirect_takes_the_global_one_of_several_addresses_and_only_that():
 )
 def test_redirects_behind_a_proxy(location, way):
     hook = Hook("http://h.example/")
-    hook.hook._environment = replace(hook.hook._environment, proxy=Proxy("127.0.0.1", 9050))
+    hook.hook._poster._environment = replace(hook.hook._poster._environment, proxy=Proxy("127.0.0.1", 9050))
     found: list = []
-    ensureDeferred(hook.hook._hosts_of(parse_url(location), True)).addBoth(found.append)
+    ensureDeferred(hook.hook._poster._hosts_of(parse_url(location), True)).addBoth(found.append)
     assert found == [way] if isinstance(way, list) else way in str(found[0].value)
 
 

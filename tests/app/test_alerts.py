@@ -20,7 +20,7 @@ def test_a_log_whose_path_is_no_text_can_be_named(tmp_path):
         page=lambda: "http://p/",
         ban_of=lambda host: None,
     )
-    log = alerting._identity().log
+    log = alerting.identity().log
     assert log.encode("utf-8").endswith(b"/caf?/simnet/log")
 
 
@@ -36,7 +36,7 @@ def test_rules_and_names_can_be_changed_while_the_node_runs(tmp_path):
     changed = [*mail, "--alert-node", "north", "--alert-group", "77", "--alert-page", "https://pool.example/"]
     changed += ["--alert-threshold", "dashd-lost=77"]
     alerting.apply(load_config(changed, tmp_path, {}))
-    identity = alerting._identity()
+    identity = alerting.identity()
     assert (identity.node, identity.page) == ("north", "https://pool.example/")
     assert alerting.service._grouper.rules.group == 77
     assert alerting.service._watch._dashd.patience == 77

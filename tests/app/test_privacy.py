@@ -289,7 +289,7 @@ ALLOWED = {
     | {"create_connection"},
     "base/handover_socket.py": {"socket"},  # to the process before this one, on this machine
     "base/service_manager.py": {"socket"},  # to systemd
-    "base/endpoints.py": {"socket"},  # whether this machine has IPv4
+    "base/endpoints.py": {"socket"},  # whether this machine has IPv4, or an address
     "net/shared_port.py": {"socket", "getaddrinfo"},  # to listen
     "net/router_port.py": {"socket"},  # to the router; not with a proxy
     "operators/machine_facts.py": {"socket", "getaddrinfo", "create_connection"},  # `check`: ports, and the proxy

@@ -19,6 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pool.alerts import last_run
+from p2pool.alerts.miners.file import parse_stored
+from p2pool.alerts.miners.settings import MinerChannel
+from p2pool.alerts.miners.subscriptions import Subscriptions
+from p2pool.alerts.miners.watch import PayoutWatch
 from p2pool.app.state_files import DATABASES, STATE_FILES, check_state_files
 from p2pool.base import known_databases
 from p2pool.base.database_format import DatabaseFormat
@@ -42,6 +46,12 @@ def read_peers(document: Any) -> None:
     Dialler.take_anchors(SimpleNamespace(_anchors=[]), kept.anchors)  # type: ignore[arg-type]
 
 
+def read_miner_alerts(document: Any) -> None:
+    stored = parse_stored({"key": "00" * 32} | document if isinstance(document, dict) else document)
+    Subscriptions().restore(stored.subscriptions, frozenset(MinerChannel))
+    PayoutWatch({}.get, symbol="DASH", period=150.0).restore(stored.blocks)
+
+
 PARSERS: dict[str, Callable[[Any], object]] = {
     "peers.json": read_peers,
     "stratum-bans.json": ban_file._rows,
@@ -50,6 +60,7 @@ PARSERS: dict[str, Callable[[Any], object]] = {
     "dynamic-addresses.json": lambda document: payout_addresses.parse_dynamic(document, SIMNET),
     "last-run.json": last_run._parse,
     "databases.json": known_databases._paths,
+    "miner_alerts.json": read_miner_alerts,
 }
 
 
@@ -126,6 +137,8 @@ NAMES = st.sampled_from(
         "port",
         "score",
         "worked",
+        "subscriptions",
+        "waiting",
     ]
 )
 JSON = st.recursive(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
 from p2pool.dash.pow import x11
 from p2pool.pool_stats import BanRecord
@@ -369,3 +371,24 @@ def test_a_version_mask_that_changes_nothing_is_not_logged():
         operator.set_version_mask(0xE000)
         operator.set_version_mask(0xE000)
     assert log.lines == ["set the version mask of miners to 0000e000"]
+
+
+# --- secrets for alerts ------------------------------------------------------------------------------------------
+
+
+def test_the_secret_of_a_connected_miner_proves_its_address():
+    harness, operator = make()
+    protocol, _ = harness.connect()
+    secret = "correct horse"
+    protocol.dataReceived(
+        line("mining.subscribe", "test/1")
+        + line("mining.authorize", f"{ADDRESS}.rig", f"d=1,alerts={secret}")
+        + line("mining.authorize", f"{ADDRESS}.two", "alerts=that of another worker")
+    )
+    miner(harness, OTHER_ADDRESS)
+    assert operator.has_secret(ADDRESS, secret)
+    assert operator.has_secret(ADDRESS, f" {secret} ")
+    for address, wrong in ((ADDRESS, secret + "x"), (OTHER_ADDRESS, secret), (ADDRESS, ""), (ADDRESS, "x")):
+        assert not operator.has_secret(address, wrong)
+    protocol.connectionLost(Failure(ConnectionDone()))
+    assert not operator.has_secret(ADDRESS, secret)

@@ -11,7 +11,14 @@ from p2pool.dash.address import encode_address
 from p2pool.dash.target import difficulty_to_target
 from p2pool.networks import DASH, DASH_REGTEST
 from p2pool.stratum.errors import ErrorCode, StratumError
-from p2pool.stratum.username import parse_username, password_difficulty, positive_number
+from p2pool.stratum.username import (
+    MIN_SECRET,
+    parse_username,
+    password_difficulty,
+    password_secret,
+    positive_number,
+    secret_hash,
+)
 
 KEY_HASH = bytes(range(20))
 VERSIONS = DASH_REGTEST.parent.addresses
@@ -200,6 +207,32 @@ def test_what_is_put_together_is_taken_apart_again(worker, fixed, share, rate):
 )
 def test_passwords(password, difficulty):
     assert password_difficulty(password) == difficulty
+
+
+SECRET = "s" * MIN_SECRET
+
+
+@pytest.mark.parametrize(
+    ("password", "secret"),
+    [
+        (f"alerts={SECRET}", SECRET),
+        (f"d=64, alerts={SECRET} ,x", SECRET),
+        (f"alerts={SECRET}=1", f"{SECRET}=1"),
+        (f"alerts={SECRET},alerts=other-secret", SECRET),
+        (f"alerts={SECRET[:-1]}", None),
+        (f"alerts= {SECRET[:-1]} ", None),
+        (f"alert={SECRET}", None),
+        (SECRET, None),
+        (f"alerts={SECRET}{'x' * 300}", None),
+        ("alerts=\ud800" + SECRET, "\ud800" + SECRET),
+        (None, None),
+        ([f"alerts={SECRET}"], None),
+    ],
+)
+def test_secrets_in_passwords(password, secret):
+    found = password_secret(password)
+    assert found == (None if secret is None else secret_hash(secret))
+    assert (found is None) is (secret is None)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from p2pool.web.api.endpoint import Endpoint
+from p2pool.web.api.miner_alerts import POSTS, PostEndpoint
 from p2pool.web.api.table import TOPICS
 
 HEAD = """# JSON API
@@ -14,8 +15,9 @@ HEAD = """# JSON API
 This page is generated from the table in `p2pool/web/api/` by `python -m tests.web.api_page`; a test keeps the
 two in step. The node also serves the same table as an OpenAPI 3.1 document at `/api/openapi.json`.
 
-- The API supports GET and HEAD only. New programs should use `/api/v1/...`. The other paths are those that
-  p2pool's existing front ends and scripts request, with the fields that they expect.
+- The API supports GET and HEAD only, except for the paths with POST under [Alerts](#alerts). New programs should
+  use `/api/v1/...`. The other paths are those that p2pool's existing front ends and scripts request, with the
+  fields that they expect.
 - In version 1, amounts are `{"dash": "1.23000000", "duffs": 123000000}`, times are Unix seconds, durations are
   seconds, hash rates are hashes per second, and hashes are 64 hexadecimal digits. On legacy paths, amounts are
   numbers in DASH.
@@ -42,6 +44,9 @@ def page() -> str:
         lines.append(f"## {HEADINGS.get(topic, topic.capitalize())}\n")
         for endpoint in endpoints:
             lines += _endpoint(endpoint)
+        if topic == "alerts":
+            for post in POSTS:
+                lines += _post(post)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -58,6 +63,19 @@ def _endpoint(endpoint: Endpoint) -> Iterator[str]:
     if refusals:
         codes = dict.fromkeys(f"{refusal.status} `{refusal.code}`" for refusal in refusals)
         yield f"Errors: {', '.join(codes)}.\n"
+
+
+def _post(endpoint: PostEndpoint) -> Iterator[str]:
+    yield f"### POST `{endpoint.path}`\n"
+    yield endpoint.summary + ".\n"
+    required = endpoint.request["required"]
+    for name, field in endpoint.request["properties"].items():
+        kind = _kind(field).replace(" \\| ", ", ")
+        yield f"- `{name}`{'' if name in required else ' (optional)'}: {kind}; {field['description']}"
+    yield ""
+    yield from _answer(endpoint.schema)
+    codes = dict.fromkeys(f"{refusal.status} `{refusal.code}`" for refusal in endpoint.refusals)
+    yield f"Errors: {', '.join(codes)}.\n"
 
 
 def _range(schema: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from p2pool.web.api.descriptions import UNITS
 from p2pool.web.api.endpoint import MAX_TEXT, Endpoint
 from p2pool.web.api.field_words import WORDS
 from p2pool.web.api.history_question import NO_HISTORY
+from p2pool.web.api.miner_alerts import POSTS
 from p2pool.web.api.schema import ERROR
 from p2pool.web.api.table import ALIASES, ENDPOINTS
 from p2pool.web.csv_table import CSV_TYPE
@@ -286,8 +287,9 @@ def test_the_openapi_document(busy):
     validate(document)
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == "1.2.3"
-    assert set(document["paths"]) == set(BY_PATH)
-    identifiers = [operation["get"]["operationId"] for operation in document["paths"].values()]
+    assert set(document["paths"]) == {*BY_PATH, *(each.path for each in POSTS)}
+    operations = [each for methods in document["paths"].values() for each in methods.values()]
+    identifiers = [operation["operationId"] for operation in operations]
     assert len(set(identifiers)) == len(identifiers)
     workers = document["paths"]["/api/v1/workers"]["get"]
     assert {each["name"]: each["required"] for each in workers["parameters"]} == dict.fromkeys(

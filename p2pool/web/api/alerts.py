@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from p2pool.alerts.figures import DestinationFigures
+from p2pool.alerts.miners.figures import MinerAlertFigures
+from p2pool.alerts.miners.settings import MinerChannel
+from p2pool.alerts.miners.subscribing import Proof
+from p2pool.alerts.miners.subscriptions import MinerEventKind
 from p2pool.pool_stats import EventKind
 from p2pool.web.api.endpoint import Endpoint
 from p2pool.web.api.schema import TIME, array, boolean, count, nullable, record, text, words
@@ -13,6 +18,7 @@ from p2pool.web.sources import Snapshot
 
 def alerts(snapshot: Snapshot) -> dict[str, Any]:
     """Return the JSON of /api/v1/alerts: the destinations, and what was delivered."""
+    miners = _miners(snapshot.sources.miner_alerts())
     shown = snapshot.sources.alerts()
     if shown is None:
         return {
@@ -23,6 +29,7 @@ def alerts(snapshot: Snapshot) -> dict[str, Any]:
             "held": 0,
             "sent": snapshot.pool.alerts,
             "problem": None,
+            "miners": miners,
         }
     return {
         "destinations": [_destination(each) for each in shown.destinations],
@@ -32,6 +39,16 @@ def alerts(snapshot: Snapshot) -> dict[str, Any]:
         "held": shown.held,
         "sent": snapshot.pool.alerts,
         "problem": shown.problem,
+        "miners": miners,
+    }
+
+
+def _miners(figures: MinerAlertFigures) -> dict[str, Any]:
+    return {
+        **asdict(figures),
+        "channels": list(figures.channels),
+        "proofs": list(figures.proofs),
+        "events": list(figures.events),
     }
 
 
@@ -82,6 +99,18 @@ ENDPOINTS = (
             held=count("events that wait for the end of quiet hours"),
             sent=count("messages sent to people since the start"),
             problem=nullable(text("why waiting messages are not stored on disk")),
+            miners=record(
+                "alerts that miners set for their addresses (`--miner-alerts`)",
+                channels=array(words(*MinerChannel), "what messages to miners are sent by; empty if none are"),
+                proofs=array(words(*Proof), "the ways to prove an address to this node"),
+                events=array(words(*MinerEventKind), "what miners can be notified of"),
+                subscriptions=count("alerts whose destination is confirmed"),
+                unconfirmed=count("alerts whose destination was asked to confirm"),
+                waiting=count("messages in progress or waiting"),
+                sent=count("messages delivered since the start"),
+                failed=count("messages given up since the start"),
+                problem=nullable(text("why these alerts are not stored on disk")),
+            ),
         ),
         view=alerts,
     ),

@@ -1,4 +1,4 @@
-"""The help page with this node's figures, and the terms that other pages explain by it: by keyboard and by touch."""
+"""The help page with this node's figures, and the terms that other pages explain by it: by keyboard and touch."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
 import { buildCalculator } from "../js/calculator.js";
 import { byId, copy, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, labelled, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { phrase, plural, t } from "../js/language.js";
 import { rememberButton, rememberedMiner } from "../js/mine.js";
@@ -47,8 +47,8 @@ const blocksTable = new Table("blocks", {
       update: (cell, { detailed_status: status, reason }) => {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
-        node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-        setText(node, status === "refused" && reason ? `${statusText(status)}: ${reason}` : statusText(status));
+        node.title = reason ? labelled(STATUS[status] ?? "", reason) : (STATUS[status] ?? "");
+        setText(node, status === "refused" && reason ? labelled(statusText(status), reason) : statusText(status));
       },
     },
   ],

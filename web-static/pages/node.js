@@ -1,7 +1,7 @@
 // The node page: status, resource usage and settings of the node.
 
 import { byId, make, setText, setTime, timeNode } from "../js/dom.js";
-import { absoluteTime, bytes, duration, hostAndPort, integer, known, milliseconds, percent, significant } from "../js/format.js";
+import { absoluteTime, bytes, duration, hostAndPort, integer, known, listed, milliseconds, percent, significant } from "../js/format.js";
 import { plural, t, told } from "../js/language.js";
 import { originsText } from "../js/origins.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -287,7 +287,7 @@ pollPath("api/v1/alerts", SLOW_PERIOD, (value, status) => {
   if (status !== 200) return;
   alerts.show(value.destinations.map((each) => ({ ...each, key: each.id })), make("span", {}, t("No webhook or alert destinations configured.")));
   const parts = [plural(value.sent, "{0} message sent since the node started.", "{0} messages sent since the node started.")];
-  if (value.quiet_times.length > 0) parts.push(t`Quiet hours: ${value.quiet_times.join(", ") + (value.is_quiet ? t(" (now)") : "")}; ${integer(value.held)} held back.`);
+  if (value.quiet_times.length > 0) parts.push(t`Quiet hours: ${listed(value.quiet_times) + (value.is_quiet ? t(" (now)") : "")}; ${integer(value.held)} held back.`);
   if (value.problem !== null) parts.push(t`Problem: ${value.problem}.`);
   setText(byId("alerts-lead"), parts.join(" "));
 });
@@ -296,7 +296,7 @@ function settingText(value) {
   if (value === null) return t("not set");
   if (typeof value === "boolean") return yesNo(value);
   if (typeof value === "number") return String(value);
-  if (Array.isArray(value)) return value.length === 0 ? t("none") : value.join(", ");
+  if (Array.isArray(value)) return value.length === 0 ? t("none") : listed(value);
   return typeof value === "object" ? JSON.stringify(value) : value;
 }
 

@@ -85,7 +85,7 @@ def test_a_german_reader_sees_german_and_numbers_with_a_comma(browser):
     assert [text.replace("\u00a0", " ") for text in shown] == [
         "1234,50000000",
         "12,3 %",
-        "2 Std. 1 Min.",
+        "2 h 1 min",
         "vor 1 Min.",
     ]
     swiss = browser.open("help.html", locale="de-CH")

@@ -79,18 +79,17 @@ export const coins = (value) => (known(value) ? fixed(value, 8) : "–");
 export const duffs = (value) => exact(`${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`);
 
 /**
- * Seconds, the unit of Intl for relative times, and words for a duration. Those of Intl are long in English ("3 days"),
- * end with a dot in German and Russian, and so do sentences.
- * @type {[number, Intl.RelativeTimeFormatUnit, (value: number) => string][]}
+ * Units of time: seconds, and words. The short forms of Intl are long in English ("3 days"), and end with a dot in German
+ * and Russian, as sentences do.
+ * @type {[number, (value: number) => string][]}
  */
 const UNITS = [
-  [31557600, "year", (value) => plural(value, "{0}\u00a0y", "{0}\u00a0y")],
-  [86400, "day", (value) => t`${integer(value)}\u00a0d`],
-  [3600, "hour", (value) => t`${integer(value)}\u00a0h`],
-  [60, "minute", (value) => t`${integer(value)}\u00a0min`],
-  [1, "second", (value) => t`${integer(value)}\u00a0s`],
+  [31557600, (value) => plural(value, "{0}\u00a0y", "{0}\u00a0y")],
+  [86400, (value) => t`${integer(value)}\u00a0d`],
+  [3600, (value) => t`${integer(value)}\u00a0h`],
+  [60, (value) => t`${integer(value)}\u00a0min`],
+  [1, (value) => t`${integer(value)}\u00a0s`],
 ];
-const relative = new Intl.RelativeTimeFormat(locale, { style: "short" });
 
 /** Return seconds as "3 d 4 h": the two largest units; "40 s" below a minute. */
 export function duration(seconds) {
@@ -98,21 +97,20 @@ export function duration(seconds) {
   if (seconds > 1000 * 31557600) return t("over 1,000 years");
   if (seconds < 1) return t("under 1\u00a0s");
   const at = UNITS.findIndex(([size]) => seconds >= size);
-  const [size, unit, words] = UNITS[at];
+  const [size, words] = UNITS[at];
   const whole = Math.floor(seconds / size);
   const first = words(whole);
   if (at === UNITS.length - 1) return first;
-  const [nextSize, , nextWords] = UNITS[at + 1];
+  const [nextSize, nextWords] = UNITS[at + 1];
   const rest = Math.floor((seconds - whole * size) / nextSize);
-  if (rest === 0 || (unit === "minute" && whole >= 10)) return first;
+  if (rest === 0 || (size === 60 && whole >= 10)) return first;
   return `${first} ${nextWords(rest)}`;
 }
 
 export function ago(seconds) {
   if (seconds < 2) return t("now");
-  const [size, unit, words] = UNITS.find(([each]) => seconds >= each) ?? UNITS[4];
-  const whole = Math.floor(seconds / size);
-  return language === "en" ? t`${words(whole)} ago` : relative.format(-whole, unit);
+  const [size, words] = UNITS.find(([each]) => seconds >= each) ?? UNITS[4];
+  return t`${words(Math.floor(seconds / size))} ago`;
 }
 
 // English readers disagree on the order of day and month; the Swedish format is "2026-11-22 12:21:27 UTC".

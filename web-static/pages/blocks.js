@@ -87,7 +87,7 @@ function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) 
   const parts = [plural(blocks, "{0} block", "{0} blocks")];
   if (known(expected)) parts.push(t`${fixed(expected, expected < 10 ? 1 : 0)} expected`);
   const whole = seconds > 0.98 * days * DAY;
-  setText(byId(`f-luck-${days}-note`), listed(parts) + (whole ? "" : t` (last ${duration(seconds)} only)`));
+  setText(byId(`f-luck-${days}-note`), whole ? listed(parts) : t`${listed(parts)} (last ${duration(seconds)} only)`);
 }
 
 function showRounds(rounds) {

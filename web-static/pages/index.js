@@ -171,8 +171,8 @@ function showLuck(luck) {
 /** Return blocks found and expected; a node that started recently knows only part of the period. */
 function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
   const found = plural(blocks, "{0} block", "{0} blocks");
-  const part = seconds < 0.98 * days * 86400 ? t` (last ${duration(seconds)} only)` : "";
-  return (expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`) + part;
+  const text = expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`;
+  return seconds < 0.98 * days * 86400 ? t`${text} (last ${duration(seconds)} only)` : text;
 }
 
 let newestBlock = null;

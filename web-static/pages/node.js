@@ -135,7 +135,7 @@ function showNode(node) {
     [t("Fee"), t("Percentage of the work on this node that goes to the operator."), percent(node.fee, 2)],
     [t("Donation"), t("Percentage that goes to the developers."), percent(node.donation, 2)],
     [t("Operator’s addresses"), node.fee > 0 ? t("Addresses that the fee is paid to.") : t("This node’s own addresses; there is no fee."), own.length === 0 ? t("none yet") : list],
-    ["X11 provider", t("The implementation of the proof of work, and the processor instructions that it uses."), x11Text(node.x11)],
+    [t("X11 provider"), t("The implementation of the proof of work, and the processor instructions that it uses."), x11Text(node.x11)],
     [t("Efficiency"), t("Yield relative to the pool average: above 100%, this node loses less to stale shares."), node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
@@ -195,13 +195,18 @@ function showProcess(process) {
   ]);
 }
 
+function purposeText({ purpose }) {
+  const onion = /^(.+), also at (.+)$/.exec(purpose);
+  return onion === null ? told(purpose) : t`${told(onion[1])}, also at ${onion[2]}`;
+}
+
 const ports = new Table("ports", {
   caption: t("Open ports: port, purpose and certificate"),
   few: 10,
   empty: emptyNote(),
   columns: [
     { ...textColumn(t("Port"), ({ port }) => String(port), "whole"), head: true },
-    textColumn(t("Purpose"), ({ purpose }) => told(purpose), null),
+    textColumn(t("Purpose"), purposeText, null),
     { title: t("Certificate"), create: () => make("span"), update: (cell, port) => showCertificate(cell.firstElementChild, port) },
   ],
 });

@@ -30,7 +30,10 @@ ENGLISH: Final = LOCALES / "en.json"
 NODE_TEXTS: Final = {
     "/api/v1/miners": [*dict.fromkeys(filter(None, ADVICE.values())), NO_RECORD, NO_WORKER],
     "/api/v1/coinbase": [*PARTS.values()],
-    "/api/v1/ports": ["miners", "miners, through TLS", "browsers", "browsers, through TLS", "other nodes"],
+    "/api/v1/ports": [
+        *("miners", "miners and browsers", "miners, by gateways", "miners, through TLS"),
+        *("browsers", "browsers, through TLS", "other nodes"),
+    ],
     "/api/v1/history": [NONE_IS_KEPT, OUT_OF_ORDER, TOO_MANY_QUESTIONS],
 }
 """Fixed sentences of the node, by where they come from: pages translate them by `told`."""

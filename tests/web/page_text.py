@@ -12,7 +12,8 @@ _INLINE = {
     *("a", "abbr", "b", "br", "code", "em", "i", "kbd", "small", "span", "strong", "sub", "sup", "time", "var"),
     "wbr",
 }
-_SKIPPED = {"script", "style", "noscript", "template", "pre"}
+_SKIPPED = {"script", "style", "noscript", "template"}
+_LITERAL = {"code", "pre"}
 _ATTRIBUTES = ("title", "aria-label", "placeholder", "alt")
 _BLANKS = re.compile(r"[ \t\n\r]+")
 _TAG = re.compile(r"</?\d+/?>")
@@ -107,7 +108,7 @@ def _visit(element: Element) -> Iterator[str]:
     yield from _attributes(element)
     nodes = list(element.children)
     places = [node for node in nodes if isinstance(node, Element)]
-    if element.name != "code" and any(isinstance(node, str) and not _is_blank(node) for node in nodes):
+    if element.name not in _LITERAL and any(isinstance(node, str) and not _is_blank(node) for node in nodes):
         while _is_edge(nodes[0]):
             nodes.pop(0)
         while _is_edge(nodes[-1]):

@@ -1,7 +1,7 @@
 // Columns of block tables.
 
 import { copyValue, make, setText } from "./dom.js";
-import { duration, integer, known, percent, shortHash } from "./format.js";
+import { duration, integer, known, labelled, listed, percent, shortHash } from "./format.js";
 import { t } from "./language.js";
 
 /** Meaning of each block status. */
@@ -27,10 +27,11 @@ export const statusColumn = {
   update: (cell, { status, reason, confirmations, chainlock }) => {
     const node = cell.firstElementChild;
     node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
-    node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-    const depth = confirmations > 0 ? t`, ${integer(confirmations)} conf.` + (chainlock ? ", ChainLock" : "") : "";
-    const why = (status === "refused" || status === "orphaned") && reason ? `: ${shortened(reason)}` : "";
-    setText(node, statusText(status) + depth + why);
+    node.title = reason ? labelled(STATUS[status] ?? "", reason) : (STATUS[status] ?? "");
+    const depth = confirmations > 0 ? [t`${integer(confirmations)} conf.`, ...(chainlock ? ["ChainLock"] : [])] : [];
+    const text = listed([statusText(status), ...depth]);
+    const isLost = status === "refused" || status === "orphaned";
+    setText(node, isLost && reason ? labelled(text, shortened(reason)) : text);
   },
 };
 

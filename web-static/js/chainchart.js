@@ -4,7 +4,7 @@
 import { fitWidth, legend } from "./charts.js";
 import { d3 } from "./d3.js";
 import { make, setText } from "./dom.js";
-import { difficulty, integer, shortHash, shortened } from "./format.js";
+import { difficulty, integer, listed, shortHash, shortened } from "./format.js";
 import { placeShares } from "./lanes.js";
 import { t } from "./language.js";
 
@@ -31,7 +31,7 @@ function describe(share) {
   facts.push(share.in_best_chain ? t("in the best chain") : t("on a fork"));
   if (!share.verified) facts.push(t("not verified yet"));
   if (share.stale_info !== null) facts.push(t`reports a stale share (${share.stale_info})`);
-  return facts.join(", ");
+  return listed(facts);
 }
 
 const HINT = t("Hover over a share, or move along the chain with the arrow keys, to see its details; Enter opens it.");

@@ -1,7 +1,7 @@
 // Events of the node: their kinds, and how they are shown.
 
 import { make, setText, workerLink } from "./dom.js";
-import { shortHash, shortWorker } from "./format.js";
+import { labelled, shortHash, shortWorker } from "./format.js";
 import { t } from "./language.js";
 import { textColumn, timeColumn } from "./table.js";
 
@@ -67,5 +67,5 @@ export const eventRows = (events) =>
 
 /** Announce a new event to screen readers. */
 export function announceEvent(node, { kind, text }) {
-  setText(node, `${Object.hasOwn(KINDS, kind) ? KINDS[kind][0] : kind}: ${text}`);
+  setText(node, labelled(Object.hasOwn(KINDS, kind) ? KINDS[kind][0] : kind, text));
 }

@@ -1,6 +1,6 @@
 // Formats figures as text, in the reader's locale. Pure functions: they need no page.
 
-import { language, locale, t } from "./language.js";
+import { language, locale, plural, t } from "./language.js";
 
 const numbers = new Map();
 
@@ -78,21 +78,18 @@ export const coins = (value) => (known(value) ? fixed(value, 8) : "–");
 /** Return a BigInt of duffs as exact coins. */
 export const duffs = (value) => exact(`${value / 100000000n}.${(value % 100000000n).toString().padStart(8, "0")}`);
 
-/** Seconds, the English abbreviation and the unit of Intl. @type {[number, string, Intl.RelativeTimeFormatUnit][]} */
+/**
+ * Units of time: seconds, and words. The short forms of Intl are long in English ("3 days"), and end with a dot in German
+ * and Russian, as sentences do.
+ * @type {[number, (value: number) => string][]}
+ */
 const UNITS = [
-  [31557600, "y", "year"],
-  [86400, "d", "day"],
-  [3600, "h", "hour"],
-  [60, "min", "minute"],
-  [1, "s", "second"],
+  [31557600, (value) => plural(value, "{0}\u00a0y", "{0}\u00a0y")],
+  [86400, (value) => t`${integer(value)}\u00a0d`],
+  [3600, (value) => t`${integer(value)}\u00a0h`],
+  [60, (value) => t`${integer(value)}\u00a0min`],
+  [1, (value) => t`${integer(value)}\u00a0s`],
 ];
-const relative = new Intl.RelativeTimeFormat(locale, { style: "short" });
-
-/** Return "3 d". The short forms of Intl are longer in English ("3 days"), and columns are narrow. */
-function inUnit(value, name, unit) {
-  if (language === "en") return `${integer(value)}\u00a0${name}`;
-  return formatter({ style: "unit", unit, unitDisplay: "short" }).format(value);
-}
 
 /** Return seconds as "3 d 4 h": the two largest units; "40 s" below a minute. */
 export function duration(seconds) {
@@ -100,21 +97,20 @@ export function duration(seconds) {
   if (seconds > 1000 * 31557600) return t("over 1,000 years");
   if (seconds < 1) return t("under 1\u00a0s");
   const at = UNITS.findIndex(([size]) => seconds >= size);
-  const [size, name, unit] = UNITS[at];
+  const [size, words] = UNITS[at];
   const whole = Math.floor(seconds / size);
-  const first = inUnit(whole, name, unit);
+  const first = words(whole);
   if (at === UNITS.length - 1) return first;
-  const [nextSize, nextName, nextUnit] = UNITS[at + 1];
+  const [nextSize, nextWords] = UNITS[at + 1];
   const rest = Math.floor((seconds - whole * size) / nextSize);
-  if (rest === 0 || (name === "min" && whole >= 10)) return first;
-  return `${first} ${inUnit(rest, nextName, nextUnit)}`;
+  if (rest === 0 || (size === 60 && whole >= 10)) return first;
+  return `${first} ${nextWords(rest)}`;
 }
 
 export function ago(seconds) {
   if (seconds < 2) return t("now");
-  const [size, name, unit] = UNITS.find(([each]) => seconds >= each) ?? UNITS[4];
-  const whole = Math.floor(seconds / size);
-  return language === "en" ? `${whole}\u00a0${name} ago` : relative.format(-whole, unit);
+  const [size, words] = UNITS.find(([each]) => seconds >= each) ?? UNITS[4];
+  return t`${words(Math.floor(seconds / size))} ago`;
 }
 
 // English readers disagree on the order of day and month; the Swedish format is "2026-11-22 12:21:27 UTC".
@@ -144,6 +140,12 @@ export function timesOf(first, last) {
   const format = dates(/** @type {any} */ (last - first < 3600 ? { hour, minute, second } : { ...day, hour, minute }));
   return (unix) => format.format(new Date(unix * 1000));
 }
+
+/** Return texts as "one, another, a third". */
+export const listed = (texts) => texts.slice(1).reduce((all, text) => t`${all}, ${text}`, texts[0] ?? "");
+
+/** Return "Rejected: too late". */
+export const labelled = (label, text) => t`${label}: ${text}`;
 
 /** Return "00000321…4ffc8bb5"; short texts stay whole. */
 export function shortened(text, head = 6, tail = 6) {

@@ -1,7 +1,7 @@
 // One graph over time: drawn by uPlot, and also given as a text and a table. Groups of them: timeseries.js.
 
 import { byId, make, setText } from "./dom.js";
-import { zone } from "./format.js";
+import { labelled, listed, zone } from "./format.js";
 import { drawAverage, drawBlocks } from "./graphmarks.js";
 import { language, locale, plural, t } from "./language.js";
 import { whenThemeChanges } from "./shell.js";
@@ -188,9 +188,9 @@ export class Graph {
     const latestText = this.step >= DAY ? t("latest") : t`latest; times in ${zone}`;
     const when = index === null ? latestText : `${stepTime(times[shown], this.step)}${this.foundIn(times[shown])}`;
     setText(this.at, when);
-    const summary = this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`).join(", ");
+    const summary = listed(this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`));
     this.canvas.setAttribute("aria-valuenow", String(shown));
-    this.canvas.setAttribute("aria-valuetext", `${when}: ${summary}`);
+    this.canvas.setAttribute("aria-valuetext", labelled(when, summary));
   }
 
   /** Return how many blocks were found in a step, as text that follows its time. */

@@ -1,7 +1,7 @@
 // Why a miner is in its state, and why its difficulty is what it is (/api/v1/miners): the sentences of
 // p2pool/pool_stats/judgement.py and difficulty_reason.py, from the codes and figures that the node reports.
 
-import { ago, duration, fixed, hashRate, integer, percent } from "./format.js";
+import { ago, duration, fixed, hashRate, integer, labelled, listed, percent } from "./format.js";
 import { plural, t, told } from "./language.js";
 
 /** Words for a reason, from its figures. @type {Record<string, (facts: any, time: number) => string>} */
@@ -52,11 +52,11 @@ export function whyText({ reason, state, why, facts, workers, time }) {
   if (all <= 1) return text;
   if (reason === "disconnected") return t("None of its workers is connected.");
   const others = Object.keys(COUNTED).filter((each) => workers[each] > 0).map((each) => COUNTED[each](workers[each]));
-  const sum = others.length === 0 ? plural(all, "All {0} workers are OK.", "All {0} workers are OK.") : t`${integer(workers.ok)} of ${integer(all)} workers OK, ${others.join(", ")}.`;
+  const sum = others.length === 0 ? plural(all, "All {0} workers are OK.", "All {0} workers are OK.") : t`${integer(workers.ok)} of ${integer(all)} workers OK, ${listed(others)}.`;
   if (state === "ok") return sum;
-  const names = facts.workers.map((name) => name || t("the unnamed worker")).join(", ");
+  const names = listed(facts.workers.map((name) => name || t("the unnamed worker")));
   const more = facts.more_workers > 0 ? t` and ${integer(facts.more_workers)} more` : "";
-  return `${sum} ${names}${more}: ${text[0].toLowerCase()}${text.slice(1)}`;
+  return `${sum} ${labelled(names + more, text[0].toLowerCase() + text.slice(1))}`;
 }
 
 /** Return why the difficulty of a miner is what it is. */

@@ -1,7 +1,7 @@
 // A table of many rows, with search, sorting and pages.
 
 import { make, setText } from "./dom.js";
-import { integer } from "./format.js";
+import { integer, listed } from "./format.js";
 import { t } from "./language.js";
 import { Table, emptyNote } from "./table.js";
 
@@ -33,8 +33,8 @@ export class Listing {
     for (const { title, by, words = false } of this.columns) {
       if (by === undefined) continue;
       const [down, up] = words ? [t("Z to A"), t("A to Z")] : [t("high to low"), t("low to high")];
-      this.choice.append(make("option", { value: `${title}:1` }, `${title}, ${down}`));
-      this.choice.append(make("option", { value: `${title}:0` }, `${title}, ${up}`));
+      this.choice.append(make("option", { value: `${title}:1` }, listed([title, down])));
+      this.choice.append(make("option", { value: `${title}:0` }, listed([title, up])));
     }
     this.choice.addEventListener("change", () => {
       const [title, descending] = this.choice.value.split(":");

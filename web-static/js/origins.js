@@ -1,6 +1,6 @@
 // How the node learned of other nodes, in words.
 
-import { integer } from "./format.js";
+import { integer, labelled, listed } from "./format.js";
 import { t } from "./language.js";
 
 const WORDS = {
@@ -17,10 +17,10 @@ const wordOf = (origin) => (Object.hasOwn(WORDS, origin) ? WORDS[origin] : Strin
 
 /** Return the origin of a node of /api/v1/peers or /api/v1/known_nodes. */
 export function originText({ found_by: origin, found_by_name: name }) {
-  return name === null || name === undefined ? wordOf(origin) : `${wordOf(origin)}: ${name}`;
+  return name === null || name === undefined ? wordOf(origin) : labelled(wordOf(origin), name);
 }
 
 /** Return counts by origin as "peer exchange (2), built-in list (1)". */
 export function originsText(counts) {
-  return Object.entries(counts).map(([origin, count]) => `${wordOf(origin)} (${integer(count)})`).join(", ");
+  return listed(Object.entries(counts).map(([origin, count]) => `${wordOf(origin)} (${integer(count)})`));
 }

@@ -1,7 +1,7 @@
 // Peers on the transition page: share types that this node does not know, and peer software.
 
 import { byId, setText, timeNode } from "./dom.js";
-import { integer } from "./format.js";
+import { integer, listed } from "./format.js";
 import { plural, t } from "./language.js";
 import { Table, emptyNote, textColumn, timeColumn } from "./table.js";
 
@@ -53,7 +53,7 @@ const software = new Table("software", {
 function lostText(lost) {
   if (lost.length === 0) return "";
   const names = lost.map((each) => t`${each.software} (previously up to ${peers(each.most)})`);
-  return t`No longer connected: ${names.join(", ")}.`;
+  return t`No longer connected: ${listed(names)}.`;
 }
 
 function closingText({ hosts, closes, highest_protocol: highest }) {

@@ -5,8 +5,10 @@
 // sentence. Elements are moved, never made, and texts enter the page as text.
 
 const INLINE = new Set(["A", "ABBR", "B", "BR", "CODE", "EM", "I", "KBD", "SMALL", "SPAN", "STRONG", "SUB", "SUP", "TIME", "VAR", "WBR"]);
-/** Elements that nobody reads, or whose text is for machines. */
-const SKIPPED = new Set(["SCRIPT", "STYLE", "NOSCRIPT", "TEMPLATE", "PRE"]);
+/** Elements that nobody reads. */
+const SKIPPED = new Set(["SCRIPT", "STYLE", "NOSCRIPT", "TEMPLATE"]);
+/** Elements whose text is for machines, but not their attributes. */
+const LITERAL = new Set(["CODE", "PRE"]);
 const ATTRIBUTES = ["title", "aria-label", "placeholder", "alt"];
 const BLANKS = /[ \t\n\r]+/g;
 const TAG = /<(\/?)(\d+)(\/?)>/;
@@ -29,7 +31,7 @@ function visit(element, wordingOf) {
   translateAttributes(element, wordingOf);
   const nodes = [...element.childNodes].filter((node) => node.nodeType !== Node.COMMENT_NODE);
   let places = nodes.filter((node) => node.nodeType === Node.ELEMENT_NODE);
-  if (element.tagName !== "CODE" && nodes.some((node) => node.nodeType === Node.TEXT_NODE && !isBlank(node))) {
+  if (!LITERAL.has(element.tagName) && nodes.some((node) => node.nodeType === Node.TEXT_NODE && !isBlank(node))) {
     while (isBlank(nodes[0]) || isPlace(nodes[0])) nodes.shift();
     while (isBlank(nodes.at(-1)) || isPlace(nodes.at(-1))) nodes.pop();
     places = [...places.filter((node) => !nodes.includes(node)), ...translateText(nodes, wordingOf)];

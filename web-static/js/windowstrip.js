@@ -1,7 +1,7 @@
 // A strip of the payment window of an address (/api/v1/window): where its shares are, what they pay, when they leave.
 
 import { byId, make, setText } from "./dom.js";
-import { duration, integer, percent, significant } from "./format.js";
+import { duration, integer, listed, percent, significant } from "./format.js";
 import { plural, t } from "./language.js";
 import { Table, emptyNote, textColumn } from "./table.js";
 
@@ -62,7 +62,7 @@ export class WindowStrip {
     const added = t`One more share would add about ${this.coins(more)}.`;
     if (own === 0) return added;
     const told = fades.map(({ after, payout }) => t`${this.coins(payout)} in ${duration(after)}`);
-    return t`${added} Without any new share, the payout falls to ${told.join(", ")}.`;
+    return t`${added} Without any new share, the payout falls to ${listed(told)}.`;
   }
 
   draw(value) {

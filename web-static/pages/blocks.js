@@ -3,7 +3,7 @@
 import { historyProblem } from "../js/api.js";
 import { hashColumn, luckText, roundText, statusColumn, statusText } from "../js/blocks.js";
 import { byId, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { coins, duration, exact, fixed, integer, isHash, known, percent, shortWorker } from "../js/format.js";
+import { coins, duration, exact, fixed, integer, isHash, known, listed, percent, shortWorker } from "../js/format.js";
 import { plural, t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { LuckChart } from "../js/luckchart.js";
@@ -88,7 +88,7 @@ function showPeriod({ days, blocks, expected_blocks: expected, luck, seconds }) 
   const parts = [plural(blocks, "{0} block", "{0} blocks")];
   if (known(expected)) parts.push(t`${fixed(expected, expected < 10 ? 1 : 0)} expected`);
   const whole = seconds > 0.98 * days * DAY;
-  const note = parts.join(", ") + (whole ? "" : t` (last ${duration(seconds)} only)`);
+  const note = whole ? listed(parts) : t`${listed(parts)} (last ${duration(seconds)} only)`;
   setText(byId(`f-luck-${days}-note`), seconds < 1 ? t("not known yet") : note);
 }
 

@@ -5,7 +5,7 @@ import { STATUS, statusText } from "../js/blocks.js";
 import { buildCalculator } from "../js/calculator.js";
 import { showAddressType, showHowToConnect, startConnect } from "../js/connect.js";
 import { byId, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, percent, shortHash, shortWorker } from "../js/format.js";
+import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, labelled, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { phrase, plural, t } from "../js/language.js";
 import { rememberButton, rememberedMiner } from "../js/mine.js";
@@ -48,8 +48,8 @@ const blocksTable = new Table("blocks", {
       update: (cell, { detailed_status: status, reason }) => {
         const node = cell.firstElementChild;
         node.className = `status ${Object.hasOwn(STATUS, status) ? status : ""}`;
-        node.title = (STATUS[status] ?? "") + (reason ? `: ${reason}` : "");
-        setText(node, status === "refused" && reason ? `${statusText(status)}: ${reason}` : statusText(status));
+        node.title = reason ? labelled(STATUS[status] ?? "", reason) : (STATUS[status] ?? "");
+        setText(node, status === "refused" && reason ? labelled(statusText(status), reason) : statusText(status));
       },
     },
   ],
@@ -171,10 +171,10 @@ function showLuck(luck) {
 
 /** Return blocks found and expected; a node that started recently knows only part of the period. */
 function periodNote({ days, seconds, blocks, expected_blocks: expected }) {
-  const found = plural(blocks, "{0} block", "{0} blocks");
   if (seconds < 1) return t("not known yet");
-  const part = seconds < 0.98 * days * 86400 ? t` (last ${duration(seconds)} only)` : "";
-  return (expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`) + part;
+  const found = plural(blocks, "{0} block", "{0} blocks");
+  const text = expected === null ? found : t`${found}, ${fixed(expected, 1)} expected`;
+  return seconds < 0.98 * days * 86400 ? t`${text} (last ${duration(seconds)} only)` : text;
 }
 
 let newestBlock = null;

@@ -1,7 +1,7 @@
 // The miners page: every worker, or every address with all its workers, a page of the list at a time.
 
 import { byId, make, setText, setTime } from "../js/dom.js";
-import { difficulty, estimatedRate, hashRate, integer, percent, roughRate, shortWorker } from "../js/format.js";
+import { difficulty, estimatedRate, hashRate, integer, listed, percent, roughRate, shortWorker } from "../js/format.js";
 import { plural, t } from "../js/language.js";
 import { showPages } from "../js/listing.js";
 import { STATE_GROUPS, showState } from "../js/miner.js";
@@ -134,7 +134,7 @@ function fillSortSelect() {
   const table = tables[state.view];
   const options = table.columns.filter(({ sort }) => sort !== undefined).flatMap(({ id, title }) => {
     const [down, up] = DIRECTIONS[id] ?? [t("high to low"), t("low to high")];
-    return [make("option", { value: `${id}:1` }, `${title}, ${down}`), make("option", { value: `${id}:0` }, `${title}, ${up}`)];
+    return [make("option", { value: `${id}:1` }, listed([title, down])), make("option", { value: `${id}:0` }, listed([title, up]))];
   });
   sortSelect.replaceChildren(...options);
   markSortSelect();

@@ -1,7 +1,7 @@
 // The node page: status, resource usage and settings of the node.
 
 import { byId, make, setText, setTime, timeNode } from "../js/dom.js";
-import { absoluteTime, bytes, duration, hostAndPort, integer, known, milliseconds, percent, significant } from "../js/format.js";
+import { absoluteTime, bytes, duration, hostAndPort, integer, known, listed, milliseconds, percent, significant } from "../js/format.js";
 import { plural, t, told } from "../js/language.js";
 import { originsText } from "../js/origins.js";
 import { pollPath, startPage } from "../js/page.js";
@@ -135,7 +135,7 @@ function showNode(node) {
     [t("Fee"), t("Percentage of the work on this node that goes to the operator."), percent(node.fee, 2)],
     [t("Donation"), t("Percentage that goes to the developers."), percent(node.donation, 2)],
     [t("Operator’s addresses"), node.fee > 0 ? t("Addresses that the fee is paid to.") : t("This node’s own addresses; there is no fee."), own.length === 0 ? t("none yet") : list],
-    ["X11 provider", t("The implementation of the proof of work, and the processor instructions that it uses."), x11Text(node.x11)],
+    [t("X11 provider"), t("The implementation of the proof of work, and the processor instructions that it uses."), x11Text(node.x11)],
     [t("Efficiency"), t("Yield relative to the pool average: above 100%, this node loses less to stale shares."), node.efficiency === null ? "–" : percent(node.efficiency)],
   ]);
   showRows("others", [
@@ -195,13 +195,18 @@ function showProcess(process) {
   ]);
 }
 
+function purposeText({ purpose }) {
+  const onion = /^(.+), also at (.+)$/.exec(purpose);
+  return onion === null ? told(purpose) : t`${told(onion[1])}, also at ${onion[2]}`;
+}
+
 const ports = new Table("ports", {
   caption: t("Open ports: port, purpose and certificate"),
   few: 10,
   empty: emptyNote(),
   columns: [
     { ...textColumn(t("Port"), ({ port }) => String(port), "whole"), head: true },
-    textColumn(t("Purpose"), ({ purpose }) => told(purpose), null),
+    textColumn(t("Purpose"), purposeText, null),
     { title: t("Certificate"), create: () => make("span"), update: (cell, port) => showCertificate(cell.firstElementChild, port) },
   ],
 });
@@ -287,7 +292,7 @@ pollPath("api/v1/alerts", SLOW_PERIOD, (value, status) => {
   if (status !== 200) return;
   alerts.show(value.destinations.map((each) => ({ ...each, key: each.id })), make("span", {}, t("No webhook or alert destinations configured.")));
   const parts = [plural(value.sent, "{0} message sent since the node started.", "{0} messages sent since the node started.")];
-  if (value.quiet_times.length > 0) parts.push(t`Quiet hours: ${value.quiet_times.join(", ") + (value.is_quiet ? t(" (now)") : "")}; ${integer(value.held)} held back.`);
+  if (value.quiet_times.length > 0) parts.push(t`Quiet hours: ${listed(value.quiet_times) + (value.is_quiet ? t(" (now)") : "")}; ${integer(value.held)} held back.`);
   if (value.problem !== null) parts.push(t`Problem: ${value.problem}.`);
   setText(byId("alerts-lead"), parts.join(" "));
 });
@@ -296,7 +301,7 @@ function settingText(value) {
   if (value === null) return t("not set");
   if (typeof value === "boolean") return yesNo(value);
   if (typeof value === "number") return String(value);
-  if (Array.isArray(value)) return value.length === 0 ? t("none") : value.join(", ");
+  if (Array.isArray(value)) return value.length === 0 ? t("none") : listed(value);
   return typeof value === "object" ? JSON.stringify(value) : value;
 }
 

@@ -3,7 +3,7 @@
 
 import { addressVersions, asText, describeScript, fromHex, ownText, parseTransaction, toHex } from "../js/coinbase.js";
 import { byId, copyButton, make, setText, shareLink, workerLink } from "../js/dom.js";
-import { duffs, fixed, integer, percent, shortHash, shortened } from "../js/format.js";
+import { duffs, fixed, integer, labelled, listed, percent, shortHash, shortened } from "../js/format.js";
 import { phrase, plural, t, told } from "../js/language.js";
 import { Listing } from "../js/listing.js";
 import { startPage } from "../js/page.js";
@@ -91,7 +91,7 @@ function kindText({ kind, own, amount, finderPart }) {
   const text = [KINDS[kind]];
   if (own && amount > finderPart) text.push(ownText(node));
   if (finderPart > 0n) text.push(t("shown as the finder"));
-  return text.join(", ");
+  return listed(text);
 }
 
 // --- from bytes to payees ----------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ function segmentsTable({ hex, parts }) {
   const rows = parts.map(({ name, from, length, text }) => {
     const bytes = hex.slice(2 * from, 2 * (from + length));
     const shown = bytes.length > 2 * MAX_BYTES ? `${bytes.slice(0, 2 * MAX_BYTES)}…` : bytes;
-    const meaning = name === "script" ? `${told(text)}: ${asText(fromHex(bytes).subarray(1))}` : told(text);
+    const meaning = name === "script" ? labelled(told(text), asText(fromHex(bytes).subarray(1))) : told(text);
     return make(
       "tr",
       { role: "row" },
@@ -226,7 +226,7 @@ function showChart(rows) {
       label: row.who,
       kind: row.own ? "own" : row.kind,
       duffs: Number(row.amount),
-      text: `${row.who}: ${duffs(row.amount)} ${symbol}, ${percent(Number(row.amount) / total, 2)}. ${kindText(row)}.`,
+      text: t`${row.who}: ${duffs(row.amount)} ${symbol}, ${percent(Number(row.amount) / total, 2)}. ${kindText(row)}.`,
     })),
   );
 }

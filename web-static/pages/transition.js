@@ -1,7 +1,7 @@
 // The share version transition page: votes, and what other software would do because of them.
 
 import { byId, make, setText, shareLink, timeNode } from "../js/dom.js";
-import { duration, integer, percent, shortHash } from "../js/format.js";
+import { duration, integer, listed, percent, shortHash } from "../js/format.js";
 import { phrase, plural, t } from "../js/language.js";
 import { showPeers, showTypes } from "../js/othernodes.js";
 import { startPage } from "../js/page.js";
@@ -11,7 +11,7 @@ const VIEW = "api/v1/transition";
 
 // --- votes -------------------------------------------------------------------------------------------------
 
-const votesIn = (name) => (row) => (row[name] === undefined ? t("none") : `${percent(row[name].work)}, ${counted(row[name].shares)}`);
+const votesIn = (name) => (row) => (row[name] === undefined ? t("none") : listed([percent(row[name].work), counted(row[name].shares)]));
 const counted = (shares) => plural(shares, "{0}\u00a0share", "{0}\u00a0shares");
 const votesTable = new Table("votes", {
   caption: t("Votes by share version: percentage of the work and number of shares in the last hour, the whole chain and its oldest tenth"),
@@ -128,7 +128,7 @@ function showNext(next, { parent, own, enough_shares: enough }) {
 
 // --- rejected -----------------------------------------------------------------------------------------------
 
-const software = ({ software: names }) => Object.entries(names).map(([name, count]) => `${name} (${integer(count)})`).join(", ");
+const software = ({ software: names }) => listed(Object.entries(names).map(([name, count]) => `${name} (${integer(count)})`));
 const branches = new Table("refused", {
   caption: t("Branches that start with a share that this node rejects: rule, first share, since, percentage of the last hour’s work, shares, and sending software"),
   few: 10,

@@ -3,7 +3,7 @@
 import { fetchJson } from "../js/api.js";
 import { statusText } from "../js/blocks.js";
 import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
-import { coins, difficulty, estimatedRate, exact, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
+import { coins, difficulty, estimatedRate, exact, hashRate, integer, isHash, listed, percent, shortHash, shortened, significant } from "../js/format.js";
 import { difficultyText } from "../js/judgement.js";
 import { phrase, plural, t } from "../js/language.js";
 import { rememberButton } from "../js/mine.js";
@@ -149,7 +149,7 @@ function showFigures(item) {
   put("f-shares", integer(item.shares));
   put("f-shares-note", t("found since the node started"));
   byId("f-last").replaceChildren(item.last_share === null ? t("never") : timeNode(item.last_share));
-  put("f-last-note", `${isAddress ? t("across all its workers") : item.user_agent || t("unknown software")}, ${connectedNote(item)}`);
+  put("f-last-note", listed([isAddress ? t("across all its workers") : item.user_agent || t("unknown software"), connectedNote(item)]));
   const rows = REJECTIONS.map(([key, title, note]) => ({ key, title, note, count: item.refused_by[key] ?? 0 }));
   rejectedTable.show(rows.filter(({ count }) => count > 0).map((row) => ({ ...row, part: row.count / all })), EMPTY.refused);
 }

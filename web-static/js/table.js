@@ -118,8 +118,8 @@ export const emptyNote = () => make("p", { class: "empty" });
 
 /** Return a button that copies a value, and shows it in full if there is room. */
 export function copyValueBoth(full, what) {
-  const button = copyValue(full, "", what);
-  const [long, short] = [make("span", { class: "is-long" }, full), make("span", { class: "is-short" }, shortened(full, 8, 6))];
-  button.append(long, short);
+  const text = shortened(full, 8, 6);
+  const button = copyValue(full, text, what);
+  button.replaceChildren(make("span", { class: "is-long" }, full), make("span", { class: "is-short" }, text));
   return button;
 }

@@ -25,7 +25,8 @@ function showPool(pool) {
 function showNode(node) {
   showHowToConnect(node);
   setText(byId("h-pool"), byId("c-url").textContent);
-  setText(byId("h-fee"), t`${percent(node.fee, 2)} of the work to the operator of this node, ${percent(node.donation, 2)} to the developers`);
+  setText(byId("h-fee"), percent(node.fee, 2));
+  setText(byId("h-donation"), percent(node.donation, 2));
 }
 
 startConnect();

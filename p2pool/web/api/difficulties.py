@@ -12,8 +12,8 @@ from p2pool.web.api.schema import HASH_RATE, array, count, number, record
 
 
 def difficulty_rows(workers: Iterable[WorkerSnapshot]) -> list[dict[str, Any]]:
-    """Return the connected workers by difficulty, in powers of two, the lowest first. Bound: the exponents of the
-    difficulties that stratum allows, some dozens."""
+    """Return the connected workers by difficulty, in powers of two, the lowest first. Bound: the exponents of
+    the difficulties that stratum allows, some dozens."""
     sums: dict[int, list[float]] = {}
     for worker in workers:
         if worker.connections and worker.difficulty > 0:

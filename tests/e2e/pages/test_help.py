@@ -1,4 +1,4 @@
-"""The help page with this node's figures, and the terms that other pages explain by it: by keyboard and touch."""
+"""The help page with this node's figures, and the terms that other pages explain by it, by keyboard and touch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_shows_how_to_connect_to_this_node(pool, browser):
     assert view.text("#c-url") == url
     assert f"-o {url} -u ADDRESS.worker" in view.text("#c-command")
     assert agrees(view.text("#h-fee"), node["fee"])
-    view.wait_for("the share difficulty", lambda: view.text("#h-share") != "not known yet")
+    view.wait_for("the share difficulty", lambda: view.text("#h-share") not in ("", "–"))
     assert agrees(view.text("#h-share"), whole["share_difficulty"])
     for question in view.page.locator("#questions summary").all():
         question.click()

@@ -16,13 +16,19 @@ SCHEMES = ("light", "dark")
 SERIOUS = {"serious", "critical"}
 TO_AXE = {(WIDTHS[-1], "light"), (WIDTHS[0], "dark")}
 """Where axe-core looks, which takes its time: both schemes, and both forms of tables."""
+AXE = {
+    "resultTypes": ["violations"],
+    "rules": {name: {"enabled": True} for name in ("label-content-name-mismatch", "target-size")},
+}
+"""Two rules are off by default: who speaks to the machine says what can be read on a button, and fingers need
+targets of 24 pixels, or as much room around them."""
 
 
 def violations(view: View) -> list[dict[str, Any]]:
     """What axe-core finds, all of it printed."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(view.page, options={"resultTypes": ["violations"]}).response["violations"]
+    found = Axe().run(view.page, options=AXE).response["violations"]
     for fault in found:
         nodes = [node["html"][:150] for node in fault["nodes"][:3]]
         print(f"{view.page.url}: {fault['impact']} {fault['id']}: {fault['help']}: {nodes}")
@@ -97,9 +103,20 @@ def test_faults_are_seen(pool, browser):
         add("", "below");
         add("margin-top: -1.2rem", "above");
         add("color: #888; background: #999", "pale");
+        for (const name of ["small", "too small"]) {
+            const button = document.createElement("button");
+            button.style.cssText = "width: 12px; height: 12px; padding: 0; font-size: 3px";
+            button.textContent = name;
+            document.querySelector("main").append(button);
+        }
+        document.querySelector("main button").setAttribute("aria-label", "something else");
     }""")
     found = " ".join(faults(view))
     assert "the page is 5" in found
     assert "cut off: p in #main" in found
     assert 'one on the other: p in #main "below" and p in #main "above"' in found
-    assert [fault.partition(":")[0] for fault in serious(violations(view))] == ["color-contrast"]
+    assert {fault.partition(":")[0] for fault in serious(violations(view))} == {
+        "color-contrast",
+        "label-content-name-mismatch",
+        "target-size",
+    }

@@ -6,6 +6,7 @@ import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, ti
 import { coins, difficulty, estimatedRate, hashRate, integer, isHash, percent, shortHash, shortened, significant } from "../js/format.js";
 import { rememberButton } from "../js/mine.js";
 import { incomeNote, incomeText, payoutsNote, payoutsText, periodOf, showState, showVerdict, waitText } from "../js/miner.js";
+import { showMinerAlerts } from "../js/mineralerts.js";
 import { pollPath, startPage, whileVisible } from "../js/page.js";
 import { qrButton } from "../js/qr.js";
 import { Table, emptyNote, textColumn, timeColumn } from "../js/table.js";
@@ -357,6 +358,7 @@ function begin() {
   pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
   if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
   drawGraphs();
+  if (isAddress) showMinerAlerts(address);
 }
 
 byId("look").addEventListener("submit", (event) => {

@@ -18,7 +18,8 @@ _FAILED = pytest.StashKey[bool]()
 def pool(tmp_path_factory) -> Iterator[Pool]:
     """It mines as long as the tests run."""
     skip_without_chromium()
-    with running_pool(tmp_path_factory.mktemp("pool")) as pool:
+    alerts = ("--miner-alerts", "ntfy,webhook", "--alert-page", "http://pool.example.org/")
+    with running_pool(tmp_path_factory.mktemp("pool"), *alerts) as pool:
         yield pool
 
 

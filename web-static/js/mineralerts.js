@@ -26,7 +26,7 @@ const LINKS = {
   unsubscribe: [t("End these alerts?"), t("No more messages will be sent to the destination that got this link."), t("End alerts"), t("Ended. No more messages will be sent.")],
 };
 const SECRET_HELP = t("Add alerts=SECRET to the miner’s password, with a secret of 12 or more letters and digits of your own (as in d=512,alerts=SECRET). When the miner has connected again, enter the secret here.");
-const SIGN_HELP = t("Sign this text, without changes, with the key of the address: in Dash Core, File, Sign message. It is valid for 10 minutes.");
+const SIGN_HELP = t("Sign this text, without changes, with the key of the address: in Dash Core, choose “Sign message” in the menu “File”. It is valid for 10 minutes.");
 const UNREACHABLE = t("The node does not answer. Try again.");
 
 /** Return the answer to a POST: {status, value}; the status is 0 if there was none. */
@@ -179,7 +179,7 @@ function proofPart(proofs, challenge) {
   const show = () => {
     for (const [name, part] of Object.entries(parts)) part.hidden = name !== chosen;
   };
-  const choices = proofs.map((name) => {
+  const choices = [...proofs].sort().map((name) => {
     const radio = make("input", { type: "radio", name: "alerts-proof", value: name });
     radio.checked = name === chosen;
     radio.addEventListener("change", () => {

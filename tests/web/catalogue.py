@@ -72,8 +72,8 @@ def collect() -> tuple[dict[str, Entry], list[str]]:
 
     for path in sorted(STATIC.glob("*.html")):
         if path.name not in MOVED:
-            for text in page_texts(path.read_text("utf-8")):
-                add(text, path.name, None, ())
+            for key in page_texts(path.read_text("utf-8")):
+                add(key, path.name, None, ())
     for path in scripts():
         texts, unread = texts_of(path.read_text("utf-8"))
         where = f"{path.parent.name}/{path.name}"

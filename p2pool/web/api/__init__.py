@@ -5,8 +5,8 @@ values.
   `descriptions`, `field_words`: what fields mean
 - `pool`, `chain`, `tree`, `shares`, `blocks` (with `rounds`, `block_status`, `legacy_blocks`,
   `legacy_luck`), `payouts`, `coinbase`, `window`: the pool
-- `node`, `dashd`, `stratum` (with `difficulties`), `gateways`, `workers`, `miners`, `calculator`, `rates`, `peers`,
-  `alerts`, `miner_alerts` (what miners send), `operation`, `health`: this node
+- `node`, `dashd`, `stratum` (with `difficulties`), `gateways`, `workers`, `miners`, `calculator`, `rates`,
+  `peers`, `alerts`, `miner_alerts` (what miners send), `operation`, `health`: this node
 - `transition` (with `refused`, `other_nodes`): votes, newer share versions and who follows them
 - `samples`, `history`, `payout_book` (with `history_question`, `history_lists`): graphs and lists of the past
 """

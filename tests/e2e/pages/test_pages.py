@@ -439,12 +439,14 @@ def test_graphs_have_points(page, tour):
     view.wait_for("graphs", lambda: graphs.filter(visible=True).count() == graphs.count() > 0)
     for graph in graphs.all():
         slider = graph.get_by_role("slider")
-        assert int(slider.get_attribute("aria-valuemax")) > 0
-        assert slider.locator("canvas").evaluate(DRAWN) > 3
+        canvas, told = slider.locator("canvas"), lambda slider=slider: slider.get_attribute("aria-valuetext")
+        # Graphs are drawn one after another.
+        view.wait_for("points", lambda slider=slider: int(slider.get_attribute("aria-valuemax")) > 0)
+        view.wait_for("lines", lambda canvas=canvas: canvas.evaluate(DRAWN) > 3)
         slider.focus()
-        latest = slider.get_attribute("aria-valuetext")
+        latest = view.wait_for("the latest point", told)
         view.page.keyboard.press("Home")
-        assert slider.get_attribute("aria-valuetext") != latest
+        view.wait_for("the first point", lambda told=told, latest=latest: told() != latest)
 
 
 def test_a_graph_tells_what_the_node_remembers(pool, tour):

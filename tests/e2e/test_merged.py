@@ -60,7 +60,7 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
             node.wait_for_line("merged mining of chain 6")
             node.wait_for_line("merged mining of chain 8")
             wait_for("blocks of both chains", lambda: len(first.found) >= 3 and len(second.found) >= 2)
-            wait_for("a Dash block", lambda: accepted_blocks(node))
+            wait_for("a Dash block", lambda: accepted_blocks(node), 600)  # a million hashes on average
             # Somebody else's block: the work on ours is worthless, and the node goes on with the next one.
             first.rpc("simnet_findblock")
             before = len(first.found)

@@ -14,6 +14,9 @@ import pytest
 from twisted.internet.defer import ensureDeferred, maybeDeferred
 
 from p2pool.alerts.last_run import LAST_RUN_FILE, read_last_run
+from p2pool.alerts.miners.file import MINERS_FILE, parse_stored
+from p2pool.alerts.miners.settings import MinerChannel
+from p2pool.alerts.miners.subscriptions import Subscriptions
 from p2pool.alerts.outbox_file import OUTBOX_FILE, OutboxFile
 from p2pool.app.history import node_name
 from p2pool.app.state_files import DATABASES, STATE_FILES, check_state_files
@@ -129,7 +132,13 @@ def share_data(data: Path, what: Expected) -> None:
     assert left.solution_hash == archived[1].hash.to_bytes(32, "little")
 
 
-PARTS: tuple[Read, ...] = (shares, history, blocks, alerts, peers, addresses, share_data)
+def alerts_of_miners(data: Path, what: Expected) -> None:
+    stored, table = parse_stored(json(data, MINERS_FILE)), Subscriptions()
+    assert table.restore(stored.subscriptions, frozenset(MinerChannel)) == 0
+    assert [(each.address, each.confirmed) for each in table] == [(what.payout_addresses[0], what.time)]
+
+
+PARTS: tuple[Read, ...] = (shares, history, blocks, alerts, alerts_of_miners, peers, addresses, share_data)
 
 
 @pytest.mark.parametrize("version", versions())

@@ -12,6 +12,10 @@ import tempfile
 from pathlib import Path
 
 from p2pool.alerts.channel import OutboxEntry
+from p2pool.alerts.miners.destination import MinerDestination
+from p2pool.alerts.miners.file import MINERS_FILE
+from p2pool.alerts.miners.settings import MinerChannel
+from p2pool.alerts.miners.subscriptions import MinerEventKind, Subscription, Subscriptions
 from p2pool.alerts.outbox_file import OUTBOX_FILE, OutboxFile
 from p2pool.base.state_file import StateFile
 from p2pool.dashd.broadcaster import NETWORK_PEERS_FILE
@@ -84,6 +88,7 @@ def add_samples(data: Path, what: Expected) -> None:
     StateFile(data / CACHED_FILE.name, CACHED_FILE).write_bytes(
         render_cached(own_address(what.payout_addresses[0], SIMNET))
     )
+    add_alerts_of_miners(data, what)
     OutboxFile(data / OUTBOX_FILE.name).save(
         {"1": OutboxEntry("1", "operator", {"subject": "a", "body": "b"}, now, 2, now + 60)}, {"sent": {}}
     )
@@ -95,6 +100,24 @@ def add_samples(data: Path, what: Expected) -> None:
         network=NETWORK, gateway="g", worker="w", found=now, hash=digest, share=None, block=None, aux=[]
     )
     SolutionSpool(data / "solutions").keep(digest, pack_message(solution))
+
+
+def add_alerts_of_miners(data: Path, what: Expected) -> None:
+    """Write the file of the alerts that miners have set: a confirmed one."""
+    table, destination = Subscriptions(), MinerDestination(MinerChannel.NTFY, "https://ntfy.sh/a", "ntfy.sh")
+    alert = Subscription(
+        id="0123456789abcdef",
+        address=what.payout_addresses[0],
+        destination=destination,
+        events=frozenset(MinerEventKind),
+        client="c" * 16,
+        created=what.time,
+        confirmed=what.time,
+        seen=what.time,
+    )
+    table.add(alert)
+    document = {"key": "5a" * 32, "subscriptions": table.to_json(), "blocks": [], "waiting": []}
+    StateFile(data / MINERS_FILE.name, MINERS_FILE).write(document)
 
 
 if __name__ == "__main__":

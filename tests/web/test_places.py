@@ -58,7 +58,7 @@ def test_who_wants_a_page(accept, wanted):
 
 def test_the_navigation_is_that_of_the_pages():
     script = (STATIC / "js" / "shell.js").read_text("utf-8").partition("const PAGES")[2].partition("];")[0]
-    assert tuple(re.findall(r'\["(\S+)", "(.+?)"\]', script)) == PAGES
+    assert tuple(re.findall(r"""\["(\S+)", t\("(.+?)"\)\]""", script)) == PAGES
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from p2pool.pool_stats import WorkerSnapshot
 from p2pool.pool_stats.judgement import MinerState
+from p2pool.pool_stats.workers import address_of
 from p2pool.web.host_shares import HostShares
 
 
@@ -99,11 +100,6 @@ class WorkerFilter:
 
 
 ALL: Final = WorkerFilter()
-
-
-def address_of(name: str) -> str:
-    """Return the payout address of a worker: names are `address` or `address.name`."""
-    return name.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -86,11 +87,4 @@ def channel_to(destination: MinerDestination, settings: MinerAlertSettings, envi
 def _root_of(target: WebhookUrl) -> WebhookUrl:
     """Return the root of a server, where ntfy takes JSON."""
     parts = urlsplit(target.url)
-    return WebhookUrl(
-        parts._replace(path="/", query="").geturl(),
-        target.scheme,
-        target.host,
-        target.port,
-        target.authorization,
-        target.secret,
-    )
+    return replace(target, url=parts._replace(path="/", query="").geturl())

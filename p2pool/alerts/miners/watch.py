@@ -14,6 +14,7 @@ from p2pool.base.text import format_dash, format_duration, format_rate
 from p2pool.dash.hashes import hash_hex
 from p2pool.pool_stats import BlockRecord, BlockStatus, EventKind, EventRecord, WorkerSnapshot
 from p2pool.pool_stats.judgement import STATES, MinerState, judge, reason_of
+from p2pool.pool_stats.workers import address_of
 
 CALM: Final = 600.0
 """Seconds without too many rejected submissions after which a worker is no longer reported as rejected."""
@@ -27,11 +28,6 @@ NEWEST: Final = 50
 """Blocks that are looked at in each check, the newest ones."""
 MATURITY: Final = 100
 """Blocks on top of a block after which its payouts can be spent."""
-
-
-def address_of(worker: str) -> str:
-    """Return the address of a worker's name."""
-    return worker.partition(".")[0]
 
 
 def _rig(worker: str) -> str:

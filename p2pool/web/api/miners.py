@@ -25,7 +25,7 @@ from p2pool.pool_stats.judgement import (
     judge_address,
     usual_rate,
 )
-from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY
+from p2pool.pool_stats.workers import HASHES_PER_DIFFICULTY, address_of
 from p2pool.sharechain.expectations import (
     PROBABILITY,
     PeriodExpectation,
@@ -54,7 +54,6 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.payment_window import payment_window
 from p2pool.web.sources import Snapshot
-from p2pool.web.worker_index import address_of
 
 PERIODS: Final = (1, 7, 30)
 """Days for which income is told."""

@@ -12,6 +12,7 @@ import orjson
 
 from p2pool.base.text import format_dash
 from p2pool.node import Node
+from p2pool.pool_stats.workers import address_of
 from p2pool.share.share import STALE_NONE
 from p2pool.share.weights import WEIGHT_UNIT
 from p2pool.sharechain.figures import expected_payouts
@@ -19,7 +20,6 @@ from p2pool.web.api.coinbase import finder_part, paid_to_miners
 from p2pool.web.api.endpoint import Arguments, Endpoint, EndpointParameter, ErrorResponse, RequestContext, amount
 from p2pool.web.api.schema import AMOUNT, DASH, PART, array, mapping, nullable, record, text
 from p2pool.web.sources import Snapshot, script_to_text
-from p2pool.web.worker_index import address_of
 
 USERS_SHARES: Final = 720
 """Shares that /users covers, as in legacy p2pool-dash."""

@@ -12,6 +12,7 @@ from p2pool.dash.hashes import hash_hex
 from p2pool.dash.target import target_to_average_attempts
 from p2pool.pool_stats import BlockRecord, BlockStatus, WorkerSnapshot
 from p2pool.pool_stats.judgement import STATES, MinerState, Reason, judge_address, reason_of
+from p2pool.pool_stats.workers import address_of
 from p2pool.web.api.block_status import STATUSES, statuses
 from p2pool.web.api.endpoint import (
     MAX_TEXT,
@@ -51,7 +52,7 @@ from p2pool.web.api.schema import (
 )
 from p2pool.web.api.stratum import REFUSED_BY, WORKER, refusals, worker_figures
 from p2pool.web.sources import Snapshot
-from p2pool.web.worker_index import ADDRESS_ORDERS, ORDERS, AddressFigures, TooManyLists, WorkerFilter, address_of
+from p2pool.web.worker_index import ADDRESS_ORDERS, ORDERS, AddressFigures, TooManyLists, WorkerFilter
 
 MAX_WORKERS, DEFAULT_WORKERS = 500, 100
 """Workers on a page: at most 300 kB."""

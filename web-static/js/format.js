@@ -1,6 +1,6 @@
 // Formats figures as text, in the reader's locale. Pure functions: they need no page.
 
-import { language, locale, plural, t } from "./language.js";
+import { language, lazily, locale, plural, t } from "./language.js";
 
 const numbers = new Map();
 
@@ -21,10 +21,10 @@ export function significant(value, digits = 4) {
 /** Return a value with exactly so many digits after the decimal separator, and no others. */
 export const fixed = (value, digits) => formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(value);
 
-const DECIMAL = formatter({ minimumFractionDigits: 1 }).formatToParts(1).find(({ type }) => type === "decimal")?.value ?? ".";
+const decimal = lazily(() => formatter({ minimumFractionDigits: 1 }).formatToParts(1).find(({ type }) => type === "decimal")?.value ?? ".");
 
 /** Return coins that the node reports as an exact decimal number, such as "0.12345678". */
-export const exact = (dash) => String(dash).replace(".", DECIMAL);
+export const exact = (dash) => String(dash).replace(".", decimal());
 
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z"];
 
@@ -116,22 +116,16 @@ export function ago(seconds) {
 // English readers disagree on the order of day and month; the Swedish format is "2026-11-22 12:21:27 UTC".
 const dateLocale = language === "en" ? "sv-SE" : locale;
 const dates = (options) => new Intl.DateTimeFormat(dateLocale, options);
-const clock = dates({
-  year: "numeric",
-  month: "2-digit",
-  day: "2-digit",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  timeZoneName: "short",
-});
-const timeOnly = dates({ hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
+/** @type {Intl.DateTimeFormatOptions} */
+const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" };
+const clock = lazily(() => dates({ year: "numeric", month: "2-digit", day: "2-digit", ...TIME }));
+const timeOnly = lazily(() => dates(TIME));
 
 /** The name of the reader's time zone, such as "CET". */
-export const zone = timeOnly.formatToParts(new Date()).find(({ type }) => type === "timeZoneName")?.value ?? "";
+export const zone = lazily(() => timeOnly().formatToParts(new Date()).find(({ type }) => type === "timeZoneName")?.value ?? "");
 
-export const absoluteTime = (unix) => clock.format(new Date(unix * 1000));
-export const clockTime = (unix) => timeOnly.format(new Date(unix * 1000));
+export const absoluteTime = (unix) => clock().format(new Date(unix * 1000));
+export const clockTime = (unix) => timeOnly().format(new Date(unix * 1000));
 
 /** Return a function that returns Unix seconds as a text that tells times between these two apart. */
 export function timesOf(first, last) {

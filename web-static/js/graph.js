@@ -3,7 +3,7 @@
 import { byId, make, setText } from "./dom.js";
 import { labelled, listed, zone } from "./format.js";
 import { drawAverage, drawBlocks } from "./graphmarks.js";
-import { language, locale, plural, t } from "./language.js";
+import { language, lazily, locale, plural, t } from "./language.js";
 import { whenThemeChanges } from "./shell.js";
 
 const HEIGHT = 240;
@@ -28,6 +28,19 @@ let loading = null;
 function loadPlot() {
   loading ??= import("../vendor/uPlot.esm.js").then((module) => module.default);
   return loading;
+}
+
+/** Graphs are drawn when they are at most a screen away from what the reader sees: loading and drawing take phones long. */
+const NEAR = { rootMargin: "100% 0px" };
+
+/** Call `act` once, when the element is near what the reader sees. */
+function whenNear(element, act) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+    observer.disconnect();
+    act();
+  }, NEAR);
+  observer.observe(element);
 }
 
 /** When the graphs that wait for it have been drawn. */
@@ -80,6 +93,11 @@ export class Graph {
     this.canvas.addEventListener("blur", () => this.plot?.setCursor({ left: -10, top: -10 }));
     this.figure.addEventListener("fullscreenchange", () => this.resize());
     new ResizeObserver(() => this.resize()).observe(this.canvas);
+    this.isNear = false;
+    whenNear(this.figure, () => {
+      this.isNear = true;
+      this.draw();
+    });
     whenThemeChanges(() => this.draw());
   }
 
@@ -162,7 +180,7 @@ export class Graph {
   summarise() {
     if (this.data === null) return;
     const within = this.found.filter((unix) => unix >= this.data[0][0]);
-    const listed = within.slice(-MAX_LISTED).reverse().map((unix) => DATE_TIME.format(new Date(unix * 1000)));
+    const listed = within.slice(-MAX_LISTED).reverse().map((unix) => DATE_TIME().format(new Date(unix * 1000)));
     const more = within.length - listed.length;
     this.list.hidden = within.length === 0;
     const times = listed.join("; ") + (more > 0 ? t`; and ${more} before` : "");
@@ -185,7 +203,7 @@ export class Graph {
     const latest = times.findLastIndex((_, i) => columns.some((column) => column[i] !== null));
     const shown = index ?? latest;
     columns.forEach((column, i) => setText(this.values[i], column[shown] === null ? t("unknown") : this.format(column[shown])));
-    const latestText = this.step >= DAY ? t("latest") : t`latest; times in ${zone}`;
+    const latestText = this.step >= DAY ? t("latest") : t`latest; times in ${zone()}`;
     const when = index === null ? latestText : `${stepTime(times[shown], this.step)}${this.foundIn(times[shown])}`;
     setText(this.at, when);
     const summary = listed(this.lines.map(({ label }, i) => `${label} ${this.values[i].textContent}`));
@@ -222,6 +240,7 @@ export class Graph {
   }
 
   async draw() {
+    if (!this.isNear || this.data === null) return;
     const uPlot = await loadPlot();
     await nextTurn();
     if (this.data === null || this.canvas.clientWidth === 0) return;
@@ -337,7 +356,7 @@ function wholeSteps() {
 
 // --- time --------------------------------------------------------------------------------------------------
 
-const format = (options) => new Intl.DateTimeFormat(language === "en" ? "en-GB" : locale, options);
+const format = (options) => lazily(() => new Intl.DateTimeFormat(language === "en" ? "en-GB" : locale, options));
 const ZONE = { timeZoneName: /** @type {const} */ ("short") };
 const TIME = format({ hour: "2-digit", minute: "2-digit" });
 const SECOND = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -351,15 +370,15 @@ function timeLabels(plot, splits, _axis, _space, step) {
   return splits.map((unix) => {
     if (plot.valToPos(unix, "x") < LABEL_MARGIN) return "";
     const date = new Date(unix * 1000);
-    if (step >= 28 * DAY) return MONTH.format(date);
-    if (step >= DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0)) return DATE.format(date);
-    return (step < 60 ? SECOND : TIME).format(date);
+    if (step >= 28 * DAY) return MONTH().format(date);
+    if (step >= DAY || (date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0)) return DATE().format(date);
+    return (step < 60 ? SECOND : TIME)().format(date);
   });
 }
 
 /** Return the start of a step, as exact as its length allows. */
 function stepTime(unix, step) {
   const date = new Date(unix * 1000);
-  if (step >= DAY) return WHOLE_DATE.format(date);
-  return (step >= 60 ? DATE_TIME : SECOND_ZONE).format(date);
+  if (step >= DAY) return WHOLE_DATE().format(date);
+  return (step >= 60 ? DATE_TIME : SECOND_ZONE)().format(date);
 }

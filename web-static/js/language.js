@@ -21,8 +21,20 @@ const isOurs = (tag) => tag.toLowerCase().split("-")[0] === language && scriptOf
 /** The locale of numbers and dates: the reader's own if it is one of the language, as "de-CH" is of "de". */
 export const locale = language === "en" ? "en" : (navigator.languages.find(isOurs) ?? language);
 
-const rules = new Intl.PluralRules(locale);
-const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+/**
+ * Return a function that makes a value when it is first called for: the formatters of Intl are dear on phones.
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T}
+ */
+export function lazily(make) {
+  /** @type {T | undefined} */
+  let made;
+  return () => (made ??= make());
+}
+
+const rules = lazily(() => new Intl.PluralRules(locale));
+const numbers = lazily(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }));
 
 const wordingOf = (key) => {
   const found = messages.get(key);
@@ -52,10 +64,10 @@ export function phrase(texts, ...values) {
 
 /** Return a text that counts something: plural(n, "{0} share", "{0} shares"); further values are {1} and so on. */
 export function plural(count, one, other, ...more) {
-  const form = rules.select(count);
+  const form = rules().select(count);
   const found = messages.get(other);
   const forms = typeof found === "object" ? found : { one, other };
-  return filled(forms[form] ?? forms.other, [Number.isFinite(count) ? numbers.format(count) : "–", ...more]);
+  return filled(forms[form] ?? forms.other, [Number.isFinite(count) ? numbers().format(count) : "–", ...more]);
 }
 
 /** Remember another language, and show the page in it. */

@@ -30,7 +30,7 @@ export class LuckChart {
     );
     this.chart = new PickChart(inside, {
       label: t("Luck per round"),
-      hint: t`Hover over a bar, or use the arrow keys, to see the details of the round. Times are in ${zone}.`,
+      hint: t`Hover over a bar, or use the arrow keys, to see the details of the round. Times are in ${zone()}.`,
     });
     this.rounds = [];
     this.draw = fitWidth(inside, (width) => this.paint(width));

@@ -51,7 +51,7 @@ export function buildShell() {
       make("nav", { "aria-label": t("Pages") }, make("ul", {}, ...links)),
     ),
   );
-  showCurrent();
+  requestAnimationFrame(showCurrent); // in this task, it would have the whole page laid out
   byId("foot").replaceChildren(
     make(
       "p",

@@ -84,7 +84,8 @@ def test_a_graph_is_drawn_once_the_reader_comes_near(browser):
     view = browser.open("graphs.html?range=hour", width=360).wait_until_live()
     first, last = view.page.locator("#g-pool canvas"), view.page.locator("#g-memory canvas")
     view.wait_for("the first graph", first.is_visible)
-    view.wait_for("the values of the last one", lambda: "Memory" in view.page.locator("#g-memory .legend").inner_text())
+    legend = view.page.locator("#g-memory .legend")
+    view.wait_for("the values of the last one", lambda: "Memory" in legend.inner_text())
     assert last.count() == 0
     view.page.locator("#g-memory").scroll_into_view_if_needed()
     view.wait_for("the last graph", last.is_visible)

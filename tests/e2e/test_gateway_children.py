@@ -194,8 +194,8 @@ def test_bans_and_the_limit_of_a_host_are_those_of_the_pool(tmp_path, redis):
         wait_for("the node to know all gateways", lambda: asked(node.act("message", text="hello")))
         answer = node.act("unban", host="192.0.2.9")
         assert answer["was_banned"] is True
-        # Only gateways that reported lately are counted. On a busy machine one may be late; it acts all the same.
-        assert 1 <= answer["gateways"] + answer["gateways_silent"] <= 3
+        # Gateways that have not reported lately are not counted: on a busy machine, ask again until all three are.
+        wait_for("an unban that all gateways are asked for", lambda: asked(node.act("unban", host="192.0.2.9")))
         wait_for("the end of the ban at all gateways", lambda: served(node, "192.0.2.9", 6) == 6)
 
         # Connections of a host are counted over all gateways: none of them has as many as the limit.

@@ -21,16 +21,10 @@ const NO_DATA = {
   year: t("No data for this year yet."),
 };
 
-/** @type {?Promise<any>} */
-let loading = null;
-
 /** Load uPlot when the first graph is drawn, so that figures do not wait for it. */
-function loadPlot() {
-  loading ??= import("../vendor/uPlot.esm.js").then((module) => module.default);
-  return loading;
-}
+const loadPlot = lazily(() => import("../vendor/uPlot.esm.js").then((module) => /** @type {any} */ (module.default)));
 
-/** Graphs are drawn when they are at most a screen away from what the reader sees: loading and drawing take phones long. */
+/** Graphs are drawn when they are at most a screen away from what the reader sees: phones take long for it. */
 const NEAR = { rootMargin: "100% 0px" };
 
 /** Call `act` once, when the element is near what the reader sees. */

@@ -37,8 +37,8 @@
       .then((answer) => (answer.ok ? answer.json() : null))
       .catch(() => null);
   }
-  // The first numbers and dates take a phone long, as it loads its tables of languages: it can do so while it waits for
-  // the other scripts.
+  // For the first number and the first date, the browser loads its tables of languages, which takes phones a while: it
+  // can do so while it waits for the other scripts.
   setTimeout(() => {
     new Intl.NumberFormat(root.lang).format(0);
     new Intl.DateTimeFormat(root.lang, { timeZoneName: "short" }).format(0);

@@ -136,7 +136,6 @@ export class Graph {
     this.data = null;
     this.figure.hidden = true;
     this.message.hidden = false;
-    this.message.classList.remove("tall");
     setText(this.message, problem);
   }
 

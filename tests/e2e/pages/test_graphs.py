@@ -6,6 +6,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.e2e.pages.browser import View
+from tests.e2e.pages.layout import shifts, watch_shifts
+
 pytestmark = pytest.mark.e2e
 
 PRESSED = "button[data-range][aria-pressed=true]"
@@ -89,3 +92,16 @@ def test_a_graph_is_drawn_once_the_reader_comes_near(browser):
     assert last.count() == 0
     view.page.locator("#g-memory").scroll_into_view_if_needed()
     view.wait_for("the last graph", last.is_visible)
+
+
+@pytest.mark.parametrize("page", ["stratum.html", "index.html"])
+def test_nothing_moves_when_there_is_nothing_to_draw(page, browser):
+    """A node that has just started, or one whose history is busy, says so where the graph would be."""
+
+    def without_history(view: View) -> None:
+        watch_shifts(view)
+        view.page.route("**/api/v1/history/series*", lambda route: route.fulfill(status=503, body="{}"))
+
+    view = browser.open(page, width=1440, prepare=without_history).wait_until_live()
+    view.wait_for("the reason", lambda: "Everything else still works." in view.text("#main"))
+    assert shifts(view) == []

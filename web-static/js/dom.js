@@ -25,6 +25,20 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Resolves when all that was put off by nextTurn has had its turn. */
+let turn = Promise.resolve();
+
+/** Return when it is the caller's turn: each turn is a task of its own, so that phones answer in between. */
+export function nextTurn() {
+  turn = turn.then(() => new Promise((resume) => setTimeout(resume)));
+  return turn;
+}
+
+/** Build parts of a page that the reader does not wait for: each step in a turn of its own, after what runs now. */
+export function inTurn(...steps) {
+  for (const step of steps) nextTurn().then(step);
+}
+
 export function timeNode(unix) {
   const node = make("time");
   setTime(node, unix);

@@ -1,6 +1,6 @@
 // One graph over time: drawn by uPlot, and also given as a text and a table. Groups of them: timeseries.js.
 
-import { byId, make, setText } from "./dom.js";
+import { byId, make, nextTurn, setText } from "./dom.js";
 import { labelled, listed, zone } from "./format.js";
 import { drawAverage, drawBlocks } from "./graphmarks.js";
 import { language, lazily, locale, plural, t } from "./language.js";
@@ -21,8 +21,14 @@ const NO_DATA = {
   year: t("No data for this year yet."),
 };
 
-/** Load uPlot when the first graph is drawn, so that figures do not wait for it. */
-const loadPlot = lazily(() => import("../vendor/uPlot.esm.js").then((module) => /** @type {any} */ (module.default)));
+/** Load uPlot and its style sheet when the first graph is drawn, so that figures do not wait for them. */
+const loadPlot = lazily(async () => {
+  const sheet = make("link", { rel: "stylesheet", href: new URL("../vendor/uPlot.min.css", import.meta.url).href });
+  const isStyled = new Promise((resume) => (sheet.onload = sheet.onerror = resume));
+  document.head.prepend(sheet); // what our own says comes after it
+  const [module] = await Promise.all([import("../vendor/uPlot.esm.js"), isStyled]);
+  return /** @type {any} */ (module.default);
+});
 
 /** Graphs are drawn when they are at most a screen away from what the reader sees: phones take long for it. */
 const NEAR = { rootMargin: "100% 0px" };
@@ -35,15 +41,6 @@ function whenNear(element, act) {
     act();
   }, NEAR);
   observer.observe(element);
-}
-
-/** When the graphs that wait for it have been drawn. */
-let turn = Promise.resolve();
-
-/** Return when it is the next graph's turn: each is drawn in a task of its own, so that phones answer in between. */
-function nextTurn() {
-  turn = turn.then(() => new Promise((resume) => setTimeout(resume)));
-  return turn;
 }
 
 /**

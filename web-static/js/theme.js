@@ -38,9 +38,7 @@
       .catch(() => null);
   }
   // For the first number and the first date, the browser loads its tables of languages, which takes phones a while: it
-  // can do so while it waits for the other scripts.
-  setTimeout(() => {
-    new Intl.NumberFormat(root.lang).format(0);
-    new Intl.DateTimeFormat(root.lang, { timeZoneName: "short" }).format(0);
-  });
+  // can do so while it waits for the other scripts, in tasks of their own.
+  setTimeout(() => new Intl.NumberFormat(root.lang).format(0));
+  setTimeout(() => new Intl.DateTimeFormat(root.lang, { timeZoneName: "short" }).format(0));
 }

@@ -1,5 +1,6 @@
 // The graphs page: the history of the pool and the node.
 
+import { inTurn } from "../js/dom.js";
 import { bytes, difficulty, hashRate, milliseconds, percent, significant } from "../js/format.js";
 import { t } from "../js/language.js";
 import { startPage } from "../js/page.js";
@@ -64,11 +65,10 @@ const GRAPHS = [
   { holder: "g-memory", title: t("Memory"), format: bytes, lines: [line("memory", t("Memory"), 4, true)] },
 ];
 
-explainTerms();
 startPage({
   views: ["api/v1/pool"],
   show: (values) => {
     symbol = values.get("api/v1/pool")?.symbol ?? symbol;
   },
 });
-new GraphGroup({ tools: "graph-tools", label: t("all graphs"), of: "pool", graphs: GRAPHS, hasOptions: true });
+inTurn(explainTerms, () => new GraphGroup({ tools: "graph-tools", label: t("all graphs"), of: "pool", graphs: GRAPHS, hasOptions: true }));

@@ -4,7 +4,7 @@ import { historyProblem } from "../js/api.js";
 import { STATUS, statusText } from "../js/blocks.js";
 import { buildCalculator } from "../js/calculator.js";
 import { showAddressType, showHowToConnect, startConnect } from "../js/connect.js";
-import { byId, copyValue, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
+import { byId, copyValue, inTurn, longShort, make, setText, shareLink, workerLink } from "../js/dom.js";
 import { difficulty, duration, estimatedRate, exact, fixed, hashRate, integer, isHash, labelled, percent, shortHash, shortWorker } from "../js/format.js";
 import { eventColumns, eventRows, announceEvent } from "../js/events.js";
 import { phrase, plural, t } from "../js/language.js";
@@ -248,8 +248,6 @@ function show(values) {
 }
 
 startConnect();
-buildCalculator(byId("calculator"), () => symbol);
-explainTerms();
 startPage({
   views: VIEWS,
   show,
@@ -259,20 +257,25 @@ startPage({
     fetchEvents();
   },
 });
-new GraphGroup({
-  tools: "graph-tools",
-  label: t("hash rate"),
-  of: "pool",
-  graphs: [
-    {
-      holder: "graph-body",
-      title: t("Hash rate of the pool and of this node"),
-      format: hashRate,
-      blocks: true,
-      lines: [
-        { figure: "pool_hash_rate", label: t("Pool"), colour: 1, filled: true },
-        { figure: "local_hash_rate", label: t("This node"), colour: 2 },
+inTurn(
+  () => buildCalculator(byId("calculator"), () => symbol),
+  explainTerms,
+  () =>
+    new GraphGroup({
+      tools: "graph-tools",
+      label: t("hash rate"),
+      of: "pool",
+      graphs: [
+        {
+          holder: "graph-body",
+          title: t("Hash rate of the pool and of this node"),
+          format: hashRate,
+          blocks: true,
+          lines: [
+            { figure: "pool_hash_rate", label: t("Pool"), colour: 1, filled: true },
+            { figure: "local_hash_rate", label: t("This node"), colour: 2 },
+          ],
+        },
       ],
-    },
-  ],
-});
+    }),
+);

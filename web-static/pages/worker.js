@@ -2,7 +2,7 @@
 
 import { fetchJson } from "../js/api.js";
 import { statusText } from "../js/blocks.js";
-import { byId, copyButton, copyValue, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
+import { byId, copyButton, copyValue, inTurn, make, refreshTimes, setText, shareLink, timeNode, workerLink } from "../js/dom.js";
 import { coins, difficulty, estimatedRate, exact, hashRate, integer, isHash, listed, percent, shortHash, shortened, significant } from "../js/format.js";
 import { difficultyText } from "../js/judgement.js";
 import { phrase, plural, t } from "../js/language.js";
@@ -346,7 +346,6 @@ function begin() {
     }
     if (values.has("api/v1/shares")) showRecentShares(values.get("api/v1/shares"));
   };
-  explainTerms();
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
@@ -354,6 +353,11 @@ function begin() {
   byId("book").href = `payoutbook.html?address=${path}`;
   pollPath(`api/v1/miners/${encodeURIComponent(name)}`, PERIOD, showMiner);
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
+  inTurn(explainTerms, () => followPayoutsAndShares(path), drawGraphs, () => isAddress && showMinerAlerts(address));
+}
+
+/** Keep the tables and the strip below the miner's figures up to date. */
+function followPayoutsAndShares(path) {
   const strip = new WindowStrip();
   const showWindow = (value, status) => {
     shownAmounts.set(showWindow, [value, status]);
@@ -362,8 +366,6 @@ function begin() {
   pollPath(`api/v1/window/${path}`, WINDOW_PERIOD, showWindow);
   pollPath(`miner_payouts/${path}`, LONG_PERIOD, showPayouts);
   if (!isAddress) pollPath(`api/v1/history/shares?worker=${encodeURIComponent(name)}&range=month&limit=${SHARES}`, LONG_PERIOD, showHistoryShares);
-  drawGraphs();
-  if (isAddress) showMinerAlerts(address);
 }
 
 byId("look").addEventListener("submit", (event) => {

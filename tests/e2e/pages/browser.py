@@ -75,6 +75,13 @@ class Record:
             self.trouble.append(f"refused: {response.url}: {response.status}")
 
 
+_LAY_OUT = """(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(".panel { content-visibility: visible !important; }");
+    document.adoptedStyleSheets = [sheet];
+})()"""
+
+
 class View:
     """A page in a tab of its own. `page` is Playwright's."""
 
@@ -98,6 +105,10 @@ class View:
     def tell(self, expression: str, *argument: Any) -> Any:
         """The value of an expression on the page."""
         return self.page.evaluate(expression, *argument)
+
+    def lay_out(self) -> None:
+        """All of it at once, as if the reader had been everywhere: phones skip what is far away until then."""
+        self.page.evaluate(_LAY_OUT)
 
     def pause(self, seconds: float) -> None:
         """Let the page go on."""
@@ -148,8 +159,12 @@ class Browser:
         scheme: str = "light",
         prepare: Callable[[View], None] = lambda _: None,
         locale: str = "en-GB",
+        is_whole: bool = True,
     ) -> View:
-        """A page of the node, in a profile without a past. `prepare` is done before it is asked for."""
+        """A page of the node, in a profile without a past. `prepare` is done before it is asked for.
+
+        Unless `is_whole`, a phone lays out what is far away only when the reader comes near, and texts there are empty.
+        """
         context = self._engine.new_context(
             viewport={"width": width, "height": HEIGHT},
             color_scheme=scheme,
@@ -159,6 +174,8 @@ class Browser:
         )
         context.set_default_timeout(PATIENCE * MILLISECONDS)
         view = View(context.new_page())
+        if is_whole:
+            view.page.add_init_script(_LAY_OUT)
         self.views.append(view)
         prepare(view)
         view.page.goto(self._url + path)

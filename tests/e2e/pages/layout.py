@@ -88,5 +88,6 @@ def shifts(view: View) -> list[str]:
 
 
 def faults(view: View) -> list[str]:
-    """One line for each, for people."""
+    """One line for each, for people, with all of the page laid out."""
+    view.lay_out()
     return view.tell(_MEASURE)

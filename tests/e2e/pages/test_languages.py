@@ -58,8 +58,8 @@ def speaking(messages: dict[str, Any]) -> Callable[[View], None]:
 def test_a_page_has_room_for_longer_texts(page, pool, browser):
     found = {}
     for width in WIDTHS[:: len(WIDTHS) - 1]:
-        view = browser.open(address_of(page, pool), width=width, prepare=speaking(pseudo_language()))
-        view.wait_until_live()
+        prepare = speaking(pseudo_language())
+        view = browser.open(address_of(page, pool), width=width, prepare=prepare, is_whole=False).wait_until_live()
         view.picture(f"{page}-{width}-long")
         assert view.tell(LANGUAGE) == "de"
         assert "öö" in view.text("nav")

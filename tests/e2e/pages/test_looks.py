@@ -50,7 +50,8 @@ def test_a_page_at_every_width_light_and_dark(page, pool, browser):
     """At each width in a tab that begins with it, as pages may ask for it once."""
     misplaced, keeps_out = {}, {}
     for width in WIDTHS:
-        view = browser.open(address_of(page, pool), width=width, prepare=watch_shifts).wait_until_live()
+        view = browser.open(address_of(page, pool), width=width, prepare=watch_shifts, is_whole=False)
+        view.wait_until_live()
         misplaced[width] = shifts(view)
         for scheme in SCHEMES:
             view.page.emulate_media(color_scheme=scheme)

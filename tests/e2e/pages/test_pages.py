@@ -82,7 +82,7 @@ NEWS = {
 """What changes with a share or a block."""
 SHOW_NAMES = {"index": "<", "miners": MARKUP, "worker": MARKUP}
 """What can be read on a page of those names; the newest shares are those of two of them sooner or later."""
-BEFORE_THE_PAINT = {"js/theme.js", "style.css", "vendor/uPlot.min.css"}
+BEFORE_THE_PAINT = {"js/theme.js", "style.css"}
 """All that a page may wait for before it shows anything: the scripts that fill it come later."""
 BLOCKING = """
     performance.getEntriesByType("resource")

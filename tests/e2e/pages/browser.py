@@ -163,7 +163,7 @@ class Browser:
     ) -> View:
         """A page of the node, in a profile without a past. `prepare` is done before it is asked for.
 
-        Unless `is_whole`, a phone lays out what is far away only when the reader comes near, and texts there are empty.
+        Unless `is_whole`, a phone lays out what is far away when the reader comes near, and texts there are empty.
         """
         context = self._engine.new_context(
             viewport={"width": width, "height": HEIGHT},

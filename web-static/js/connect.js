@@ -23,7 +23,7 @@ export function showHowToConnect(node) {
 }
 
 /** Show with which letter the addresses of this network begin. */
-export const showAddressType = ({ network }) => put("c-prefix", network === "dash" ? t("starting with X") : t("starting with y on this test network"));
+export const showAddressType = ({ network }) => put("c-prefix", network === "dash" ? t("starting with X") : t("starting with y"));
 
 /** Make the buttons of the panel work, and show what is known before the node answers. */
 export function startConnect() {

@@ -22,14 +22,17 @@ function showPool(pool) {
   setText(byId("h-share-time"), duration((pool.share_difficulty * HASHES_PER_DIFFICULTY) / USUAL_RATE));
 }
 
+const repeatUrl = () => setText(byId("h-pool"), byId("c-url").textContent);
+
 function showNode(node) {
   showHowToConnect(node);
-  setText(byId("h-pool"), byId("c-url").textContent);
+  repeatUrl();
   setText(byId("h-fee"), percent(node.fee, 2));
   setText(byId("h-donation"), percent(node.donation, 2));
 }
 
 startConnect();
+repeatUrl();
 buildCalculator(byId("calculator"), () => symbol);
 startPage({
   views: ["api/v1/pool"],

@@ -132,6 +132,7 @@ class View:
 
     def picture(self, name: str) -> Path:
         """All of the page, kept as an artefact."""
+        self.lay_out()
         path = PICTURES / f"{name}.png"
         self.page.screenshot(path=path, full_page=True, animations="disabled")
         return path

@@ -60,10 +60,11 @@ def test_a_page_has_room_for_longer_texts(page, pool, browser):
     for width in WIDTHS[:: len(WIDTHS) - 1]:
         prepare = speaking(pseudo_language())
         view = browser.open(address_of(page, pool), width=width, prepare=prepare, is_whole=False).wait_until_live()
+        found[width] = shifts(view)
         view.picture(f"{page}-{width}-long")
         assert view.tell(LANGUAGE) == "de"
         assert "öö" in view.text("nav")
-        found[width] = [*shifts(view), *faults(view)]
+        found[width] += faults(view)
     assert {where: trouble for where, trouble in found.items() if trouble} == {}
 
 

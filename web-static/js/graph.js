@@ -30,8 +30,8 @@ const loadPlot = lazily(async () => {
   return /** @type {any} */ (module.default);
 });
 
-/** Graphs are drawn when they are at most a screen away from what the reader sees: phones take long for it. */
-const NEAR = { rootMargin: "100% 0px" };
+/** Graphs are drawn when they are at most half a screen away from what the reader sees: phones take long for it. */
+const NEAR = { rootMargin: "50% 0px" };
 
 /** Call `act` once, when the element is near what the reader sees. */
 function whenNear(element, act) {
@@ -65,31 +65,37 @@ export class Graph {
     this.plot = null;
     /** The times, and the values of each line. @type {any} */
     this.data = null;
+    this.whole = whole;
+    this.isNear = false;
+    this.message = make("p", { class: "empty tall", role: "status" }, t("Loading…"));
+    /** What is shown when there are data, made then. @type {any} */
+    this.figure = null;
+    byId(holder).append(this.message);
+    whenThemeChanges(() => this.draw());
+  }
+
+  build() {
     this.values = this.lines.map(() => make("b", {}));
     this.at = make("li", { class: "graph-at" });
     this.canvas = make("div", {
       class: "graph-canvas",
       role: "slider",
       tabindex: "0",
-      "aria-label": t`${title}: use the arrow keys to select a time`,
+      "aria-label": t`${this.title}: use the arrow keys to select a time`,
       "aria-orientation": "horizontal",
     });
-    this.message = make("p", { class: "empty tall", role: "status" }, t("Loading…"));
     this.table = make("tbody");
     this.list = make("p", { class: "graph-blocks", hidden: "" });
-    this.whole = whole;
-    this.figure = make("div", { class: "graph", hidden: "" }, this.legend(), this.canvas, this.details());
-    byId(holder).append(this.message, this.figure);
+    this.figure = make("div", { class: "graph" }, this.legend(), this.canvas, this.details());
+    this.message.after(this.figure);
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("blur", () => this.plot?.setCursor({ left: -10, top: -10 }));
     this.figure.addEventListener("fullscreenchange", () => this.resize());
     new ResizeObserver(() => this.resize()).observe(this.canvas);
-    this.isNear = false;
     whenNear(this.figure, () => {
       this.isNear = true;
       this.draw();
     });
-    whenThemeChanges(() => this.draw());
   }
 
   legend() {
@@ -126,23 +132,24 @@ export class Graph {
   }
 
   wait() {
-    this.figure.classList.add("waiting");
+    this.figure?.classList.add("waiting");
   }
 
   showProblem(problem) {
     this.data = null;
-    this.figure.hidden = true;
+    if (this.figure !== null) this.figure.hidden = true;
     this.message.hidden = false;
     setText(this.message, problem);
   }
 
   show({ times, figures, step }, range) {
     const columns = this.lines.map(({ figure }) => figures[figure] ?? times.map(() => null));
-    this.figure.classList.remove("waiting");
+    this.figure?.classList.remove("waiting");
     if (!columns.some((column) => column.some((value) => value !== null))) {
       this.showProblem(NO_DATA[range]);
       return;
     }
+    if (this.figure === null) this.build();
     this.data = [times, ...columns];
     this.step = step;
     if (this.overItem !== null) this.overItem.hidden = !columns.at(-1).some((value) => value !== null);
@@ -245,17 +252,9 @@ export class Graph {
     this.plot = new uPlot(this.options(colours), this.data, this.canvas);
   }
 
-  /** Return the current colours of the style sheet: a canvas does not resolve custom properties. */
   colours() {
-    const probe = make("i", { class: "unseen" });
-    this.canvas.append(probe);
-    const read = (name) => {
-      probe.style.color = `var(${name})`;
-      return getComputedStyle(probe).color;
-    };
-    const found = { text: read("--soft"), grid: read("--faint"), block: read("--good"), ground: read("--surface"), lines: this.lines.map(({ colour }) => read(`--c${colour}`)) };
-    probe.remove();
-    return found;
+    palette ??= readPalette();
+    return { ...palette, lines: this.lines.map(({ colour }) => palette.lines[colour - 1]) };
   }
 
   /** Draw what lies over the lines. Averages of the first line and of `over` only: more texts would cover each other. */
@@ -315,6 +314,26 @@ export class Graph {
       },
     };
   }
+}
+
+/** The colours of the theme, once a graph has needed them. @type {any} */
+let palette = null;
+whenThemeChanges(() => {
+  palette = null;
+});
+
+/** Return the current colours of the style sheet: a canvas does not resolve custom properties. */
+function readPalette() {
+  const probe = make("i", { class: "unseen" });
+  document.body.append(probe);
+  const read = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const [text, grid, block, ground] = ["--soft", "--faint", "--good", "--surface"].map(read);
+  const lines = [1, 2, 3, 4, 5, 6].map((number) => read(`--c${number}`));
+  probe.remove();
+  return { text, grid, block, ground, lines };
 }
 
 /** Return the range of an axis of values that begins at nought. */

@@ -1,7 +1,7 @@
 // Groups of graphs of /api/v1/history/series, with their tools.
 
 import { BASE, fetchJson, historyProblem } from "./api.js";
-import { byId, make } from "./dom.js";
+import { byId, inTurn, make } from "./dom.js";
 import { Graph } from "./graph.js";
 import { RANGES, readChoice, writeChoice } from "./graphaddress.js";
 import { t } from "./language.js";
@@ -147,10 +147,12 @@ export class GraphGroup {
     const over = problem === null ? await this.fetchOver(value) : {};
     if (range !== this.range) return; // another one was chosen meanwhile
     const series = problem === null ? withoutEmptyStart({ ...value, figures: { ...value.figures, ...over } }) : null;
-    this.graphs.forEach((graph, i) => {
-      if (problem === null) graph.show(series, this.range);
+    const showOne = (graph, i) => {
+      if (range !== this.range) return;
+      if (problem === null) graph.show(series, range);
       else graph.showProblem(i === 0 ? problem : t("Unavailable for the same reason."));
-    });
+    };
+    inTurn(...this.graphs.map((graph, i) => () => showOne(graph, i)));
     this.csv.hidden = problem !== null;
   }
 

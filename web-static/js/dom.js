@@ -90,15 +90,10 @@ export function longShort(full, short) {
   );
 }
 
-/** Return a button that shows a shortened value and copies the full one. */
+/** Return a button that shows a shortened value and copies the full one. What is read on it can be spoken to it. */
 export function copyValue(full, short, what) {
-  // What can be read on it is also part of its name, for who speaks it to the machine.
-  const shown = full.includes(short.replace("…", "")) ? "" : `, ${short}`;
-  const button = make(
-    "button",
-    { type: "button", class: "copy mono", translate: "no", title: t`${full}\n(click to copy)`, "aria-label": t`Copy ${what} ${full}` + shown },
-    short,
-  );
+  const attributes = { type: "button", class: "copy mono", translate: "no", title: t`${full}\n(click to copy)`, "aria-label": t`Copy ${what} ${short}` };
+  const button = make("button", attributes, short);
   button.addEventListener("click", () => copy(full, button));
   return button;
 }

@@ -138,6 +138,8 @@ class Measurement:
         label = f"logins a second, {count} by {min(IN_PROGRESS, count)}"
         verdict = self._verdict(rate >= AIM_LOGINS, f">= {AIM_LOGINS}")
         self._add("logins_per_s", label, rate, "/s", verdict + _busy(result))
+        used = max(result["node_busy"], 1e-3)
+        self._add("logins_per_cpu_s", "logins a second of processor time", rate / used, "/s")
         self._close()
 
     def _all_at_once(self) -> None:

@@ -90,9 +90,11 @@ export function longShort(full, short) {
   );
 }
 
-/** Return a button that shows a shortened value and copies the full one. What is read on it can be spoken to it. */
+/** Return a button that shows a shortened value and copies the full one. */
 export function copyValue(full, short, what) {
-  const attributes = { type: "button", class: "copy mono", translate: "no", title: t`${full}\n(click to copy)`, "aria-label": t`Copy ${what} ${short}` };
+  // What can be read on it is also a part of its name, for who speaks it to the machine.
+  const name = full === short ? full : `${full}, ${short}`;
+  const attributes = { type: "button", class: "copy mono", translate: "no", title: t`${full}\n(click to copy)`, "aria-label": t`Copy ${what} ${name}` };
   const button = make("button", attributes, short);
   button.addEventListener("click", () => copy(full, button));
   return button;

@@ -120,7 +120,6 @@ export const emptyNote = () => make("p", { class: "empty" });
 export function copyValueBoth(full, what) {
   const text = shortened(full, 8, 6);
   const button = copyValue(full, text, what);
-  button.setAttribute("aria-label", t`Copy ${what} ${full === text ? full : `${full}, ${text}`}`); // either may be what is read
   button.replaceChildren(make("span", { class: "is-long" }, full), make("span", { class: "is-short" }, text));
   return button;
 }

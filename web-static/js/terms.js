@@ -1,6 +1,6 @@
 // Terms in the labels of the pages: each becomes a button that shows its entry of the glossary, which is on the help page.
 
-import { byId, make, setText } from "./dom.js";
+import { byId, inTurn, make, setText } from "./dom.js";
 import { t, told } from "./language.js";
 
 /**
@@ -46,8 +46,10 @@ async function entryOf(term) {
   }
 }
 
-/** Make a button of each label on this page that is a term. */
-export function explainTerms() {
+/** Make a button of each label on this page that is a term, in a turn of its own: nobody waits for it. */
+export const explainTerms = () => inTurn(makeButtons);
+
+function makeButtons() {
   for (const [term, ids] of Object.entries(TERMS)) {
     for (const id of ids) {
       const node = byId(id);

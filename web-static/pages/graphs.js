@@ -65,10 +65,11 @@ const GRAPHS = [
   { holder: "g-memory", title: t("Memory"), format: bytes, lines: [line("memory", t("Memory"), 4, true)] },
 ];
 
+explainTerms();
 startPage({
   views: ["api/v1/pool"],
   show: (values) => {
     symbol = values.get("api/v1/pool")?.symbol ?? symbol;
   },
 });
-inTurn(explainTerms, () => new GraphGroup({ tools: "graph-tools", label: t("all graphs"), of: "pool", graphs: GRAPHS, hasOptions: true }));
+inTurn(() => new GraphGroup({ tools: "graph-tools", label: t("all graphs"), of: "pool", graphs: GRAPHS, hasOptions: true }));

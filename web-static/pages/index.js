@@ -248,6 +248,7 @@ function show(values) {
 }
 
 startConnect();
+explainTerms();
 startPage({
   views: VIEWS,
   show,
@@ -259,7 +260,6 @@ startPage({
 });
 inTurn(
   () => buildCalculator(byId("calculator"), () => symbol),
-  explainTerms,
   () =>
     new GraphGroup({
       tools: "graph-tools",

@@ -346,6 +346,7 @@ function begin() {
     }
     if (values.has("api/v1/shares")) showRecentShares(values.get("api/v1/shares"));
   };
+  explainTerms();
   startPage({ views: ["api/v1/pool", "api/v1/shares"], show });
   whileVisible(poll, PERIOD);
   const path = encodeURIComponent(address);
@@ -353,7 +354,7 @@ function begin() {
   byId("book").href = `payoutbook.html?address=${path}`;
   pollPath(`api/v1/miners/${encodeURIComponent(name)}`, PERIOD, showMiner);
   pollPath(`api/v1/addresses/${path}`, PERIOD, showAddress);
-  inTurn(explainTerms, () => followPayoutsAndShares(path), drawGraphs, () => isAddress && showMinerAlerts(address));
+  inTurn(() => followPayoutsAndShares(path), drawGraphs, () => isAddress && showMinerAlerts(address));
 }
 
 /** Keep the tables and the strip below the miner's figures up to date. */

@@ -9,6 +9,7 @@ import pytest
 
 from p2pool.dash.auxpow import find_commitment
 from p2pool.dash.transaction import parse_transaction
+from p2pool.dashd.aux_submission import MAX_REFUSALS
 from p2pool.networks import SIMNET
 from p2pool.sharechain.store import ShareDatabase
 from p2pool.sharechain.tracker import Tracker
@@ -55,20 +56,22 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
         for daemon in (first, second):
             daemon.wait_for_line("simulated chain")
         arguments = ("--simnet-miners", "1", "--simnet-block-period", "2", *first.flags, *second.flags)
-        # At full speed: new Dash work, and with it new blocks of the others, comes before ours are worthless.
         with NodeProcess(tmp_path, *arguments, hash_rate=None) as node:
             node.wait_for_line("merged mining of chain 6")
             node.wait_for_line("merged mining of chain 8")
             wait_for("blocks of both chains", lambda: len(first.found) >= 3 and len(second.found) >= 2)
             wait_for("a Dash block", lambda: accepted_blocks(node), 600)  # a million hashes on average
+            assert "NOT ACCEPTED" not in node.output
             # Somebody else's block: the work on ours is worthless, and the node goes on with the next one.
             first.rpc("simnet_findblock")
             before = len(first.found)
             wait_for("a block on somebody else's", lambda: len(first.found) > before)
             stats = node.get("local_stats")
             assert stats["warnings"] == []
-            assert [(m["chain_id"], m["refused"]) for m in stats["merged_mining"]] == [(6, 0), (8, 0)]
-            assert all(m["accepted"] for m in stats["merged_mining"])
+            assert [(m["chain_id"], m["accepted"] > 0) for m in stats["merged_mining"]] == [(6, True), (8, True)]
+            late, others = (m["refused"] for m in stats["merged_mining"])
+            assert late <= MAX_REFUSALS  # of the block that had become worthless, until miners had the next job
+            assert others == 0
             assert sum(stats["submissions"]["refused"].values()) <= 2
             for block in accepted_blocks(node):
                 found = node.rpc("getblock", block["hash"], 2)
@@ -78,7 +81,7 @@ def test_blocks_of_three_chains_with_the_same_work(tmp_path):
             assert tip["parentblock"] == first.found[-1]
             said = node.output  # before the end, which may come while a block is under way
             assert "REJECTED" not in said
-            assert "NOT ACCEPTED" not in said
+            assert all("block hash unknown" in line for line in said.splitlines() if "NOT ACCEPTED" in line)
             assert node.interrupt() < 5
         assert "Traceback" not in node.output
         for daemon in (first, second):
